@@ -1,0 +1,181 @@
+"""Hyper-parameters: how a method declares them and how a user sets them.
+
+A method's configuration is a frozen dataclass whose fields are made with `param`. Users write
+``name[param=value,...]``; `resolve` turns that into a validated instance or says which parameters exist.
+"""
+
+import dataclasses
+import difflib
+import math
+import re
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from zslbench.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """A search range from `low` to `high`, both included; `log` draws on a logarithmic scale."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A search over listed values."""
+
+    values: tuple[Any, ...]
+
+
+def param(
+    default: Any,
+    meaning: str,
+    *,
+    gt: float | None = None,
+    ge: float | None = None,
+    lt: float | None = None,
+    le: float | None = None,
+    search: Range | Choice | None = None,
+) -> Any:
+    """Declare one hyper-parameter of a configuration dataclass.
+
+    Args:
+        default: the publication's value.
+        meaning: one line for `zslbench describe`.
+        gt: the value must be greater than this (likewise `ge`, `lt`, `le`).
+        ge: lower bound, included.
+        lt: upper bound, excluded.
+        le: upper bound, included.
+        search: where tuning may look; None for a parameter that is not tuned.
+    """
+    bounds = {sign: bound for sign, bound in ((">", gt), (">=", ge), ("<", lt), ("<=", le)) if bound is not None}
+    return dataclasses.field(default=default, metadata={"meaning": meaning, "bounds": bounds, "search": search})
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodSpec:
+    """A method as the user named it: ``name[param=value,...]``."""
+
+    name: str
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+_SPEC = re.compile(r"\s*(?P<name>[A-Za-z0-9_.+-]+)\s*(?:\[(?P<params>[^\[\]]*)\])?\s*(?:,|$)")
+
+
+def parse_methods(text: str) -> list[MethodSpec]:
+    """Read a comma-separated list of ``name`` or ``name[param=value,...]``.
+
+    Raises:
+        InputError: the text does not have that form; the message shows where reading stopped.
+    """
+    specs, position = [], 0
+    while position < len(text):
+        match = _SPEC.match(text, position)
+        if match is None:
+            raise InputError(
+                f"cannot read the method list at {text[position:]!r}: expected name or name[param=value,...]"
+            )
+        overrides: dict[str, Any] = {}
+        for item in filter(str.strip, (match["params"] or "").split(",")):
+            key, equals, value = (part.strip() for part in item.partition("="))
+            if not equals or not key or not value:
+                raise InputError(f"cannot read {item.strip()!r} in {match[0]!r}: expected param=value")
+            if key in overrides:
+                raise InputError(f"parameter {key!r} is set twice in {match[0].strip(', ')!r}")
+            overrides[key] = value
+        specs.append(MethodSpec(match["name"], overrides))
+        position = match.end()
+    if not specs:
+        raise InputError("no method named: expected name or name[param=value,...], separated by commas")
+    return specs
+
+
+def close_matches(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'x'?`` or an empty string."""
+    matches = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(map(repr, matches))}?" if matches else ""
+
+
+def resolve(config_class: type, overrides: Mapping[str, Any], owner: str) -> Any:
+    """Build a configuration from defaults and overrides (strings are converted to the field's type).
+
+    Args:
+        config_class: the method's dataclass.
+        overrides: parameter name -> value, as text (command line) or already typed (TOML, Python).
+        owner: the method's name, for messages.
+
+    Raises:
+        InputError: an unknown parameter, a value of the wrong type or outside its bounds.
+    """
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    types = typing.get_type_hints(config_class)
+    values: dict[str, Any] = {}
+    for name, raw in overrides.items():
+        if name not in fields:
+            raise InputError(
+                f"{owner} has no parameter {name!r}.{close_matches(name, fields)} "
+                f"Its parameters: {', '.join(fields) or 'none'}."
+            )
+        values[name] = _convert(raw, types[name], fields[name], owner)
+    try:
+        return config_class(**values)
+    except ValueError as error:  # from the dataclass's own __post_init__
+        raise InputError(f"{owner}: {error}") from error
+
+
+def _convert(raw: Any, annotation: Any, field: dataclasses.Field[Any], owner: str) -> Any:
+    try:
+        value = msgspec.convert(raw, annotation, strict=not isinstance(raw, str))
+    except msgspec.ValidationError:
+        raise InputError(
+            f"{owner}[{field.name}={raw}]: expected {describe_type(annotation)}, found {raw!r}."
+        ) from None
+    checks = {
+        ">": lambda bound: value > bound,
+        ">=": lambda bound: value >= bound,
+        "<": lambda bound: value < bound,
+        "<=": lambda bound: value <= bound,
+    }
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{owner}[{field.name}={raw}]: expected a finite number.")
+    for sign, bound in field.metadata.get("bounds", {}).items():
+        if not checks[sign](bound):
+            raise InputError(f"{owner}[{field.name}={raw}]: expected a value {sign} {bound}.")
+    return value
+
+
+def describe_type(annotation: Any) -> str:
+    """A type as a user reads it: ``one of published, corrected``, ``a number``, ..."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return f"one of {', '.join(map(str, typing.get_args(annotation)))}"
+    plain = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return plain.get(annotation) or str(annotation).replace("typing.", "")
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """Every parameter with its value, in the order of declaration, as JSON holds them."""
+    builtin: dict[str, Any] = msgspec.to_builtins(
+        {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    )
+    return builtin
+
+
+def label(name: str, config: Any) -> str:
+    """``name`` or ``name[param=value,...]`` with the parameters that differ from the defaults."""
+    changed = [
+        f"{field.name}={_show(getattr(config, field.name))}"
+        for field in dataclasses.fields(config)
+        if getattr(config, field.name) != field.default
+    ]
+    return f"{name}[{','.join(changed)}]" if changed else name
+
+
+def _show(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

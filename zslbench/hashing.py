@@ -1,0 +1,36 @@
+"""Content hashes and the seeds derived from them.
+
+Seeds come from names, never from counters: adding a method, a split or a worker cannot change the random
+numbers of another trial.
+"""
+
+import hashlib
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK_BYTES = 1 << 24
+
+
+def digest(value: Any) -> str:
+    """SHA-256 hex digest of a JSON-able value; keys are sorted, so the order of dictionaries is irrelevant."""
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+
+
+def array_digest(array: NDArray[Any]) -> str:
+    """SHA-256 hex digest of an array's shape, type and values, read in blocks (memory maps stay on disk)."""
+    little_endian = array.dtype.newbyteorder("<")
+    hasher = hashlib.sha256(f"{array.shape}{little_endian.str}".encode())
+    rows = max(1, _BLOCK_BYTES // max(1, array.nbytes // max(1, len(array))))
+    for start in range(0, len(array), rows):
+        block = np.ascontiguousarray(array[start : start + rows], dtype=little_endian)
+        hasher.update(block.data)
+    return hasher.hexdigest()
+
+
+def derive_seed(*names: object) -> int:
+    """A 63-bit seed from the given names (separated, so that ("ab", "c") and ("a", "bc") differ)."""
+    text = "\x1f".join(str(name) for name in names)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

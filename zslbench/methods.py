@@ -1,0 +1,158 @@
+"""The interface of a zero-shot learning method.
+
+A method is a class with metadata (`info`), a frozen dataclass of hyper-parameters (`Config`) and two
+functions, `fit` and `scorers`. The harness hands `fit` everything the method may see and nothing else: the
+training object does not hold a test image or a test label, so a method cannot leak them by mistake.
+
+Importing this module imports neither torch nor ray.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from zslbench._types import FloatArray, IntArray
+from zslbench.hashing import derive_seed
+
+if TYPE_CHECKING:
+    import torch
+
+Family = Literal["linear", "bilinear", "alignment", "generative", "embedding", "foundation", "bound"]
+
+Scorer = Callable[..., Any]
+"""``features (N, D) -> scores (N, K)``: higher is better, one column per candidate, rows independent of one
+another. A method with ``needs_maps`` receives the maps (N, P, D) as a second argument."""
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """What a leaderboard says about a method besides its numbers."""
+
+    name: str
+    """As typed on the command line; equals the entry point's name."""
+    title: str
+    family: Family
+    citation: str
+    """BibTeX; an empty string for a method without a publication."""
+    version: int = 1
+    """Raise it whenever the same configuration would give other numbers: stored results are then not mixed."""
+    uses_unseen_semantics: bool = False
+    """Whether `fit` looks at the semantics of unseen classes ("semantic-transductive")."""
+    needs_maps: bool = False
+    needs_attributes: bool = False
+    """Whether the columns of the semantics must be named attributes rather than any embedding."""
+    transductive: bool = False
+    """Whether unlabelled unseen images are used. The harness never hands them over; kept to be declared."""
+
+
+def _no_progress(done: int, total: int) -> None:
+    """Ignore progress."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All that a method may see while it is fitted.
+
+    Labels count from 0 to S-1 and index the rows of `semantics`; arrays are read-only.
+    """
+
+    features: FloatArray
+    """(N, D) visual features of the training images, all of seen classes."""
+    labels: IntArray
+    """(N,) in 0..S-1."""
+    semantics: FloatArray
+    """(S, A) one row per seen class."""
+    seed: int
+    """From the data set, the split and the trial's seed; see `rng` and `torch_generator`."""
+    unseen_semantics: FloatArray | None = None
+    """(U, A), only for methods that declare ``uses_unseen_semantics``."""
+    maps: FloatArray | None = None
+    """(N, P, D) local features, only for methods that declare ``needs_maps``."""
+    attribute_groups: tuple[str, ...] | None = None
+    """The group of each semantic column where the data set names them, for methods that use groups."""
+    device: str = "cpu"
+    progress: Callable[[int, int], None] = _no_progress
+    """Call it with (epochs done, epochs in all)."""
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """A NumPy generator that depends on the trial and the purpose alone."""
+        return np.random.default_rng(derive_seed(self.seed, purpose))
+
+    def torch_generator(self, purpose: str) -> torch.Generator:
+        """A torch generator on the CPU that depends on the trial and the purpose alone.
+
+        It stays on the CPU so that the same numbers are drawn whatever the device.
+        """
+        import torch
+
+        return torch.Generator().manual_seed(derive_seed(self.seed, purpose))
+
+    def tensor(self, array: Any) -> torch.Tensor:
+        """A copy of `array` on the trial's device (a copy, because the arrays here are read-only)."""
+        import torch
+
+        return torch.tensor(np.asarray(array), device=self.device)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The classes that a score matrix has columns for, in order."""
+
+    semantics: FloatArray
+    """(K, A)."""
+    seen: IntArray
+    """(K,) the class's label in the training data, or -1 for an unseen class."""
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+    @property
+    def generalized(self) -> bool:
+        """Whether seen classes are candidates too (GZSL)."""
+        return bool((self.seen >= 0).any())
+
+
+class Method(ABC):
+    """Base class of all methods.
+
+    >>> from dataclasses import dataclass
+    >>> from zslbench import Method, MethodInfo, param
+    >>> class Nearest(Method):
+    ...     info = MethodInfo(name="nearest", title="Nearest semantics", family="linear", citation="")
+    ...
+    ...     @dataclass(frozen=True)
+    ...     class Config:
+    ...         ridge: float = param(1.0, "weight of the L2 penalty", gt=0)
+    ...
+    ...     def fit(self, train):
+    ...         X, S = train.features, train.semantics[train.labels]
+    ...         eye = self.config.ridge * np.eye(X.shape[1], dtype=X.dtype)
+    ...         self.W_ = np.linalg.solve(X.T @ X + eye, X.T @ S)
+    ...
+    ...     def scorers(self, candidates):
+    ...         yield lambda features: features @ self.W_ @ candidates.semantics.T
+    """
+
+    info: ClassVar[MethodInfo]
+    Config: ClassVar[type]
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = self.Config() if config is None else config
+
+    @abstractmethod
+    def fit(self, train: TrainingData) -> None:
+        """Learn from seen classes. Called once, before any call of `scorers`."""
+
+    @abstractmethod
+    def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
+        """Yield scoring functions for these candidates; the last one is the final model.
+
+        The earlier ones are the states after each epoch of the stage in which the publication chose its
+        epoch; a closed-form method yields one. Each is called before the next is asked for. Called once for
+        the unseen classes (ZSL) and once for all classes (GZSL), in any order.
+        """

@@ -1,0 +1,128 @@
+"""Finding methods: entry points of installed packages and plugin files given by the user."""
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from zslbench.configuration import MethodSpec, close_matches, label, resolve
+from zslbench.errors import InputError
+from zslbench.hashing import derive_seed
+from zslbench.methods import Method, MethodInfo
+
+ENTRY_POINT_GROUP = "zslbench.methods"
+
+
+class Registry:
+    """The methods that can be run, by name.
+
+    Args:
+        plugins: files that define subclasses of `Method`.
+
+    Raises:
+        InputError: a plugin is missing, fails to import, defines no method, or takes a name in use.
+    """
+
+    def __init__(self, plugins: Iterable[str | Path] = ()) -> None:
+        self.plugins = tuple(str(Path(path).expanduser().resolve()) for path in plugins)
+        self._installed: dict[str, EntryPoint] = {}
+        for point in entry_points(group=ENTRY_POINT_GROUP):
+            twin = self._installed.setdefault(point.name, point)
+            if twin.value != point.value:
+                raise InputError(
+                    f"two installed packages name a method {point.name!r}: {twin.value} and {point.value}; "
+                    f"uninstall one."
+                )
+        self._from_files: dict[str, type[Method]] = {}
+        for path in self.plugins:
+            for method in load_plugin(path):
+                name = method.info.name
+                if name in self._installed or name in self._from_files:
+                    raise InputError(f"plugin {path} names its method {name!r}, which is taken; choose another.")
+                self._from_files[name] = method
+
+    @property
+    def names(self) -> list[str]:
+        """Every method's name: installed ones, then those of plugin files."""
+        return [*sorted(self._installed), *self._from_files]
+
+    def get(self, name: str) -> type[Method]:
+        """The method of that name.
+
+        Raises:
+            InputError: unknown (close matches are named), or its module fails to import.
+        """
+        if name in self._from_files:
+            return self._from_files[name]
+        if name not in self._installed:
+            raise InputError(
+                f"unknown method {name!r}.{close_matches(name, self.names)} Known: {', '.join(self.names)}."
+            )
+        point = self._installed[name]
+        try:
+            method = point.load()
+        except Exception as error:
+            raise InputError(
+                f"method {name!r} ({point.value}) cannot be imported: {type(error).__name__}: {error}"
+            ) from error
+        _check_method(method, point.value)
+        if method.info.name != name:
+            raise InputError(f"entry point {name!r} leads to a method that calls itself {method.info.name!r}.")
+        checked: type[Method] = method
+        return checked
+
+    def build(self, spec: MethodSpec) -> tuple[type[Method], object, str]:
+        """The method class, its validated configuration and its label ``name[changed=value]``."""
+        method = self.get(spec.name)
+        config = resolve(method.Config, spec.overrides, spec.name)
+        return method, config, label(spec.name, config)
+
+
+def load_plugin(path: str | Path) -> list[type[Method]]:
+    """Import a plugin file and return the methods it defines, in order of definition.
+
+    Raises:
+        InputError: no such file, an error while importing it, or no method in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no plugin file {path}: expected a Python file that defines a zslbench.Method.")
+    name = f"zslbench_plugin_{path.stem}_{derive_seed(path.resolve()):x}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise InputError(f"plugin {path} is not a Python file: expected a name ending in .py.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses and pickle look the module up by name
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[name]
+            raise InputError(f"plugin {path} fails to import: {type(error).__name__}: {error}") from error
+    methods = [
+        member
+        for member in vars(sys.modules[name]).values()
+        if inspect.isclass(member)
+        and issubclass(member, Method)
+        and member.__module__ == name
+        and not inspect.isabstract(member)
+    ]
+    if not methods:
+        raise InputError(f"plugin {path} defines no method: expected a subclass of zslbench.Method.")
+    for method in methods:
+        _check_method(method, str(path))
+    return methods
+
+
+def _check_method(method: object, where: str) -> None:
+    if not (inspect.isclass(method) and issubclass(method, Method)):
+        raise InputError(f"{where} is not a subclass of zslbench.Method.")
+    for attribute, expected in (("info", "a MethodInfo"), ("Config", "a dataclass")):
+        if not hasattr(method, attribute):
+            raise InputError(f"{where}: {method.__name__} has no {attribute}: expected {expected}.")
+    if not isinstance(method.info, MethodInfo):
+        raise InputError(f"{where}: {method.__name__}.info is not a MethodInfo.")
+    if not hasattr(method.Config, "__dataclass_params__") or not method.Config.__dataclass_params__.frozen:
+        raise InputError(f"{where}: {method.__name__}.Config is not a frozen dataclass.")
