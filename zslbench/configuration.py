@@ -134,9 +134,7 @@ def _convert(raw: Any, annotation: Any, field: dataclasses.Field[Any], owner: st
     try:
         value = msgspec.convert(raw, annotation, strict=not isinstance(raw, str))
     except msgspec.ValidationError:
-        raise InputError(
-            f"{owner}[{field.name}={raw}]: expected {describe_type(annotation)}, found {raw!r}."
-        ) from None
+        raise InputError(f"{owner}[{field.name}={raw}]: expected {describe_type(annotation)}, found {raw!r}.") from None
     checks = {
         ">": lambda bound: value > bound,
         ">=": lambda bound: value >= bound,

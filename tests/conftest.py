@@ -1,0 +1,70 @@
+"""Fixtures: a small SYNTHETIC data set with a linear semantic structure, and a command-line runner."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("ZSLBENCH_SHARED", ROOT.parent / "shared"))
+
+
+def write_synthetic(
+    folder: Path,
+    *,
+    classes: int = 8,
+    per_class: int | list[int] = 12,
+    dim: int = 16,
+    attributes: int = 6,
+    noise: float = 0.3,
+    seed: int = 0,
+    families: str = '["6/2", "5/3"]',
+) -> Path:
+    """Write a SYNTHETIC data set: features = semantics @ random matrix + noise."""
+    rng = np.random.default_rng(seed)
+    sizes = [per_class] * classes if isinstance(per_class, int) else per_class
+    semantics = rng.normal(size=(classes, attributes))
+    labels = np.repeat(np.arange(classes), sizes)
+    mix = rng.normal(size=(attributes, dim))
+    features = semantics[labels] @ mix + noise * rng.normal(size=(len(labels), dim))
+    for kind in ("features", "semantics"):
+        (folder / kind).mkdir(parents=True)
+    np.save(folder / "labels.npy", labels)
+    np.save(folder / "features/made.npy", features.astype(np.float32))
+    np.save(folder / "semantics/truth.npy", semantics.astype(np.float32))
+    names = ", ".join(f'"class{index}"' for index in range(classes))
+    (folder / "card.toml").write_text(
+        f'name = "{folder.name}"\nclasses = [{names}]\ndefault_features = "made"\ndefault_semantics = "truth"\n'
+        f"split_families = {families}\n"
+    )
+    return folder
+
+
+@pytest.fixture
+def synthetic(tmp_path: Path) -> Path:
+    """The folder of a SYNTHETIC data set of 8 classes x 12 images."""
+    return write_synthetic(tmp_path / "toy")
+
+
+@pytest.fixture
+def zslbench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the real command in an empty folder: ``zslbench("run", "--methods", ...)``."""
+
+    def call(*args: Any, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "zslbench", *map(str, args)],
+            cwd=tmp_path,
+            env=os.environ | env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+    return call

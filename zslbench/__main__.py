@@ -1,0 +1,5 @@
+"""``python -m zslbench``."""
+
+from zslbench.cli import main
+
+main()

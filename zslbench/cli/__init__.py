@@ -1,0 +1,87 @@
+"""The command line. Subcommands are imported when they are called, so that ``--help`` is quick."""
+
+import importlib
+import sys
+import warnings
+
+import click
+
+import zslbench
+from zslbench.errors import InputError
+
+_COMMANDS = {
+    "run": (
+        "zslbench.cli.run",
+        "run",
+        "Train and measure methods on splits and seeds; print the leaderboard.",
+    ),
+    "leaderboard": ("zslbench.cli.leaderboard", "leaderboard", "Print the leaderboard of stored trials."),
+    "list": ("zslbench.cli.inspect", "list_", "List methods, data sets or suites."),
+    "describe": ("zslbench.cli.inspect", "describe", "Describe a method or a data set."),
+    "data": ("zslbench.cli.data", "data", "Prepare data sets from images."),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute, _ = _COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, _, summary) in _COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS:
+            from zslbench.configuration import close_matches
+
+            raise click.UsageError(
+                f"no command {args[0]!r}.{close_matches(args[0], _COMMANDS)} Commands: {', '.join(_COMMANDS)}."
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(zslbench.__version__, prog_name="zslbench")
+def cli() -> None:
+    """Benchmark zero-shot learning methods honestly: shared splits, stored trials, intervals.
+
+    Results go to stdout, progress to stderr. Exit codes: 0 all done, 1 some trials failed, 2 bad input,
+    130 interrupted.
+    """
+
+
+def main() -> None:
+    """Entry point of the ``zslbench`` command."""
+    warnings.showwarning = _show_warning
+    try:
+        code = cli.main(prog_name="zslbench", standalone_mode=False)
+    except InputError as error:
+        _complain(str(error))
+        sys.exit(2)
+    except click.ClickException as error:
+        _complain(error.format_message())
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _complain("interrupted; what was finished is stored, run the same command again to go on")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone; that is its choice
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str) -> None:
+    click.echo(f"zslbench: {' '.join(message.split())}", err=True)
+
+
+def _show_warning(message: object, *_: object, **__: object) -> None:
+    click.echo(f"zslbench: warning: {message}", err=True)

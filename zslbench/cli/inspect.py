@@ -1,0 +1,202 @@
+"""``zslbench list`` and ``zslbench describe``: what there is, without importing torch or ray."""
+
+import dataclasses
+import typing
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.markup import escape
+from rich.table import Table
+
+from zslbench.cli.options import plugin_option, result_console
+from zslbench.configuration import Choice, Range, close_matches, describe_type
+from zslbench.datasets import Dataset, bundled_names, load_dataset
+from zslbench.errors import InputError
+from zslbench.methods import Method, MethodInfo
+from zslbench.registry import Registry
+from zslbench.splits import split_families
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(["methods", "datasets", "suites"]))
+@plugin_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_(kind: str, plugins: tuple[Path, ...], as_json: bool) -> None:
+    """List methods, data sets or suites."""
+    rows = {"methods": lambda: _methods(plugins), "datasets": _datasets, "suites": _suites}[kind]()
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        return
+    if not rows:
+        click.echo(f"no {kind} found", err=True)
+        return
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(escape(str(value)) for value in row.values()))
+    result_console().print(table)
+
+
+@click.command()
+@click.argument("name")
+@plugin_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def describe(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
+    """Describe the method or the data set called NAME (a bundled data set or a folder)."""
+    registry = Registry(plugins)
+    if name in registry.names:
+        described = _describe_method(registry.get(name))
+    elif name in bundled_names() or Path(name).is_dir():
+        described = _describe_dataset(load_dataset(name))
+    else:
+        known = [*registry.names, *bundled_names()]
+        raise InputError(
+            f"nothing is called {name!r}.{close_matches(name, known)} Methods: {', '.join(registry.names)}. "
+            f"Data sets: {', '.join(bundled_names())}, or a data set folder."
+        )
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(described), indent=2).decode())
+    else:
+        _print(described)
+
+
+def _methods(plugins: tuple[Path, ...]) -> list[dict[str, Any]]:
+    registry = Registry(plugins)
+    rows = []
+    for name in registry.names:
+        try:
+            info = registry.get(name).info
+        except InputError as error:  # one broken package must not hide the others
+            rows.append({"name": name, "title": f"not available: {error}", "family": "", "needs": ""})
+            continue
+        rows.append({"name": name, "title": info.title, "family": info.family, "needs": needs(info)})
+    return rows
+
+
+def _datasets() -> list[dict[str, Any]]:
+    rows = []
+    for name in bundled_names():
+        data = load_dataset(name)
+        rows.append(
+            {
+                "name": name,
+                "title": data.card.title,
+                "classes": len(data.class_names),
+                "images": len(data.labels),
+                "features": ", ".join(data.feature_names),
+                "semantics": ", ".join(data.semantics_names),
+            }
+        )
+    return rows
+
+
+def _suites() -> list[dict[str, Any]]:
+    return [{"name": path.stem, "file": str(path)} for path in sorted(Path("benchmarks").glob("*.toml"))]
+
+
+def needs(info: MethodInfo) -> str:
+    """What a method needs or uses beyond seen features and semantics, in words."""
+    said = {
+        "unseen semantics": info.uses_unseen_semantics,
+        "feature maps": info.needs_maps,
+        "attributes": info.needs_attributes,
+        "unlabelled test images": info.transductive,
+    }
+    return ", ".join(name for name, needed in said.items() if needed) or "-"
+
+
+def _describe_method(method: type[Method]) -> dict[str, Any]:
+    types = typing.get_type_hints(method.Config)
+    parameters = []
+    for field in dataclasses.fields(method.Config):
+        bounds = " and ".join(f"{sign} {bound}" for sign, bound in field.metadata.get("bounds", {}).items())
+        parameters.append(
+            {
+                "name": field.name,
+                "default": field.default,
+                "type": describe_type(types[field.name]) + (f" {bounds}" if bounds else ""),
+                "meaning": field.metadata.get("meaning", ""),
+                "search": _search(field.metadata.get("search")),
+            }
+        )
+    return {
+        "name": method.info.name,
+        "title": method.info.title,
+        "family": method.info.family,
+        "version": method.info.version,
+        "needs": needs(method.info),
+        "about": _docstring(method),
+        "parameters": parameters,
+        "citation": method.info.citation,
+    }
+
+
+def _describe_dataset(data: Dataset) -> dict[str, Any]:
+    view = data.view()
+    card = msgspec.to_builtins(data.card)
+    return {
+        "name": data.name,
+        "title": data.card.title,
+        "about": data.card.description,
+        "images": len(data.labels),
+        "classes": {name: int(count) for name, count in zip(data.class_names, data.images_per_class, strict=True)},
+        "features": {name: {"shape": list(data.features(name).shape)} | _said(card["features"], name)
+                     for name in data.feature_names},
+        "semantics": {name: {"shape": list(data.semantics(name).shape)} | _said(card["semantics"], name)
+                      for name in data.semantics_names},
+        "default features": view.features_name,
+        "default semantics": view.semantics_name,
+        "split families": split_families(data),
+        "hashes": view.hashes,
+        "licence": data.card.licence,
+        "provenance": data.card.provenance,
+        "citation": data.card.citation,
+    }  # fmt: skip
+
+
+def _said(cards: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    return {key: value for key, value in cards.get(name, {}).items() if value}
+
+
+def _docstring(method: type[Method]) -> str:
+    import inspect
+
+    return inspect.getdoc(method) or ""
+
+
+def _search(search: Any) -> str:
+    match search:
+        case Range(low, high, log):
+            return f"{low} to {high}{', logarithmic' if log else ''}"
+        case Choice(values):
+            return ", ".join(map(str, values))
+        case _:
+            return ""
+
+
+def _print(described: dict[str, Any]) -> None:
+    console = result_console()
+    for key, value in described.items():
+        if key == "parameters":
+            table = Table("parameter", "default", "type", "meaning", "search", title="parameters", title_justify="left")
+            for row in value:
+                table.add_row(*(escape(str(cell)) for cell in row.values()))
+            console.print(table if value else "[bold]parameters[/]: none")
+        elif isinstance(value, dict):
+            console.print(f"[bold]{key}[/]")
+            for name, item in value.items():
+                console.print(f"  {escape(str(name))}: {escape(_short(item))}", highlight=False, soft_wrap=True)
+        elif isinstance(value, str) and "\n" in value:
+            console.print(f"[bold]{key}[/]\n{escape(value.strip())}", highlight=False, soft_wrap=True)
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            console.print(f"[bold]{key}[/]: {escape(shown)}", highlight=False, soft_wrap=True)
+
+
+def _short(item: Any) -> str:
+    if isinstance(item, dict):
+        return "; ".join(f"{key} {_short(value)}" for key, value in item.items())
+    if isinstance(item, list):
+        return " x ".join(map(str, item)) if all(isinstance(part, int) for part in item) else ", ".join(map(str, item))
+    return str(item)

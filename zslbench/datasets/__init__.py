@@ -1,0 +1,6 @@
+"""What is measured: data sets on disk and those that come with the package."""
+
+from zslbench.datasets.container import Card, Dataset, DataView
+from zslbench.datasets.registry import bundled_names, load_dataset
+
+__all__ = ["Card", "DataView", "Dataset", "bundled_names", "load_dataset"]

@@ -1,0 +1,270 @@
+"""A data set on disk: a card and plain arrays, checked when read and never copied whole into memory.
+
+A folder holds ``card.toml``, ``labels.npy`` (N,), ``features/NAME.npy`` (N, D), ``semantics/NAME.npy`` (C, A) and
+optionally ``maps/NAME.npy`` (N, P, D). Arrays are memory-mapped; no file is ever unpickled.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench._types import FloatArray, IntArray
+from zslbench.configuration import close_matches
+from zslbench.errors import InputError
+from zslbench.hashing import array_digest
+
+FORMAT = 1
+_BLOCK_ROWS = 8192
+
+
+class FeatureCard(msgspec.Struct, forbid_unknown_fields=True):
+    """What is known of one feature or map array."""
+
+    title: str = ""
+    pretraining: str = ""
+    licence: str = ""
+    preprocessing: str = ""
+    citation: str = ""
+    dim: int | None = None
+    sha256: str | None = None
+
+
+class SemanticsCard(msgspec.Struct, forbid_unknown_fields=True):
+    """What is known of one semantics array."""
+
+    title: str = ""
+    licence: str = ""
+    citation: str = ""
+    columns: list[str] | None = None
+    """Names of the attributes, one per column."""
+    groups: list[str] | None = None
+    """The group of each attribute."""
+    sha256: str | None = None
+
+
+class Card(msgspec.Struct, forbid_unknown_fields=True):
+    """The contents of ``card.toml``."""
+
+    name: str
+    classes: list[str]
+    default_features: str
+    default_semantics: str
+    format: int = FORMAT
+    title: str = ""
+    description: str = ""
+    citation: str = ""
+    licence: str = ""
+    split_families: list[str] = []
+    features: dict[str, FeatureCard] = {}
+    maps: dict[str, FeatureCard] = {}
+    semantics: dict[str, SemanticsCard] = {}
+    provenance: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class DataView:
+    """One choice of features and semantics: the arrays that trials are made of, with the hashes that name them."""
+
+    dataset: str
+    class_names: tuple[str, ...]
+    features_name: str
+    semantics_name: str
+    features: NDArray[Any]
+    """(N, D) as stored, possibly a memory map; use `rows` to read some."""
+    labels: IntArray
+    semantics: FloatArray
+    """(C, A)."""
+    attribute_groups: tuple[str, ...] | None
+    hashes: dict[str, str]
+    """SHA-256 of ``features``, ``labels``, ``semantics`` (and ``maps``)."""
+    maps: NDArray[Any] | None = None
+
+    def rows(self, images: IntArray) -> FloatArray:
+        """(n, D) features of these images as a fresh float32 array."""
+        return np.ascontiguousarray(self.features[images], dtype=np.float32)
+
+
+class Dataset:
+    """A data set folder, validated.
+
+    Args:
+        folder: the folder with ``card.toml``.
+
+    Raises:
+        InputError: something is missing or does not fit; the message names the file and the mismatch.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.card = self._read_card()
+        self.name = self.card.name
+        self.class_names = tuple(self.card.classes)
+        self.labels = self._read_labels()
+        self.feature_names = self._names("features")
+        self.semantics_names = self._names("semantics")
+        self.map_names = self._names("maps")
+        for kind, names in (("features", self.feature_names), ("semantics", self.semantics_names)):
+            if not names:
+                raise InputError(f"{self.folder}: no array in {kind}/: expected at least one {kind}/NAME.npy.")
+
+    def features(self, name: str | None = None) -> NDArray[Any]:
+        """(N, D) memory map of the features of that name (default: the card's)."""
+        return self._per_image("features", name or self.card.default_features, self.feature_names, 2)
+
+    def maps(self, name: str) -> NDArray[Any]:
+        """(N, P, D) memory map of the local features of that name."""
+        return self._per_image("maps", name, self.map_names, 3)
+
+    def semantics(self, name: str | None = None) -> FloatArray:
+        """(C, A) semantics; ``a+b`` puts blocks side by side, each row of each block L2-normalised."""
+        name = name or self.card.default_semantics
+        blocks = [self._semantics_block(part) for part in name.split("+")]
+        if len(blocks) == 1:
+            return blocks[0]
+        return np.concatenate([_unit_rows(block, part) for block, part in zip(blocks, name.split("+"), strict=True)], 1)
+
+    def view(self, features: str | None = None, semantics: str | None = None, maps: str | None = None) -> DataView:
+        """Choose features, semantics and maps by name (default: the card's; no maps)."""
+        features = features or self.card.default_features
+        semantics = semantics or self.card.default_semantics
+        visual, words = self.features(features), self.semantics(semantics)
+        hashes = {
+            "features": array_digest(visual),
+            "labels": array_digest(self.labels),
+            "semantics": array_digest(words),
+        }
+        local = None
+        if maps is not None:
+            local = self.maps(maps)
+            hashes["maps"] = array_digest(local)
+        return DataView(
+            self.name, self.class_names, features, semantics, visual, self.labels, words,
+            self._groups(semantics), hashes, local,
+        )  # fmt: skip
+
+    @cached_property
+    def images_per_class(self) -> IntArray:
+        """(C,) number of images."""
+        return np.bincount(self.labels, minlength=len(self.class_names))
+
+    def _groups(self, semantics: str) -> tuple[str, ...] | None:
+        groups: list[str] = []
+        for part in semantics.split("+"):
+            card = self.card.semantics.get(part)
+            named = card.groups if card else None
+            groups += named if named else [part] * self._semantics_block(part).shape[1]
+        return tuple(groups)
+
+    def _read_card(self) -> Card:
+        path = self.folder / "card.toml"
+        if not self.folder.is_dir():
+            raise InputError(f"no data set folder {self.folder}.")
+        try:
+            card = msgspec.toml.decode(path.read_bytes(), type=Card)
+        except FileNotFoundError:
+            raise InputError(f"{self.folder} is not a data set: it has no card.toml.") from None
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: {error}") from error
+        if card.format != FORMAT:
+            raise InputError(f"{path}: format {card.format}; this version of zslbench reads format {FORMAT}.")
+        if len(set(card.classes)) != len(card.classes) or len(card.classes) < 2:
+            raise InputError(f"{path}: 'classes' must name at least two classes, each once.")
+        return card
+
+    def _names(self, kind: str) -> list[str]:
+        return sorted(path.stem for path in (self.folder / kind).glob("*.npy"))
+
+    def _read_labels(self) -> IntArray:
+        path = self.folder / "labels.npy"
+        labels = _load(path)
+        if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
+            raise InputError(f"{path}: expected (N,) integers, found {labels.shape} {labels.dtype}.")
+        labels = np.asarray(labels, dtype=np.int64)
+        classes = len(self.class_names)
+        if labels.min() < 0 or labels.max() >= classes:
+            raise InputError(
+                f"{path}: labels run from {labels.min()} to {labels.max()}; the card names {classes} classes, "
+                f"so 0 to {classes - 1} is expected."
+            )
+        empty = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
+        if len(empty):
+            raise InputError(f"{path}: class {self.class_names[empty[0]]!r} has no image.")
+        labels.flags.writeable = False
+        return labels
+
+    def _per_image(self, kind: str, name: str, known: list[str], dimensions: int) -> NDArray[Any]:
+        path = self._path(kind, name, known)
+        array = _load(path)
+        if array.ndim != dimensions or array.dtype.kind != "f" or 0 in array.shape:
+            shape = "(N, D)" if dimensions == 2 else "(N, P, D)"
+            raise InputError(f"{path}: expected {shape} floating-point numbers, found {array.shape} {array.dtype}.")
+        if len(array) != len(self.labels):
+            raise InputError(f"{path}: {len(array)} rows, but labels.npy has {len(self.labels)}.")
+        for start in range(0, len(array), _BLOCK_ROWS):
+            _check_finite(array[start : start + _BLOCK_ROWS], path, start)
+        return array
+
+    def _semantics_block(self, name: str) -> FloatArray:
+        path = self._path("semantics", name, self.semantics_names)
+        array = _load(path)
+        if array.ndim != 2 or array.dtype.kind not in "fiu" or 0 in array.shape:
+            raise InputError(f"{path}: expected (C, A) numbers, found {array.shape} {array.dtype}.")
+        if len(array) != len(self.class_names):
+            raise InputError(
+                f"{path}: {len(array)} rows, but the card names {len(self.class_names)} classes: "
+                f"one row per class is expected."
+            )
+        card = self.card.semantics.get(name)
+        for key in ("columns", "groups"):
+            named = getattr(card, key, None)
+            if named is not None and len(named) != array.shape[1]:
+                raise InputError(
+                    f"{self.folder / 'card.toml'}: [semantics.{name}] names {len(named)} {key}, "
+                    f"but {path} has {array.shape[1]} columns."
+                )
+        array = np.asarray(array, dtype=np.float32)
+        _check_finite(array, path, 0)
+        return array
+
+    def _path(self, kind: str, name: str, known: list[str]) -> Path:
+        if name not in known:
+            raise InputError(
+                f"{self.name} has no {kind} {name!r}.{close_matches(name, known)} It has: {', '.join(known) or 'none'}."
+            )
+        return self.folder / kind / f"{name}.npy"
+
+
+def _load(path: Path) -> NDArray[Any]:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing.") from None
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
+        # A damaged header makes NumPy raise any of these.
+        raise InputError(f"{path} is not a readable .npy array: {error}") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise InputError(f"{path} is an .npz archive: a plain .npy array is expected.")
+    if array.dtype.hasobject:
+        raise InputError(f"{path} holds Python objects; plain numbers are expected.")
+    return array
+
+
+def _check_finite(block: NDArray[Any], path: Path, first_row: int) -> None:
+    bad = ~np.isfinite(block).reshape(len(block), -1).all(1)
+    if bad.any():
+        row = first_row + int(bad.argmax())
+        raise InputError(f"{path}: row {row} holds NaN or infinity ({int(bad.sum())} such row(s) in its block).")
+
+
+def _unit_rows(block: FloatArray, name: str) -> FloatArray:
+    norm = np.linalg.norm(block, axis=1, keepdims=True)
+    if (norm == 0).any():
+        raise InputError(f"semantics {name!r}: row {int((norm == 0).argmax())} is all zeros and cannot be normalised.")
+    unit: FloatArray = block / norm
+    return unit

@@ -1,0 +1,37 @@
+"""Data sets by name: those that come with the package, and folders."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from zslbench.configuration import close_matches
+from zslbench.datasets.container import Dataset
+from zslbench.errors import InputError
+
+_BUNDLED = Path(str(files("zslbench.datasets"))) / "bundled"
+
+
+def bundled_names() -> list[str]:
+    """The data sets that need no download."""
+    return sorted(path.parent.name for path in _BUNDLED.glob("*/card.toml"))
+
+
+def bundled_folder(name: str) -> Path:
+    """The folder of a bundled data set."""
+    return _BUNDLED / name
+
+
+def load_dataset(name: str | Path) -> Dataset:
+    """A bundled data set by name, or any data set by the path of its folder.
+
+    Raises:
+        InputError: neither a bundled name nor a data set folder.
+    """
+    if str(name) in bundled_names():
+        return Dataset(bundled_folder(str(name)))
+    if Path(name).is_dir():
+        return Dataset(name)
+    known = bundled_names()
+    raise InputError(
+        f"unknown data set {str(name)!r}: neither a bundled one nor a folder.{close_matches(str(name), known)} "
+        f"Bundled: {', '.join(known)}."
+    )

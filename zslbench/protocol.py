@@ -1,0 +1,228 @@
+"""One trial: build what a method may see, fit it once, score it in both settings, measure.
+
+A method is fitted once and measured as ZSL (candidates: the unseen classes) and as GZSL (candidates: all
+classes). Where it yields a scorer per epoch, the whole curve is kept, so that "last epoch", "epoch chosen on
+validation classes" and "epoch chosen on the test set" can be told apart afterwards.
+"""
+
+import resource
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench._types import FloatArray, IntArray
+from zslbench.datasets import DataView
+from zslbench.hashing import derive_seed
+from zslbench.methods import Candidates, Method, MethodInfo, Scorer, TrainingData
+from zslbench.metrics import (
+    GzslDecisions,
+    harmonic_mean,
+    overall_accuracy,
+    per_class_accuracies,
+    seen_unseen_curve,
+)
+from zslbench.splits import Partition, Split, Stage
+
+PROTOCOL_VERSION = 1
+"""Raise it whenever the same method on the same split would be measured differently."""
+_SCORE_ROWS = 8192
+
+ZSL_METRICS = ("T1", "OA")
+GZSL_METRICS = ("S", "U", "H", "AUSUC")
+Curve = dict[str, list[float]]
+
+
+class MethodError(Exception):
+    """A method broke the interface: wrong shape, NaN scores, no scorer. It becomes a failed record."""
+
+
+class Outcome(msgspec.Struct):
+    """What a finished trial measured. Accuracies are fractions."""
+
+    zsl: Curve
+    """Metric -> value after each epoch, for T1 (per-class) and OA."""
+    gzsl: Curve
+    """Metric -> value after each epoch, for S, U, H and AUSUC."""
+    per_class: dict[str, list[float]]
+    """After the last epoch: ``zsl`` over the unseen classes, ``gzsl`` over seen then unseen classes."""
+    best_calibrated_h: float
+    """H at the calibration constant that is best on the test images: an oracle, to be marked as such."""
+
+
+class Measured(msgspec.Struct):
+    """An outcome with its cost and the predictions it was computed from."""
+
+    outcome: Outcome
+    predictions: dict[str, NDArray[Any]]
+    fit_seconds: float
+    score_seconds: float
+    peak_mb: float | None
+
+
+def run_trial(
+    method: type[Method],
+    config: Any,
+    view: DataView,
+    split: Split,
+    stage: Stage,
+    seed: int,
+    *,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Measured:
+    """Fit and measure one method on one split.
+
+    Raises:
+        MethodError: the method broke the interface. Whatever else the method raises passes through.
+    """
+    part = split.partition(stage)
+    # Both stages and all methods of a cell share the seed, so what they share in code they share in order.
+    train = training_data(method.info, view, part, derive_seed(view.dataset, split.id, seed), device, progress)
+    with _peak_memory(device) as peak:
+        started = time.perf_counter()
+        fitted = method(config)
+        fitted.fit(train)
+        fit_seconds = time.perf_counter() - started
+        zsl, zsl_labels, zsl_truth, zsl_per_class = _measure_zsl(fitted, view, part)
+        gzsl, decisions, gzsl_truth, gzsl_per_class, best_H = _measure_gzsl(fitted, view, part)
+        score_seconds = time.perf_counter() - started - fit_seconds
+    predictions = {
+        "zsl_truth": zsl_truth,
+        "zsl_predicted": zsl_labels,
+        "gzsl_truth": gzsl_truth,
+        "gzsl_best_seen": decisions.best_seen,
+        "gzsl_best_unseen": decisions.best_unseen,
+        "gzsl_margin": decisions.margin,
+    }
+    outcome = Outcome(zsl, gzsl, {"zsl": zsl_per_class, "gzsl": gzsl_per_class}, best_H)
+    return Measured(outcome, predictions, fit_seconds, score_seconds, peak[0] if peak else None)
+
+
+def training_data(
+    info: MethodInfo,
+    view: DataView,
+    part: Partition,
+    seed: int,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> TrainingData:
+    """What a method may see of a partition: copies of the training rows, read-only, and nothing more."""
+    labels = np.searchsorted(part.seen, view.labels[part.train])
+    maps = None
+    if info.needs_maps and view.maps is not None:
+        maps = _frozen(np.ascontiguousarray(view.maps[part.train], dtype=np.float32))
+    return TrainingData(
+        features=_frozen(view.rows(part.train)),
+        labels=_frozen(labels.astype(np.int64)),
+        semantics=_frozen(view.semantics[part.seen]),
+        seed=seed,
+        unseen_semantics=_frozen(view.semantics[part.unseen]) if info.uses_unseen_semantics else None,
+        maps=maps,
+        attribute_groups=view.attribute_groups,
+        device=device,
+        progress=progress,
+    )
+
+
+def candidates(view: DataView, part: Partition, classes: IntArray) -> Candidates:
+    """The candidate classes of a setting as a method gets them."""
+    seen = np.full(len(classes), -1, dtype=np.int64)
+    known = np.isin(classes, part.seen)
+    seen[known] = np.searchsorted(part.seen, classes[known])
+    return Candidates(_frozen(view.semantics[classes]), _frozen(seen))
+
+
+def _measure_zsl(fitted: Method, view: DataView, part: Partition) -> tuple[Curve, IntArray, IntArray, list[float]]:
+    truth = view.labels[part.held_out_unseen]
+    curve: Curve = {name: [] for name in ZSL_METRICS}
+    for scores in _scores(fitted, view, part, part.unseen, part.held_out_unseen):
+        predicted = part.unseen[scores.argmax(1)]
+        accuracies = per_class_accuracies(truth, predicted, part.unseen)
+        curve["T1"].append(float(accuracies.mean()))
+        curve["OA"].append(overall_accuracy(truth, predicted))
+    return curve, predicted, truth, accuracies.tolist()
+
+
+def _measure_gzsl(
+    fitted: Method, view: DataView, part: Partition
+) -> tuple[Curve, GzslDecisions, IntArray, list[float], float]:
+    images = np.concatenate([part.held_out_seen, part.held_out_unseen])
+    truth = view.labels[images]
+    # A seen class too small to spare an image in the validation stage cannot be measured there.
+    measured_seen = np.intersect1d(part.seen, truth)
+    classes = np.concatenate([part.seen, part.unseen])
+    is_seen = np.isin(classes, part.seen)
+    curve: Curve = {name: [] for name in GZSL_METRICS}
+    for scores in _scores(fitted, view, part, classes, images):
+        decisions = GzslDecisions.from_scores(scores, classes, is_seen)
+        accuracies = per_class_accuracies(truth, decisions.predicted(), np.concatenate([measured_seen, part.unseen]))
+        seen = float(accuracies[: len(measured_seen)].mean())
+        unseen = float(accuracies[len(measured_seen) :].mean())
+        tradeoff = seen_unseen_curve(truth, decisions, measured_seen, part.unseen)
+        for name, value in zip(GZSL_METRICS, (seen, unseen, harmonic_mean(seen, unseen), tradeoff.area), strict=True):
+            curve[name].append(float(value))
+    return curve, decisions, truth, accuracies.tolist(), tradeoff.best_harmonic_mean
+
+
+def _scores(
+    fitted: Method, view: DataView, part: Partition, classes: IntArray, images: IntArray
+) -> Iterator[NDArray[Any]]:
+    """Checked scores (N, K) of every scorer, over the same feature blocks each time."""
+    blocks = [images[start : start + _SCORE_ROWS] for start in range(0, len(images), _SCORE_ROWS)]
+    inputs: list[Sequence[FloatArray]] = [(_frozen(view.rows(block)),) for block in blocks]
+    if fitted.info.needs_maps and view.maps is not None:
+        local = [_frozen(np.ascontiguousarray(view.maps[block], dtype=np.float32)) for block in blocks]
+        inputs = [(*visual, maps) for visual, maps in zip(inputs, local, strict=True)]
+    count = 0
+    for scorer in fitted.scorers(candidates(view, part, classes)):
+        count += 1
+        yield np.concatenate([_checked(scorer, arrays, len(classes), count) for arrays in inputs])
+    if not count:
+        raise MethodError(f"{fitted.info.name}: scorers() yielded no scorer; the last one is the final model.")
+
+
+def _checked(scorer: Scorer, arrays: Sequence[FloatArray], columns: int, number: int) -> NDArray[Any]:
+    scores = np.asarray(scorer(*arrays))
+    expected = (len(arrays[0]), columns)
+    if scores.shape != expected or scores.dtype.kind not in "fiu":
+        raise MethodError(
+            f"scorer {number} returned {scores.shape} {scores.dtype}: expected {expected} numbers, "
+            f"one column per candidate."
+        )
+    if not np.isfinite(scores).all():
+        raise MethodError(f"scorer {number} returned NaN or infinite scores.")
+    return scores
+
+
+def _frozen(array: Any) -> Any:
+    array.flags.writeable = False
+    return array
+
+
+@contextmanager
+def _peak_memory(device: str) -> Iterator[list[float]]:
+    """Fill a list with the trial's peak memory in MB: of the GPU where there is one, else of the process."""
+    peak: list[float] = []
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+        yield peak
+        peak.append(torch.cuda.max_memory_allocated(device) / 2**20)
+        return
+    reset = Path("/proc/self/clear_refs")
+    try:
+        reset.write_text("5")  # Linux: forget the peak of earlier trials in this process
+    except OSError:
+        yield peak
+        return
+    yield peak
+    status = Path("/proc/self/status").read_text()
+    line = next((line for line in status.splitlines() if line.startswith("VmHWM")), None)
+    peak.append(int(line.split()[1]) / 1024 if line else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

@@ -1,0 +1,298 @@
+"""What a trial is, what it leaves, and the store that keeps it.
+
+A store is a folder: ``records.jsonl`` (one JSON object per finished or failed trial, appended and flushed),
+``predictions/KEY.npz`` (what the metrics were computed from), ``plan.jsonl`` (what was asked for) and
+``logs/``. Nothing in it is ever rewritten.
+"""
+
+import contextlib
+import io
+import os
+import socket
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.errors import InputError
+from zslbench.hashing import digest
+from zslbench.protocol import Outcome
+
+SCHEMA = 1
+Status = Literal["done", "failed"]
+
+
+class Trial(msgspec.Struct, frozen=True, dict=True):
+    """Everything that decides a trial's outcome, and nothing else; `key` is the hash of it all."""
+
+    method: str
+    method_version: int
+    config: dict[str, Any]
+    dataset: str
+    features: str
+    semantics: str
+    hashes: dict[str, str]
+    """SHA-256 of the features, the labels and the semantics."""
+    family: str
+    split: int
+    split_hash: str
+    seed: int
+    stage: Literal["test", "validation"]
+    protocol: int
+    schema: int = SCHEMA
+
+    @cached_property
+    def key(self) -> str:
+        """32 hex digits that identify the trial."""
+        return digest(msgspec.to_builtins(self))[:32]
+
+
+class Failure(msgspec.Struct):
+    """Why a trial failed."""
+
+    type: str
+    message: str
+    traceback: str = ""
+    """The end of it."""
+
+
+class Run(msgspec.Struct):
+    """How, where and when a trial ran; no part of its identity."""
+
+    started: str = ""
+    """UTC, ISO 8601."""
+    finished: str = ""
+    fit_seconds: float | None = None
+    score_seconds: float | None = None
+    peak_mb: float | None = None
+    device: str = "cpu"
+    device_name: str = ""
+    threads: int = 1
+    executor: str = ""
+    host: str = ""
+    attempt: int = 1
+    log: str | None = None
+    versions: dict[str, str] = {}
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """One line of ``records.jsonl``."""
+
+    key: str
+    label: str
+    """The method with its changed parameters, as shown in tables."""
+    status: Status
+    trial: Trial
+    outcome: Outcome | None = None
+    failure: Failure | None = None
+    predictions: str | None = None
+    """Path relative to the store."""
+    run: Run = msgspec.field(default_factory=Run)
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """One planned trial, as short as a plan of 100,000 of them needs."""
+
+    key: str
+    split: int
+    seed: int
+    stage: str
+
+
+class PlanRow(msgspec.Struct):
+    """The planned trials of one method and configuration on one family of splits."""
+
+    label: str
+    trial: Trial
+    """The row's first trial: what all of them share."""
+    cells: list[Cell]
+
+
+class Plan(msgspec.Struct):
+    """What one command asked for; written before the first trial."""
+
+    created: str
+    command: str
+    rows: list[PlanRow]
+
+
+class Store:
+    """A folder of records.
+
+    Reading takes no lock. Use `writing()` around everything that appends.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.records_path = self.folder / "records.jsonl"
+        self.plans_path = self.folder / "plan.jsonl"
+
+    def records(self) -> Iterator[Record]:
+        """Every record in order of writing; a torn last line is passed over with a warning.
+
+        Raises:
+            InputError: a line that is no record of this schema; the message names file and line.
+        """
+        yield from self._lines(self.records_path, Record)
+
+    def latest(self) -> dict[str, Record]:
+        """The record that counts of every trial: a finished one if there is one, else the newest failure."""
+        latest: dict[str, Record] = {}
+        for record in self.records():
+            known = latest.get(record.key)
+            if known is None or known.status != "done":
+                latest[record.key] = record
+        return latest
+
+    def plans(self) -> list[Plan]:
+        """Every plan in order of writing."""
+        return list(self._lines(self.plans_path, Plan))
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator["Store"]:
+        """Hold the store for writing: make the folder, lock it, and move a torn last line aside.
+
+        Raises:
+            InputError: the folder cannot be written, or another process is writing to it.
+        """
+        from filelock import FileLock, Timeout
+
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with open(self.records_path, "ab"):
+                pass
+        except OSError as error:
+            raise InputError(f"store {self.folder} cannot be written: {error.strerror or error}.") from error
+        owner = self.folder / "lock.owner"
+        lock = FileLock(self.folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            held_by = owner.read_text(encoding="utf-8").strip() if owner.exists() else "another process"
+            raise InputError(f"store {self.folder} is in use by {held_by}; wait for it or use --store.") from None
+        try:
+            owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+            for path in (self.records_path, self.plans_path):
+                _set_torn_line_aside(path)
+            yield self
+        finally:
+            owner.unlink(missing_ok=True)
+            lock.release()
+
+    def append(self, record: Record, predictions: Mapping[str, NDArray[Any]] | None = None) -> None:
+        """Keep one record for good; its predictions are on disk before the record that names them.
+
+        Raises:
+            OSError: the disk is full or the store cannot be written; what was stored before is intact.
+        """
+        if predictions is not None:
+            record.predictions = f"predictions/{record.key}.npz"
+            target = self.folder / record.predictions
+            target.parent.mkdir(exist_ok=True)
+            buffer = io.BytesIO()
+            arrays: dict[str, Any] = {name: _compact(array) for name, array in predictions.items()}
+            np.savez_compressed(buffer, **arrays)
+            partial = target.with_suffix(".part")
+            partial.write_bytes(buffer.getvalue())
+            partial.replace(target)
+        self._append(self.records_path, record)
+
+    def append_plan(self, plan: Plan) -> None:
+        """Keep what a command is about to do."""
+        self._append(self.plans_path, plan)
+
+    def write_log(self, key: str, text: str) -> str:
+        """Keep what a trial printed; returns the path relative to the store."""
+        path = self.folder / "logs" / f"{key}.log"
+        path.parent.mkdir(exist_ok=True)
+        with open(path, "a", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+        return f"logs/{key}.log"
+
+    def predictions(self, record: Record) -> dict[str, NDArray[Any]]:
+        """The arrays a finished record's metrics were computed from (see `zslbench.protocol`).
+
+        Raises:
+            InputError: the record has none, or the file is missing or damaged.
+        """
+        if record.predictions is None:
+            raise InputError(f"record {record.key} has no predictions: its trial {record.status}.")
+        path = self.folder / record.predictions
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        except Exception as error:
+            raise InputError(f"predictions {path} cannot be read: {error}") from error
+
+    def _append(self, path: Path, item: msgspec.Struct) -> None:
+        # One write of a whole line: a killed process leaves at most the last line torn.
+        line = msgspec.json.encode(item) + b"\n"
+        with open(path, "ab", buffering=0) as file:
+            written = file.write(line)
+            if written != len(line):
+                raise OSError(f"only {written} of {len(line)} bytes written to {path}")
+
+    def _lines(self, path: Path, kind: type[Any]) -> Iterator[Any]:
+        decoder = msgspec.json.Decoder(kind)
+        try:
+            file = open(path, "rb")  # noqa: SIM115  closed by the with below
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+        with file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    warnings.warn(f"{path}: the last line is torn and ignored; its trial will run again.", stacklevel=2)
+                    return
+                if not line.strip():
+                    continue
+                try:
+                    item = decoder.decode(line)
+                except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+                    raise InputError(
+                        f"{path}, line {number} is not a {kind.__name__.lower()} of this version of zslbench "
+                        f"({error}). Move that line elsewhere, or use another --store; nothing was changed."
+                    ) from None
+                yield item
+
+
+def _set_torn_line_aside(path: Path) -> None:
+    """Move a last line without its end to a file beside it, so that the next append starts a line of its own."""
+    if not path.exists():
+        return
+    with open(path, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size == 0:
+            return
+        file.seek(size - 1)
+        if file.read(1) == b"\n":
+            return
+        file.seek(0)
+        keep = _end_of_last_line(file, size)
+        file.seek(keep)
+        with open(path.with_suffix(".torn"), "ab") as aside:
+            aside.write(file.read() + b"\n")
+        file.truncate(keep)
+
+
+def _end_of_last_line(file: io.BufferedRandom, size: int) -> int:
+    """Offset just behind the last newline, read backwards in blocks."""
+    end = size
+    while end > 0:
+        start = max(0, end - 65536)
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
+
+
+def _compact(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(np.int32) if array.dtype.kind in "iu" else array

@@ -1,0 +1,135 @@
+"""One leaderboard table as Rich, Markdown, CSV or JSON. Accuracies are shown in percent."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from zslbench.leaderboard import METRICS, Row, Table
+from zslbench.stats import Estimate
+
+_RULES = {
+    "last": "last epoch",
+    "val": "epoch chosen on validation classes",
+    "test-max": "epoch chosen on the TEST set: an oracle, not a result",
+}
+
+
+def heading(table: Table) -> str:
+    """What the table is about, in one line."""
+    return f"{table.dataset} {table.family}, features {table.features}, semantics {table.semantics}"
+
+
+def notes(table: Table) -> list[str]:
+    """What a reader must know to read the table honestly."""
+    rows = table.rows
+    said = [
+        f"Percent. Mean over splits and the 95 % interval (Student t over splits). Epoch: "
+        f"{', '.join(sorted({_RULES[row.selection] for row in rows}))}.",
+        "T1: ZSL accuracy per class; OA: ZSL accuracy over all images; S, U: GZSL accuracy on seen and unseen "
+        "classes; H: their harmonic mean, averaged over trials; AUSUC: area under the seen-unseen curve.",
+    ]
+    if any(row.inflation for row in rows) and any(row.selection != "test-max" for row in rows):
+        said.append(
+            "Oracle gain: what choosing the epoch on the test set would add to T1 and H; it is never part of a result."
+        )
+    if any(row.rank is None for row in rows):
+        said.append("Rows without a rank lack trials that this table needs (done/planned) and are not compared.")
+    few = min((row.metrics["T1"].splits for row in rows if row.metrics), default=0)
+    if 0 < few < 6:
+        said.append(f"With {few} split(s) no paired test can reach p < 0.05: read the intervals, not the ranks.")
+    return said
+
+
+def as_rich(tables: Sequence[Table]) -> RenderableType:
+    """For a terminal."""
+    parts: list[RenderableType] = []
+    for table in tables:
+        rich = RichTable(title=escape(heading(table)), title_justify="left", title_style="bold")
+        for name in header():
+            rich.add_column(name, justify="left" if name == "method" else "right", no_wrap=name != "method")
+        for row in table.rows:
+            rich.add_row(*(escape(cell) for cell in cells(row)))
+        parts += [rich, *(Text(note, style="dim") for note in notes(table)), Text()]
+    return Group(*parts)
+
+
+def as_markdown(tables: Sequence[Table]) -> str:
+    """GitHub-flavoured Markdown."""
+    from tabulate import tabulate
+
+    parts = []
+    for table in tables:
+        body = tabulate(
+            [[cell.replace("|", r"\|") for cell in cells(row)] for row in table.rows],
+            header(),
+            tablefmt="pipe",
+            disable_numparse=True,
+            colalign=["right", "left", *["right"] * (len(header()) - 2)],
+        )
+        parts += [f"### {heading(table)}", body, "\n".join(f"- {note}" for note in notes(table))]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_csv(tables: Sequence[Table]) -> str:
+    """One line per row with every number unrounded, as fractions."""
+    spread = [f"{metric}_{part}" for metric in METRICS for part in ("mean", "low", "high", "std")]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        "dataset family features semantics rank method selection done planned splits".split()
+        + [*spread, "T1_oracle_gain", "H_oracle_gain", "seconds_per_trial"]
+    )
+    for table in tables:
+        for row in table.rows:
+            numbers: list[object] = []
+            for metric in METRICS:
+                numbers += row.metrics[metric][:4] if row.metrics else [""] * 4
+            writer.writerow(
+                [table.dataset, table.family, table.features, table.semantics, row.rank or "", row.label]
+                + [row.selection, row.done, row.planned, row.metrics["T1"].splits if row.metrics else 0]
+                + ["" if isinstance(number, float) and math.isnan(number) else number for number in numbers]
+                + [row.inflation.get("T1", ""), row.inflation.get("H", ""), row.seconds or ""]
+            )
+    return buffer.getvalue()
+
+
+def as_json(tables: Sequence[Table]) -> str:
+    """A JSON array of tables; metrics are objects and numbers that do not exist are null."""
+    builtins = msgspec.to_builtins(tables)
+    for built, table in zip(builtins, tables, strict=True):
+        for plain, row in zip(built["rows"], table.rows, strict=True):
+            plain["metrics"] = {
+                name: {
+                    key: None if isinstance(value, float) and math.isnan(value) else value
+                    for key, value in estimated._asdict().items()
+                }
+                for name, estimated in row.metrics.items()
+            }
+    return msgspec.json.format(msgspec.json.encode(builtins), indent=2).decode()
+
+
+def header() -> list[str]:
+    """Column titles."""
+    return ["#", "method", *METRICS, "oracle gain T1/H", "done", "s/trial"]
+
+
+def cells(row: Row) -> list[str]:
+    """One row as text."""
+    numbers = [_percent(row.metrics[metric]) for metric in METRICS] if row.metrics else ["-"] * len(METRICS)
+    gain = f"+{100 * row.inflation['T1']:.1f}/+{100 * row.inflation['H']:.1f}" if row.inflation else "-"
+    done = f"{row.done}/{row.planned}" + (f" ({row.failed} failed)" if row.failed else "")
+    seconds = "-" if row.seconds is None else f"{row.seconds:.1f}" if row.seconds >= 1 else f"{row.seconds:.2f}"
+    return [str(row.rank or ""), row.label, *numbers, gain, done, seconds]
+
+
+def _percent(value: Estimate) -> str:
+    if math.isnan(value.low):
+        return f"{100 * value.mean:.1f}"
+    return f"{100 * value.mean:.1f} ± {100 * (value.high - value.mean):.1f}"

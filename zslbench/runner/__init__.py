@@ -1,0 +1,1 @@
+"""Planning trials and running them, one after the other or side by side."""

@@ -1,0 +1,82 @@
+"""Driving a run: plan first, then one record per trial as it ends. Only this module writes to the store."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from zslbench.records import Record, Store
+from zslbench.runner.attempt import Attempt
+from zslbench.runner.executors import Event, Finished, Started, Tick
+from zslbench.runner.plan import Job, as_plan
+from zslbench.runner.progress import Progress
+
+
+@dataclass
+class Summary:
+    """How a run ended."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    """The record that counts of every planned trial, earlier runs' included."""
+    ran: int = 0
+    failed: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned trial is done."""
+        return all(record.status == "done" for record in self.records.values())
+
+
+def run(
+    jobs: Sequence[Job],
+    store: Store,
+    command: str,
+    events: Callable[[Sequence[Job]], Iterator[Event]],
+    progress: Progress,
+) -> Summary:
+    """Run what is missing or failed and record it.
+
+    Args:
+        jobs: every trial that was asked for, done or not.
+        store: where records go; locked for the duration.
+        command: the command line, kept in the plan.
+        events: the executor, given the jobs that remain.
+        progress: shows what happens.
+
+    Raises:
+        InputError: the store cannot be written, is in use, or holds a line that is no record.
+    """
+    with store.writing():
+        latest = store.latest()
+        keys = {job.trial.key for job in jobs}
+        summary = Summary({key: record for key, record in latest.items() if key in keys})
+        remaining = [job for job in jobs if job.trial.key not in latest or latest[job.trial.key].status != "done"]
+        store.append_plan(as_plan(jobs, command))
+        with progress.showing(jobs, latest):
+            for event in events(remaining) if remaining else ():
+                match event:
+                    case Started(job):
+                        progress.started(job)
+                    case Finished(job, attempt):
+                        record = _record(store, job, attempt)
+                        summary.records[job.trial.key] = record
+                        summary.ran += 1
+                        summary.failed += record.status == "failed"
+                        progress.finished(job, record)
+                    case Tick(epochs):
+                        progress.tick(epochs)
+    return summary
+
+
+def _record(store: Store, job: Job, attempt: Attempt) -> Record:
+    record = Record(
+        key=job.trial.key,
+        label=job.label,
+        status="failed" if attempt.measured is None else "done",
+        trial=job.trial,
+        outcome=attempt.measured.outcome if attempt.measured else None,
+        failure=attempt.failure,
+        run=attempt.run,
+    )
+    if attempt.log.strip():
+        record.run.log = store.write_log(record.key, attempt.log)
+    store.append(record, attempt.measured.predictions if attempt.measured else None)
+    return record

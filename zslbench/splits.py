@@ -1,0 +1,286 @@
+"""Class splits: which classes are unseen, which play unseen while choosing, which images are held out.
+
+Everything is drawn by hashing names, so a split is the same on every machine and NumPy version, the i-th
+split does not depend on how many are asked for, and a split's hash says what it is.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from zslbench._types import IntArray
+from zslbench.configuration import close_matches
+from zslbench.errors import InputError
+from zslbench.hashing import digest
+
+Stage = Literal["test", "validation"]
+
+HELD_OUT_SHARE = 0.2
+"""Share of every seen class's images that is kept for testing (GZSL's S)."""
+ZSVIDAT_SEEDS = (2014, 2015, 2016, 2017, 2018, 2019)
+_MAX_GENERATED = 10_000
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One stage of a split, as image indices. In the validation stage no test image appears anywhere."""
+
+    seen: IntArray
+    """Class indices, ascending: the classes trained on."""
+    unseen: IntArray
+    """Class indices, ascending: the classes that play unseen (the validation classes in that stage)."""
+    train: IntArray
+    """Training images, all of seen classes, ascending."""
+    held_out_seen: IntArray
+    """Images of seen classes to be measured."""
+    held_out_unseen: IntArray
+    """Images of unseen classes to be measured."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One division of a data set's classes and images. Class and image indices are ascending."""
+
+    dataset: str
+    family: str
+    index: int
+    unseen: tuple[int, ...]
+    validation: tuple[int, ...]
+    """Seen classes that play unseen in the validation stage."""
+    test_seen: IntArray
+    """Images of seen classes that are never trained on."""
+    class_names: tuple[str, ...]
+    labels: IntArray
+
+    @property
+    def id(self) -> str:
+        """``family#index``."""
+        return f"{self.family}#{self.index}"
+
+    @cached_property
+    def hash(self) -> str:
+        """Identifies the split by what it contains, not by how it was made."""
+        names = self.class_names
+        return digest(
+            {
+                "unseen": sorted(names[i] for i in self.unseen),
+                "validation": sorted(names[i] for i in self.validation),
+                "test_seen": self.test_seen.tolist(),
+                "validation_seen": self.partition("validation").held_out_seen.tolist(),
+            }
+        )
+
+    def partition(self, stage: Stage) -> Partition:
+        """The images and classes of one stage.
+
+        ``test``: train on the seen classes less the held-out images. ``validation``: the same game one level
+        down, played with the training images of the test stage alone.
+        """
+        everything = np.arange(len(self.labels))
+        trainable = np.setdiff1d(everything, self.test_seen)
+        unseen = np.array(self.unseen, dtype=np.int64)
+        trainable = trainable[~np.isin(self.labels[trainable], unseen)]
+        seen = np.setdiff1d(np.arange(len(self.class_names)), unseen)
+        if stage == "test":
+            held_out_unseen = everything[np.isin(self.labels, unseen)]
+            return Partition(seen, unseen, trainable, self.test_seen, held_out_unseen)
+        validation = np.array(self.validation, dtype=np.int64)
+        plays_unseen = np.isin(self.labels[trainable], validation)
+        rest = trainable[~plays_unseen]
+        held_out = hold_out(rest, self.labels, f"{self.dataset}/{self.family}/{self.index}/validation-seen")
+        return Partition(
+            np.setdiff1d(seen, validation),
+            validation,
+            np.setdiff1d(rest, held_out),
+            held_out,
+            trainable[plays_unseen],
+        )
+
+
+def split_families(dataset: Any) -> list[str]:
+    """The split families of a data set: its card's, and for each the seeded published rule."""
+    return [*dataset.card.split_families, *(f"zsvidat-{family}" for family in dataset.card.split_families)]
+
+
+def make_splits(dataset: Any, family: str, count: int) -> list[Split]:
+    """The first `count` splits of a family.
+
+    Families: ``S/U`` (S seen and U unseen classes, drawn by hashing) and ``zsvidat-S/U`` (the rule of the
+    ZS-ViDAT repository: classes shuffled by NumPy's legacy generator seeded 2014 to 2019, first 80 % of each
+    seen class's images for training).
+
+    Args:
+        dataset: anything with ``name``, ``class_names``, ``labels`` and a ``card.split_families``.
+        family: name of the family.
+        count: number of splits, at least 1.
+
+    Raises:
+        InputError: unknown family, more splits than it has, or a class too small to be split.
+    """
+    published = family.startswith("zsvidat-")
+    sizes = _seen_unseen(family.removeprefix("zsvidat-"), len(dataset.class_names))
+    if sizes is None:
+        known = split_families(dataset)
+        raise InputError(
+            f"unknown split family {family!r} for {dataset.name}.{close_matches(family, known)} "
+            f"Known: {', '.join(known)}, or any S/U with S + U = {len(dataset.class_names)}."
+        )
+    most = len(ZSVIDAT_SEEDS) if published else min(_MAX_GENERATED, math.comb(sum(sizes), sizes[1]))
+    if not 1 <= count <= most:
+        raise InputError(f"{count} splits asked of {dataset.name} {family}: it has 1 to {most}.")
+    if published:
+        return [_zsvidat(dataset, family, sizes, index) for index in range(count)]
+    return _generate(dataset, family, sizes, count)
+
+
+def read_splits(dataset: Any, path: str | Path, count: int | None = None) -> list[Split]:
+    """Explicit splits from a JSON file: a list of objects with ``unseen`` (class names), optionally
+    ``validation`` (class names) and ``test_seen`` (image indices, from 0); what is left out is drawn by hashing.
+
+    Raises:
+        InputError: no such file, not that form, an unknown class, or an image that cannot be held out.
+    """
+    path = Path(path)
+    family = path.stem
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no split file {path}.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"split file {path} cannot be read as JSON: {error}") from error
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"split file {path}: expected a non-empty list of objects, each with 'unseen'.")
+    if count is not None and not 1 <= count <= len(entries):
+        raise InputError(f"{count} splits asked of {path}: it has 1 to {len(entries)}.")
+    splits = []
+    for index, entry in enumerate(entries[:count]):
+        where = f"split file {path}, entry {index}"
+        if unknown := set(entry) - {"unseen", "validation", "test_seen", "id"}:
+            raise InputError(f"{where}: unknown key {sorted(unknown)[0]!r}; known: unseen, validation, test_seen, id.")
+        unseen = _class_indices(dataset, entry.get("unseen"), f"{where}, 'unseen'")
+        validation = entry.get("validation")
+        chosen = None if validation is None else _class_indices(dataset, validation, f"{where}, 'validation'")
+        held_out = entry.get("test_seen")
+        splits.append(_build(dataset, family, index, unseen, chosen, held_out, where))
+    return splits
+
+
+def hold_out(images: IntArray, labels: IntArray, key: str) -> IntArray:
+    """A fifth of every class's `images`, chosen by hashing: at least one where the class has two or more."""
+    chosen = []
+    for label in np.unique(labels[images]):
+        members = images[labels[images] == label]
+        size = max(1, round(HELD_OUT_SHARE * len(members))) if len(members) > 1 else 0
+        chosen.extend(sorted(members.tolist(), key=lambda image: _rank(f"{key}/{image}"))[:size])
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def _rank(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _seen_unseen(family: str, classes: int) -> tuple[int, int] | None:
+    seen, slash, unseen = family.partition("/")
+    if not (slash and seen.isascii() and seen.isdigit() and unseen.isascii() and unseen.isdigit()):
+        return None
+    sizes = int(seen), int(unseen)
+    return sizes if sum(sizes) == classes and min(sizes) >= 1 else None
+
+
+def _generate(dataset: Any, family: str, sizes: tuple[int, int], count: int) -> list[Split]:
+    splits: list[Split] = []
+    taken: set[tuple[int, ...]] = set()
+    draw = 0
+    while len(splits) < count:  # every set of unseen classes has the same chance, so this ends
+        ranked = _ranked_classes(dataset, range(sum(sizes)), f"{dataset.name}/{family}/{draw}/unseen")
+        unseen = tuple(sorted(ranked[: sizes[1]]))
+        draw += 1
+        if unseen in taken:
+            continue
+        taken.add(unseen)
+        splits.append(_build(dataset, family, len(splits), unseen, None, None, f"{dataset.name} {family}"))
+    return splits
+
+
+def _zsvidat(dataset: Any, family: str, sizes: tuple[int, int], index: int) -> Split:
+    labels = np.arange(1, sum(sizes) + 1)
+    np.random.RandomState(ZSVIDAT_SEEDS[index]).shuffle(labels)  # the rule names this generator
+    unseen = tuple(sorted(int(label) - 1 for label in labels[sizes[0] :]))
+    held_out: list[int] = []
+    for label in labels[: sizes[0]] - 1:
+        images = np.flatnonzero(dataset.labels == label)
+        held_out.extend(images[int(0.8 * len(images)) :].tolist())
+    return _build(dataset, family, index, unseen, None, held_out, f"{dataset.name} {family}")
+
+
+def _ranked_classes(dataset: Any, classes: Sequence[int] | range, key: str) -> list[int]:
+    return sorted(classes, key=lambda label: _rank(f"{key}/{dataset.class_names[label]}"))
+
+
+def _class_indices(dataset: Any, names: Any, where: str) -> tuple[int, ...]:
+    if not isinstance(names, list) or not names or len(set(map(str, names))) != len(names):
+        raise InputError(f"{where}: expected a non-empty list of distinct class names.")
+    known = {name: index for index, name in enumerate(dataset.class_names)}
+    for name in names:
+        if name not in known:
+            raise InputError(f"{where}: {dataset.name} has no class {name!r}.{close_matches(str(name), known)}")
+    return tuple(sorted(known[name] for name in names))
+
+
+def _build(
+    dataset: Any,
+    family: str,
+    index: int,
+    unseen: tuple[int, ...],
+    validation: tuple[int, ...] | None,
+    test_seen: Any,
+    where: str,
+) -> Split:
+    labels: IntArray = dataset.labels
+    seen = [label for label in range(len(dataset.class_names)) if label not in unseen]
+    if not seen:
+        raise InputError(f"{where}: every class is unseen; at least one must be seen.")
+    key = f"{dataset.name}/{family}/{index}"
+    if validation is None:
+        # As large a share of the seen classes as the unseen classes are of all, but never most of them.
+        share = round(len(seen) * len(unseen) / len(dataset.class_names))
+        size = min(max(2, share), len(seen) // 2)
+        validation = tuple(sorted(_ranked_classes(dataset, seen, f"{key}/validation")[:size]))
+    elif overlap := set(validation) - set(seen):
+        raise InputError(f"{where}: validation class {dataset.class_names[min(overlap)]!r} is unseen.")
+    elif len(validation) >= len(seen):
+        raise InputError(f"{where}: every seen class is a validation class; at least one must not be.")
+    images_of = np.flatnonzero(np.isin(labels, seen))
+    if test_seen is None:
+        held_out = hold_out(images_of, labels, f"{key}/test-seen")
+    else:
+        held_out = _checked_images(test_seen, images_of, len(labels), where)
+    for label in seen:
+        total = int((labels == label).sum())
+        tested = int((labels[held_out] == label).sum())
+        if not 0 < tested < total:
+            raise InputError(
+                f"{where}: seen class {dataset.class_names[label]!r} has {total} image(s), {tested} of them held "
+                f"out: a seen class needs at least one to train on and one to test."
+            )
+    return Split(dataset.name, family, index, unseen, validation, held_out, tuple(dataset.class_names), labels)
+
+
+def _checked_images(test_seen: Any, allowed: IntArray, total: int, where: str) -> IntArray:
+    if not isinstance(test_seen, list) or not all(type(image) is int for image in test_seen):
+        raise InputError(f"{where}, 'test_seen': expected a list of image indices.")
+    images = np.array(sorted(set(test_seen)), dtype=np.int64)
+    outside = images[(images < 0) | (images >= total)]
+    if len(outside):
+        raise InputError(f"{where}, 'test_seen': no image {outside[0]}; the data set has 0 to {total - 1}.")
+    stray = np.setdiff1d(images, allowed)
+    if len(stray):
+        raise InputError(f"{where}, 'test_seen': image {stray[0]} belongs to an unseen class.")
+    return images
