@@ -1,0 +1,35 @@
+"""Making a data set folder from images: read, embed, write.
+
+Nothing heavy is imported here: torch, Pillow and the sentence encoder are imported inside the functions that
+need them, so that listing recipes costs nothing.
+"""
+
+from zslbench.datasets.prepare.backbones import BACKBONES, Backbone, extract
+from zslbench.datasets.prepare.compare import compare
+from zslbench.datasets.prepare.images import ImageSet, open_images
+from zslbench.datasets.prepare.recipes import RECIPES, Prepared, Recipe, prepare
+from zslbench.datasets.prepare.semantics import (
+    AttributeTable,
+    embed_descriptions,
+    read_attributes,
+    read_descriptions,
+)
+from zslbench.datasets.prepare.write import write_dataset
+
+__all__ = [
+    "BACKBONES",
+    "RECIPES",
+    "AttributeTable",
+    "Backbone",
+    "ImageSet",
+    "Prepared",
+    "Recipe",
+    "compare",
+    "embed_descriptions",
+    "extract",
+    "open_images",
+    "prepare",
+    "read_attributes",
+    "read_descriptions",
+    "write_dataset",
+]

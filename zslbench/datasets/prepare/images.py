@@ -1,0 +1,250 @@
+"""Images of a scene data set, one folder per class, read from a folder or straight out of a zip.
+
+A zip is never unpacked to disk, and its member names are never used as paths of this machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import lzma
+import os
+import re
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.errors import InputError
+
+SUFFIXES = frozenset({".tif", ".tiff", ".jpg", ".jpeg", ".png"})
+MAX_FILE_BYTES = 100 * 1024 * 1024
+MAX_PIXELS = 64 * 1024 * 1024
+_PLAIN_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"})
+
+# zipfile raises RuntimeError for encrypted members and lets the decompressors' own errors through.
+_READ_ERRORS = (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+
+Image = NDArray[np.uint8]
+
+
+class ImageSet:
+    """The images of a data set in a fixed order: by class, then by natural order of the file name.
+
+    ``labels`` is (N,) int64, an index into ``classes``; ``names`` holds "class/file" of each image;
+    ``sha256`` is the hex digest of the zip file, or, for a folder, of the lines "digest  class/file" of its
+    images in order. Indexing reads one image, (H, W, 3) uint8 RGB, afresh; nothing is cached.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        classes: Sequence[str],
+        files: Sequence[tuple[int, str, str]],
+        read: Callable[[str], bytes],
+        digest: Callable[[ImageSet], str],
+        close: Callable[[], None],
+    ) -> None:
+        self.source = source
+        self.classes = tuple(classes)
+        self.labels: NDArray[np.int64] = np.array([label for label, _, _ in files], dtype=np.int64)
+        self.names = tuple(name for _, name, _ in files)
+        self._keys = tuple(key for _, _, key in files)
+        self._read = read
+        self._digest = digest
+        self._close = close
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, index: int) -> Image:
+        """Read image ``index`` as (H, W, 3) uint8 RGB; InputError if it cannot be decoded."""
+        return _decode(self.read_bytes(index), self._where(index))
+
+    def __iter__(self) -> Iterator[Image]:
+        return (self[index] for index in range(len(self)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the zip, if there is one."""
+        self._close()
+
+    def read_bytes(self, index: int) -> bytes:
+        """Return the undecoded file of image ``index``; InputError if it cannot be read."""
+        try:
+            return self._read(self._keys[index])
+        except _READ_ERRORS as error:
+            raise InputError(f"{self._where(index)}: cannot be read ({error})") from error
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of what was read, as described for the class."""
+        return self._digest(self)
+
+    def _where(self, index: int) -> str:
+        return f"{self.source}: {self.names[index]}"
+
+
+def open_images(path: Path | str, classes: Sequence[str], *, per_class: int | None = None) -> ImageSet:
+    """List the images of ``classes`` below ``path``, a folder or a zip file, without decoding any.
+
+    Both the official layout (``.../Images/<class>/<class>NN.tif``) and a plain tree with one folder per class
+    are understood: the images' common parent is found from the class names. Other files are ignored.
+    ``per_class`` demands that many images of each class. Use as a context manager.
+
+    Raises InputError for a path that is neither, for unsafe or oversized zip members, for missing,
+    unexpected or incomplete classes, and when the class folders occur in more than one place.
+    """
+    path = Path(path)
+    if path.is_dir():
+        keys = _walk(path)
+        return ImageSet(
+            path,
+            classes,
+            _arrange(path, keys, classes, per_class),
+            lambda key: (path / key).read_bytes(),
+            _digest_of_tree,
+            lambda: None,
+        )
+    if not path.is_file():
+        raise InputError(f"{path}: expected a folder or a zip file with images, found nothing there")
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(f"{path}: expected a folder or a zip file with images ({error})") from error
+    try:
+        files = _arrange(path, _members(path, archive), classes, per_class)
+    except BaseException:
+        archive.close()
+        raise
+    return ImageSet(path, classes, files, archive.read, _digest_of_file, archive.close)
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that compares the numbers inside ``name`` by value: img2 before img10."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
+
+
+def _walk(folder: Path) -> list[str]:
+    keys: list[str] = []
+    for parent, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            file = Path(parent, name)
+            if _is_image(name):
+                if (size := file.stat().st_size) > MAX_FILE_BYTES:
+                    raise InputError(
+                        f"{file}: {size} bytes, more than the {MAX_FILE_BYTES} allowed for an image"
+                    )
+                keys.append(file.relative_to(folder).as_posix())
+    return keys
+
+
+def _members(path: Path, archive: zipfile.ZipFile) -> list[str]:
+    keys: list[str] = []
+    for member in archive.infolist():
+        name = member.filename.replace("\\", "/")
+        if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in PurePosixPath(name).parts:
+            raise InputError(
+                f"{path}: member {member.filename!r} points outside the archive, refusing to read it"
+            )
+        if member.file_size > MAX_FILE_BYTES:
+            raise InputError(
+                f"{path}: member {member.filename!r} unpacks to {member.file_size} bytes, "
+                f"more than the {MAX_FILE_BYTES} allowed for an image"
+            )
+        if not member.is_dir() and _is_image(PurePosixPath(name).name):
+            keys.append(member.filename)
+    return keys
+
+
+def _is_image(name: str) -> bool:
+    # macOS archives carry a "._" companion for every file.
+    return not name.startswith(".") and PurePosixPath(name.lower()).suffix in SUFFIXES
+
+
+def _arrange(
+    path: Path, keys: Sequence[str], classes: Sequence[str], per_class: int | None
+) -> list[tuple[int, str, str]]:
+    """Return (label, "class/file", key) of every image in the documented order."""
+    roots: dict[PurePosixPath, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for key in keys:
+        folder = PurePosixPath(key.replace("\\", "/")).parent
+        if folder.name:
+            roots[folder.parent][folder.name].append(key)
+    found = {root: tree for root, tree in roots.items() if not tree.keys().isdisjoint(classes)}
+    if len(found) > 1 and (official := [root for root in found if root.name == "Images"]):
+        found = {root: found[root] for root in official}
+    if not found:
+        raise InputError(f"{path}: no image lies in a folder named after a class, such as {classes[0]!r}")
+    if len(found) > 1:
+        raise InputError(f"{path}: class folders in several places: {', '.join(sorted(map(str, found)))}")
+    [(root, tree)] = found.items()
+    where = f"{path}: folder {str(root)!r}"
+    if missing := [name for name in classes if name not in tree]:
+        raise InputError(f"{where} lacks images of {_enumerate(missing)}")
+    if extra := sorted(tree.keys() - set(classes)):
+        raise InputError(f"{where} holds unexpected classes: {_enumerate(extra)}")
+
+    files: list[tuple[int, str, str]] = []
+    for label, name in enumerate(classes):
+        by_stem: dict[str, str] = {}
+        for key in tree[name]:
+            stem = PurePosixPath(key.replace("\\", "/")).stem
+            if stem in by_stem:
+                raise InputError(f"{where} holds one image twice: {by_stem[stem]!r} and {key!r}")
+            by_stem[stem] = key
+        if per_class is not None and len(by_stem) != per_class:
+            raise InputError(f"{where} holds {len(by_stem)} images of {name!r}, expected {per_class}")
+        # The stem itself breaks ties between names such as a1 and a01.
+        for stem in sorted(by_stem, key=lambda stem: (natural_key(stem), stem)):
+            key = by_stem[stem]
+            files.append((label, f"{name}/{PurePosixPath(key.replace(chr(92), '/')).name}", key))
+    return files
+
+
+def _enumerate(names: Sequence[str], shown: int = 5) -> str:
+    rest = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + rest
+
+
+def _decode(data: bytes, where: str) -> Image:
+    try:
+        import PIL.Image
+    except ModuleNotFoundError as error:
+        raise InputError("reading images needs Pillow: pip install 'zslbench[images]'") from error
+    try:
+        with PIL.Image.open(io.BytesIO(data)) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise InputError(f"{where}: {picture.width}x{picture.height} pixels, more than {MAX_PIXELS}")
+            if picture.mode not in _PLAIN_MODES:
+                raise InputError(f"{where}: expected an 8-bit image, found mode {picture.mode}")
+            return np.array(picture.convert("RGB"), dtype=np.uint8)
+    except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError) as error:
+        # SyntaxError is what Pillow's PNG and TIFF readers raise for broken chunks.
+        raise InputError(f"{where}: not a readable image ({error})") from error
+
+
+def _digest_of_file(images: ImageSet) -> str:
+    with images.source.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _digest_of_tree(images: ImageSet) -> str:
+    total = hashlib.sha256()
+    for index, name in enumerate(images.names):
+        total.update(f"{hashlib.sha256(images.read_bytes(index)).hexdigest()}  {name}\n".encode())
+    return total.hexdigest()
