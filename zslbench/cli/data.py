@@ -42,7 +42,7 @@ def prepare_command(name: str, images: Path, out: Path | None, as_json: bool) ->
     """
     # Imported here, so that `zslbench --help` stays quick.
     from zslbench.datasets.prepare import prepare
-    from zslbench.datasets.prepare.compare import compare, worst
+    from zslbench.datasets.prepare.comparison import compare, worst
     from zslbench.datasets.prepare.recipes import BUNDLED
 
     started = time.perf_counter()

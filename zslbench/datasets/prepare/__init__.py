@@ -5,7 +5,7 @@ need them, so that listing recipes costs nothing.
 """
 
 from zslbench.datasets.prepare.backbones import BACKBONES, Backbone, extract
-from zslbench.datasets.prepare.compare import compare
+from zslbench.datasets.prepare.comparison import compare
 from zslbench.datasets.prepare.images import ImageSet, open_images
 from zslbench.datasets.prepare.recipes import RECIPES, Prepared, Recipe, prepare
 from zslbench.datasets.prepare.semantics import (

