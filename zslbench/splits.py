@@ -7,6 +7,7 @@ split does not depend on how many are asked for, and a split's hash says what it
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -153,7 +154,7 @@ def read_splits(dataset: Any, path: str | Path, count: int | None = None) -> lis
         entries = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"no split file {path}.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"split file {path} cannot be read as JSON: {error}") from error
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"split file {path}: expected a non-empty list of objects, each with 'unseen'.")
@@ -187,11 +188,12 @@ def _rank(text: str) -> bytes:
 
 
 def _seen_unseen(family: str, classes: int) -> tuple[int, int] | None:
-    seen, slash, unseen = family.partition("/")
-    if not (slash and seen.isascii() and seen.isdigit() and unseen.isascii() and unseen.isdigit()):
+    # One spelling per family ("016/5" is no second name of "16/5"), since splits are drawn by hashing the name.
+    match = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", family)
+    if match is None:
         return None
-    sizes = int(seen), int(unseen)
-    return sizes if sum(sizes) == classes and min(sizes) >= 1 else None
+    sizes = int(match[1]), int(match[2])
+    return sizes if sum(sizes) == classes else None
 
 
 def _generate(dataset: Any, family: str, sizes: tuple[int, int], count: int) -> list[Split]:
@@ -225,12 +227,13 @@ def _ranked_classes(dataset: Any, classes: Sequence[int] | range, key: str) -> l
 
 
 def _class_indices(dataset: Any, names: Any, where: str) -> tuple[int, ...]:
-    if not isinstance(names, list) or not names or len(set(map(str, names))) != len(names):
+    texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not texts or not names or len(set(names)) != len(names):
         raise InputError(f"{where}: expected a non-empty list of distinct class names.")
     known = {name: index for index, name in enumerate(dataset.class_names)}
     for name in names:
         if name not in known:
-            raise InputError(f"{where}: {dataset.name} has no class {name!r}.{close_matches(str(name), known)}")
+            raise InputError(f"{where}: {dataset.name} has no class {name!r}.{close_matches(name, known)}")
     return tuple(sorted(known[name] for name in names))
 
 
@@ -276,10 +279,10 @@ def _build(
 def _checked_images(test_seen: Any, allowed: IntArray, total: int, where: str) -> IntArray:
     if not isinstance(test_seen, list) or not all(type(image) is int for image in test_seen):
         raise InputError(f"{where}, 'test_seen': expected a list of image indices.")
-    images = np.array(sorted(set(test_seen)), dtype=np.int64)
-    outside = images[(images < 0) | (images >= total)]
-    if len(outside):
+    outside = [image for image in test_seen if not 0 <= image < total]
+    if outside:
         raise InputError(f"{where}, 'test_seen': no image {outside[0]}; the data set has 0 to {total - 1}.")
+    images = np.array(sorted(set(test_seen)), dtype=np.int64)
     stray = np.setdiff1d(images, allowed)
     if len(stray):
         raise InputError(f"{where}, 'test_seen': image {stray[0]} belongs to an unseen class.")

@@ -4,6 +4,7 @@ A folder holds ``card.toml``, ``labels.npy`` (N,), ``features/NAME.npy`` (N, D),
 optionally ``maps/NAME.npy`` (N, P, D). Arrays are memory-mapped; no file is ever unpickled.
 """
 
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -168,7 +169,7 @@ class Dataset:
             card = msgspec.toml.decode(path.read_bytes(), type=Card)
         except FileNotFoundError:
             raise InputError(f"{self.folder} is not a data set: it has no card.toml.") from None
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             raise InputError(f"{path}: {error}") from error
         if card.format != FORMAT:
             raise InputError(f"{path}: format {card.format}; this version of zslbench reads format {FORMAT}.")
@@ -227,9 +228,8 @@ class Dataset:
                     f"{self.folder / 'card.toml'}: [semantics.{name}] names {len(named)} {key}, "
                     f"but {path} has {array.shape[1]} columns."
                 )
-        array = np.asarray(array, dtype=np.float32)
         _check_finite(array, path, 0)
-        return array
+        return np.asarray(array, dtype=np.float32)
 
     def _path(self, kind: str, name: str, known: list[str]) -> Path:
         if name not in known:
@@ -241,25 +241,26 @@ class Dataset:
 
 def _load(path: Path) -> NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        # Unlike np.load, this reads plain .npy files alone and refuses Python objects, whatever the file holds.
+        return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise InputError(f"{path} is missing.") from None
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
-        # A damaged header makes NumPy raise any of these.
+    except Exception as error:  # a damaged header makes NumPy raise nearly anything, tokenize.TokenError included
+        if zipfile.is_zipfile(path):
+            raise InputError(f"{path} is an .npz archive: a plain .npy array is expected.") from None
         raise InputError(f"{path} is not a readable .npy array: {error}") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise InputError(f"{path} is an .npz archive: a plain .npy array is expected.")
-    if array.dtype.hasobject:
-        raise InputError(f"{path} holds Python objects; plain numbers are expected.")
-    return array
 
 
 def _check_finite(block: NDArray[Any], path: Path, first_row: int) -> None:
-    bad = ~np.isfinite(block).reshape(len(block), -1).all(1)
+    with np.errstate(over="ignore"):  # a double beyond single precision becomes infinite
+        single = block.astype(np.float32, copy=False)
+    bad = ~np.isfinite(single).reshape(len(block), -1).all(1)
     if bad.any():
         row = first_row + int(bad.argmax())
-        raise InputError(f"{path}: row {row} holds NaN or infinity ({int(bad.sum())} such row(s) in its block).")
+        raise InputError(
+            f"{path}: row {row} holds NaN, infinity or a number beyond single precision "
+            f"({int(bad.sum())} such row(s) in its block)."
+        )
 
 
 def _unit_rows(block: FloatArray, name: str) -> FloatArray:
