@@ -66,7 +66,7 @@ class MethodSpec:
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-_SPEC = re.compile(r"\s*(?P<name>[A-Za-z0-9_.+-]+)\s*(?:\[(?P<params>[^\[\]]*)\])?\s*(?:,|$)")
+_SPEC = re.compile(r"\s*(?P<name>[A-Za-z0-9_.+-]+)\s*(?:\[(?P<params>[^\[\]]*)\])?\s*(?:,\s*|$)")
 
 
 def parse_methods(text: str) -> list[MethodSpec]:
@@ -124,6 +124,10 @@ def resolve(config_class: type, overrides: Mapping[str, Any], owner: str) -> Any
                 f"Its parameters: {', '.join(fields) or 'none'}."
             )
         values[name] = _convert(raw, types[name], fields[name], owner)
+    for name, field in fields.items():
+        if name not in values and field.default is not dataclasses.MISSING:
+            # As typed: a default written 1 and a user's 1.0 are the same trial, hence must be stored alike.
+            values[name] = _convert(field.default, types[name], field, owner)
     try:
         return config_class(**values)
     except ValueError as error:  # from the dataclass's own __post_init__
@@ -144,7 +148,7 @@ def _convert(raw: Any, annotation: Any, field: dataclasses.Field[Any], owner: st
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{owner}[{field.name}={raw}]: expected a finite number.")
     for sign, bound in field.metadata.get("bounds", {}).items():
-        if not checks[sign](bound):
+        if value is not None and not checks[sign](bound):
             raise InputError(f"{owner}[{field.name}={raw}]: expected a value {sign} {bound}.")
     return value
 
@@ -176,4 +180,6 @@ def label(name: str, config: Any) -> str:
 
 
 def _show(value: Any) -> str:
+    if value is None:
+        return "null"  # what `resolve` reads
     return str(value).lower() if isinstance(value, bool) else str(value)
