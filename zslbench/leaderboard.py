@@ -73,6 +73,8 @@ def leaderboard(
         sort: the metric that ranks.
         splits: only the first so many splits of a family.
     """
+    records, plans = list(records), list(plans)
+    newest = _newest_splits(records, plans)
     groups: dict[tuple[Any, ...], dict[str, _RowData]] = {}
 
     def row_of(trial: Trial, label: str) -> "_RowData":
@@ -93,7 +95,10 @@ def leaderboard(
             continue
         row = row_of(trial, record.label)
         row.planned[trial.stage].add((trial.split, trial.seed))
-        row.records[trial.stage][trial.split, trial.seed] = record
+        if trial.split_hash == newest[_comparable(trial), trial.split]:  # else the split has changed: a hole
+            row.records[trial.stage][trial.split, trial.seed] = record
+    for rows in groups.values():
+        _tell_apart(list(rows.values()))
     return [
         Table(
             dataset, features, semantics, family, dict(hashes), protocol, sort,
@@ -119,6 +124,28 @@ def _comparable(trial: Trial) -> tuple[Any, ...]:
     return trial.dataset, trial.features, trial.semantics, trial.family, trial.protocol, hashes
 
 
+def _newest_splits(records: Sequence[Record], plans: Sequence[Plan]) -> dict[tuple[Any, ...], str]:
+    """The split hash that counts where one index has had several (a split file was edited): the one asked for last."""
+    asked = {record.key: record.trial for record in records}
+    trials = [*asked.values()]
+    for plan in plans:
+        trials += [asked[cell.key] for row in plan.rows for cell in row.cells if cell.key in asked]
+    return {(_comparable(trial), trial.split): trial.split_hash for trial in trials}
+
+
+def _tell_apart(rows: Sequence[_RowData]) -> None:
+    """Rows with one label (the method's version or its defaults have changed) say which they are."""
+    for label in {row.label for row in rows}:
+        twins = [row for row in rows if row.label == label]
+        if len(twins) == 1:
+            continue
+        for row in twins:
+            row.label += f" (version {row.trial.method_version})"
+        if len({row.label for row in twins}) < len(twins):
+            for row in twins:
+                row.label += f" ({digest(row.trial.config)[:6]})"
+
+
 def _ranked(data: Sequence[_RowData], selection: Selection, sort: str) -> list[Row]:
     # Paired comparison: a ranked row has every cell that any row of the table has.
     needed: set[tuple[int, int]] = set().union(*(row.planned["test"] for row in data))
@@ -130,7 +157,7 @@ def _ranked(data: Sequence[_RowData], selection: Selection, sort: str) -> list[R
 
 
 def _complete(row: Row, paired: bool) -> bool:
-    return paired and row.done == row.planned
+    return bool(row.metrics) and paired and row.done == row.planned
 
 
 def _mean(row: Row, metric: str) -> float:

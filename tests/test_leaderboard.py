@@ -1,0 +1,362 @@
+"""Leaderboards of hand-made records: worked by hand, never mixed, never over holes."""
+
+import math
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from zslbench.leaderboard import METRICS, Row, Table, leaderboard
+from zslbench.protocol import Outcome
+from zslbench.records import Cell, Failure, Plan, PlanRow, Record, Run, Trial
+
+SELECTIONS = ("last", "val", "test-max")
+curves = st.integers(1, 5).flatmap(lambda size: st.lists(st.floats(0, 1), min_size=size, max_size=size))
+
+
+def trial(
+    method: str = "m",
+    split: int = 0,
+    seed: int = 0,
+    stage: Any = "test",
+    *,
+    version: int = 1,
+    config: dict[str, Any] | None = None,
+    data: str = "data",
+    split_hash: str | None = None,
+    protocol: int = 1,
+    family: str = "6/2",
+) -> Trial:
+    """A trial on a made-up data set."""
+    return Trial(
+        method=method,
+        method_version=version,
+        config=config or {},
+        dataset="toy",
+        features="made",
+        semantics="truth",
+        hashes={"features": data, "labels": "l", "semantics": "s"},
+        family=family,
+        split=split,
+        split_hash=split_hash or f"hash of {split}",
+        seed=seed,
+        stage=stage,
+        protocol=protocol,
+    )
+
+
+def record(
+    *args: Any,
+    H: Sequence[float] | float = 0.5,
+    T1: Sequence[float] | float = 0.5,
+    label: str | None = None,
+    seconds: tuple[float, float] | None = (1.0, 0.5),
+    **kwargs: Any,
+) -> Record:
+    """A finished record; OA, S, U and AUSUC are told apart from T1 and H by a constant, epoch by epoch."""
+    made = trial(*args, **kwargs)
+    h, t1 = ([value] if isinstance(value, float) else list(value) for value in (H, T1))
+    outcome = Outcome(
+        zsl={"T1": t1, "OA": [value + 10 for value in t1]},
+        gzsl={"S": [v + 20 for v in h], "U": [v + 30 for v in h], "H": h, "AUSUC": [v + 40 for v in h]},
+        per_class={},
+        best_calibrated_h=0.0,
+    )
+    run = Run(fit_seconds=seconds[0], score_seconds=seconds[1]) if seconds else Run()
+    return Record(key=made.key, label=label or made.method, status="done", trial=made, outcome=outcome, run=run)
+
+
+def failed(*args: Any, **kwargs: Any) -> Record:
+    """A failed record."""
+    made = trial(*args, **kwargs)
+    failure = Failure("ValueError", "no")
+    return Record(key=made.key, label=made.method, status="failed", trial=made, failure=failure)
+
+
+def plan(*trials: Trial) -> Plan:
+    """A plan of one method's trials."""
+    cells = [Cell(each.key, each.split, each.seed, each.stage) for each in trials]
+    return Plan("2026-01-01", "zslbench run", [PlanRow(trials[0].method, trials[0], cells)])
+
+
+def only(tables: list[Table]) -> Table:
+    """The one table."""
+    assert len(tables) == 1
+    return tables[0]
+
+
+def row(tables: list[Table], label: str = "m") -> Row:
+    """The one row of that label."""
+    (found,) = [row for table in tables for row in table.rows if row.label == label]
+    return found
+
+
+def test_seeds_are_averaged_inside_a_split() -> None:
+    """A split with two seeds counts as much as a split with one, and the interval is over splits."""
+    tables = leaderboard([record(H=0.2), record("m", 0, 1, H=0.4), record("m", 1, 0, H=0.6)])
+    found = row(tables).metrics["H"]
+    low, high = stats.t.interval(0.95, 1, loc=0.45, scale=stats.sem([0.3, 0.6]))
+    assert found.splits == 2
+    assert (found.mean, found.low, found.high) == pytest.approx((0.45, low, high))
+
+
+def test_every_metric_is_averaged_over_trials() -> None:
+    """H is the mean of the trials' H, like any other metric; it is not computed from mean S and mean U."""
+    first, second = record(H=0.0, T1=0.2), record("m", 1, H=0.5, T1=0.4)
+    for made, S, U in ((first, 1.0, 0.0), (second, 0.5, 0.5)):
+        assert made.outcome is not None
+        made.outcome.gzsl |= {"S": [S], "U": [U]}
+    metrics = row(leaderboard([first, second])).metrics
+    assert tuple(metrics) == METRICS
+    means = {name: metrics[name].mean for name in METRICS}
+    assert means == pytest.approx({"T1": 0.3, "OA": 10.3, "S": 0.75, "U": 0.25, "H": 0.25, "AUSUC": 40.25})
+
+
+@pytest.mark.parametrize(
+    ("selection", "T1", "H"),
+    [("last", 0.3, 0.1), ("val", 0.2, 0.4), ("test-max", 0.5, 0.7)],
+)
+def test_which_epoch_counts(selection: Any, T1: float, H: float) -> None:
+    """Last, best on validation classes, best on test: chosen by T1 for ZSL and by H for GZSL, with all that belongs."""
+    records = [
+        record(T1=[0.5, 0.2, 0.3], H=[0.4, 0.7, 0.1]),
+        record(stage="validation", T1=[0.1, 0.9, 0.8], H=[0.6, 0.5, 0.5]),
+    ]
+    metrics = row(leaderboard(records, selection=selection)).metrics
+    expected = {"T1": T1, "OA": T1 + 10, "S": H + 20, "U": H + 30, "H": H, "AUSUC": H + 40}
+    assert {name: metrics[name].mean for name in METRICS} == pytest.approx(expected)
+
+
+def test_each_trial_has_its_own_epoch() -> None:
+    """Under "val" every cell uses the validation record of its own split and seed."""
+    cells = [(0, 0, 0), (0, 1, 1), (1, 0, 2), (1, 1, 0)]
+    records = []
+    for split, seed, best in cells:
+        records.append(record("m", split, seed, H=[split + seed / 10 + epoch / 100 for epoch in range(3)]))
+        records.append(record("m", split, seed, "validation", H=[float(epoch == best) for epoch in range(3)]))
+    means = [(0.00 + 0.11) / 2, (1.02 + 1.10) / 2]
+    assert row(leaderboard(records, selection="val")).metrics["H"].mean == pytest.approx(sum(means) / 2)
+
+
+def test_a_validation_epoch_that_the_test_never_reached() -> None:
+    """Where training was shorter on the test stage, its last epoch stands for later ones."""
+    records = [record(H=[0.3, 0.4]), record(stage="validation", H=[0.1, 0.2, 0.3, 0.4])]
+    assert row(leaderboard(records, selection="val")).metrics["H"].mean == 0.4
+
+
+def test_the_first_of_equally_good_epochs_counts() -> None:
+    """A tie on the validation classes goes to the earlier epoch."""
+    records = [record(H=[0.3, 0.4, 0.5]), record(stage="validation", H=[0.1, 0.2, 0.2])]
+    assert row(leaderboard(records, selection="val")).metrics["H"].mean == 0.4
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(curves, curves, curves, curves), min_size=1, max_size=4))
+def test_the_oracle_is_an_upper_bound(cells: list[tuple[list[float], ...]]) -> None:
+    """No rule beats the epoch chosen on the test set, in T1 or H, and the oracle gain is the difference."""
+    records = []
+    for split, (T1, H, val_T1, val_H) in enumerate(cells):
+        records += [record("m", split, T1=T1, H=H), record("m", split, 0, "validation", T1=val_T1, H=val_H)]
+    rows = {selection: row(leaderboard(records, selection=selection)) for selection in SELECTIONS}
+    for name, at in (("T1", 0), ("H", 1)):
+        oracle = rows["test-max"].metrics[name].mean
+        assert oracle == pytest.approx(sum(max(cell[at]) for cell in cells) / len(cells))
+        for rule in SELECTIONS:
+            assert rows[rule].metrics[name].mean <= oracle
+            assert rows[rule].inflation[name] == pytest.approx(oracle - rows[rule].metrics[name].mean, abs=1e-12)
+            assert rows[rule].inflation[name] >= 0.0
+        assert rows["test-max"].inflation[name] == 0.0
+
+
+def test_oracle_gain_worked_by_hand() -> None:
+    """Seeds are averaged inside splits here too."""
+    records = [record(H=[0.5, 0.3]), record("m", 0, 1, H=[0.1, 0.4]), record("m", 1, H=[0.9, 0.6])]
+    found = row(leaderboard(records))
+    assert found.inflation["H"] == pytest.approx((0.1 + 0.3) / 2)
+    assert found.inflation["T1"] == 0.0
+
+
+def test_the_best_mean_comes_first() -> None:
+    """Complete rows are ranked by the mean of the metric asked for, the highest first."""
+    records = [
+        record(name, split, H=H, T1=1 - H) for name, H in (("a", 0.2), ("b", 0.6), ("c", 0.4)) for split in (0, 1)
+    ]
+    for sort, order in (("H", "bca"), ("T1", "acb"), ("OA", "acb"), ("AUSUC", "bca")):
+        table = only(leaderboard(records, sort=sort))
+        assert [(found.label, found.rank) for found in table.rows] == list(zip(order, (1, 2, 3), strict=True))
+        assert table.sort == sort
+
+
+def test_equal_rows_are_in_order_of_their_labels() -> None:
+    """A tie never depends on the order of records."""
+    for names in ("ba", "ab"):
+        assert [found.label for found in only(leaderboard([record(name) for name in names])).rows] == ["a", "b"]
+
+
+def test_a_row_with_a_hole_is_not_ranked() -> None:
+    """A method that lacks a split that another one has is shown last, without a rank, however good it is."""
+    records = [record("a", 0, H=0.9), record("b", 0, H=0.1), record("b", 1, H=0.1)]
+    table = only(leaderboard(records))
+    assert [(found.label, found.rank, found.done) for found in table.rows] == [("b", 1, 2), ("a", None, 1)]
+
+
+def test_a_missing_seed_is_a_hole() -> None:
+    """A split is complete with all its seeds only."""
+    records = [record("a", 0, 0, H=0.9), record("b", 0, 0), record("b", 0, 1)]
+    assert {found.label: found.rank for found in only(leaderboard(records)).rows} == {"a": None, "b": 1}
+
+
+def test_a_failure_is_a_hole() -> None:
+    """A failed trial is counted, its row averages the rest and is not ranked."""
+    found = row(leaderboard([record("m", 0, H=0.4), failed("m", 1)]))
+    assert (found.rank, found.done, found.planned, found.failed) == (None, 1, 2, 1)
+    assert found.metrics["H"].mean == 0.4
+    assert found.metrics["H"].splits == 1
+    assert math.isnan(found.metrics["H"].std)
+
+
+def test_what_was_planned_and_never_ran_is_a_hole() -> None:
+    """A plan's cells without a record count as missing; a complete plan changes nothing."""
+    cells = [trial("m", split) for split in range(3)]
+    records = [record("m", split) for split in range(3)]
+    for done, rank in ((3, 1), (2, None), (0, None)):
+        found = row(leaderboard(records[:done], [plan(*cells)]))
+        assert (found.rank, found.done, found.planned) == (rank, done, 3)
+    assert found.metrics == {}
+    assert found.inflation == {}
+    assert found.seconds is None
+
+
+def test_rows_without_numbers_come_last() -> None:
+    """A method of which nothing is done stands under one of which something is."""
+    tables = leaderboard([record("b", 0, H=0.0)], [plan(trial("a"), trial("a", 1)), plan(trial("b"), trial("b", 1))])
+    assert [(found.label, found.rank) for found in only(tables).rows] == [("b", None), ("a", None)]
+
+
+def test_validation_trials_are_needed_where_they_choose() -> None:
+    """Under "val" a cell without its validation record is a hole and outside the mean; under "last" it is none."""
+    records = [record("m", 0, H=0.2), record("m", 0, 0, "validation"), record("m", 1, H=0.8)]
+    chosen, last = (row(leaderboard(records, selection=rule)) for rule in ("val", "last"))
+    assert (chosen.rank, chosen.done, chosen.planned) == (None, 3, 4)
+    assert (chosen.metrics["H"].mean, chosen.metrics["H"].splits) == (0.2, 1)
+    assert (last.rank, last.done, last.planned) == (1, 2, 2)
+    records.append(record("m", 1, 0, "validation"))
+    assert row(leaderboard(records, selection="val")).rank == 1
+
+
+def test_a_failed_validation_trial() -> None:
+    """It is counted and makes a hole under "val", and does not matter under "last"."""
+    records = [record(), failed(stage="validation")]
+    found = {rule: row(leaderboard(records, selection=rule)) for rule in SELECTIONS}
+    assert {rule: (each.rank, each.failed) for rule, each in found.items()} == {
+        "val": (None, 1),
+        "last": (1, 0),
+        "test-max": (1, 0),
+    }
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_validation_records_alone_rank_nobody(selection: Any) -> None:
+    """Where nothing was measured on test classes there is no number and no rank."""
+    found = row(leaderboard([record(stage="validation")], selection=selection))
+    assert (found.rank, found.metrics) == (None, {})
+
+
+@pytest.mark.parametrize("other", [{"data": "other"}, {"protocol": 2}, {"family": "5/3"}])
+def test_other_data_are_another_table(other: dict[str, Any]) -> None:
+    """Records of other features, another protocol version or another split family are never in one table."""
+    tables = leaderboard([record(H=0.2), record(H=0.8, **other)])
+    assert sorted(table.rows[0].metrics["H"].mean for table in tables) == [0.2, 0.8]
+    for table in tables:
+        assert only([table]).rows[0].rank == 1
+
+
+def test_other_method_versions_are_another_row() -> None:
+    """Two versions of a method are never averaged, and their labels say which is which."""
+    table = only(leaderboard([record(H=0.2), record("m", 1, H=0.2), record(H=0.8, version=2)]))
+    assert [(found.label, found.version, found.rank) for found in table.rows] == [
+        ("m (version 1)", 1, 1),
+        ("m (version 2)", 2, None),
+    ]
+
+
+def test_other_configurations_are_another_row() -> None:
+    """Rows are told apart by the whole configuration, even where changed defaults give them the same label."""
+    table = only(leaderboard([record(config={"x": 1}), record(config={"x": 2}), record("n")]))
+    assert len(table.rows) == 3
+    labels = {found.label for found in table.rows}
+    assert len(labels) == 3
+    assert "n" in labels
+    assert sum(found.startswith("m (version 1) (") for found in labels) == 2
+
+
+def test_an_edited_split_is_a_hole_until_it_is_run_again() -> None:
+    """Records of what split 1 was before are neither averaged nor compared with those of what it is now."""
+    old = [record(name, split, H=0.9) for name in "ab" for split in (0, 1)]
+    new = record("a", 1, H=0.1, split_hash="edited")
+    for records in ([*old, new], [*old[:2], new, *old[2:]]):
+        plans = [plan(*[made.trial for made in old]), plan(old[0].trial, new.trial)]
+        rows = {found.label: found for found in only(leaderboard(records, plans)).rows}
+        assert rows["a"].metrics["H"].mean == pytest.approx(0.5)
+        assert (rows["a"].rank, rows["a"].done) == (1, 2)
+        assert rows["b"].metrics["H"].mean == 0.9
+        assert (rows["b"].rank, rows["b"].done, rows["b"].planned) == (None, 1, 2)
+
+
+def test_a_split_that_was_edited_back() -> None:
+    """The split that the last plan asked for counts, though its records are the older ones."""
+    old, new = record(H=0.9), record(H=0.1, split_hash="edited")
+    assert row(leaderboard([old, new])).metrics["H"].mean == 0.1
+    plans = [plan(old.trial), plan(new.trial), plan(old.trial)]
+    assert row(leaderboard([old, new], plans)).metrics["H"].mean == 0.9
+
+
+def test_validation_records_of_an_edited_split_choose_nothing() -> None:
+    """A test trial is never paired with a validation trial of another split."""
+    records = [record(stage="validation"), record(split_hash="edited")]
+    found = row(leaderboard(records, selection="val"))
+    assert (found.rank, found.done, found.planned, found.metrics) == (None, 1, 2, {})
+
+
+def test_only_the_first_splits() -> None:
+    """A limit drops later splits, planned or done, and makes no hole of them."""
+    records = [record("m", split, H=split / 10) for split in range(4)]
+    planned = [plan(*(trial("m", split) for split in range(9)))]
+    found = row(leaderboard(records, planned, splits=3))
+    assert (found.rank, found.done, found.planned) == (1, 3, 3)
+    assert found.metrics["H"].mean == pytest.approx(0.1)
+    assert row(leaderboard(records, planned, splits=5)).rank is None
+
+
+def test_seconds_are_the_mean_of_fitting_and_scoring() -> None:
+    """Time per trial is averaged over test trials that were timed."""
+    records = [record("m", 0, seconds=(1, 2)), record("m", 1, seconds=(4, 1)), record("m", 2, seconds=None)]
+    records.append(record("m", 0, 0, "validation", seconds=(100, 100)))
+    assert row(leaderboard(records)).seconds == 4.0
+    assert row(leaderboard([record(seconds=None)])).seconds is None
+
+
+def test_nothing_stored_is_no_table() -> None:
+    """Without records and plans there is nothing to show."""
+    assert leaderboard([]) == []
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(SELECTIONS))
+def test_the_order_of_records_is_irrelevant(shuffler: random.Random, selection: Any) -> None:
+    """Parallel runs store records in any order: the table is the same."""
+    records = [
+        record(name, split, seed, stage, H=[((split * 7 + seed * 3 + len(stage)) % 10) / 10, 0.5], T1=[0.1, 0.2])
+        for name in "abc"
+        for split in range(3)
+        for seed in range(2)
+        for stage in ("test", "validation")
+        if (name, split) != ("c", 2)
+    ]
+    expected = leaderboard(records, selection=selection)
+    shuffler.shuffle(records)
+    assert leaderboard(iter(records), selection=selection) == expected
