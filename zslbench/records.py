@@ -6,6 +6,7 @@ A store is a folder: ``records.jsonl`` (one JSON object per finished or failed t
 """
 
 import contextlib
+import errno
 import io
 import os
 import socket
@@ -13,7 +14,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -23,7 +24,7 @@ from zslbench.errors import InputError
 from zslbench.hashing import digest
 from zslbench.protocol import Outcome
 
-SCHEMA = 1
+SCHEMA: Final = 1
 Status = Literal["done", "failed"]
 
 
@@ -44,7 +45,8 @@ class Trial(msgspec.Struct, frozen=True, dict=True):
     seed: int
     stage: Literal["test", "validation"]
     protocol: int
-    schema: int = SCHEMA
+    schema: Literal[1] = SCHEMA
+    """Records of another schema are refused when read."""
 
     @cached_property
     def key(self) -> str:
@@ -162,56 +164,59 @@ class Store:
         """
         from filelock import FileLock, Timeout
 
-        try:
+        owner = self.folder / "lock.owner"
+        lock = FileLock(self.folder / "lock")
+        with self._saying_what_failed():
             self.folder.mkdir(parents=True, exist_ok=True)
             with open(self.records_path, "ab"):
                 pass
-        except OSError as error:
-            raise InputError(f"store {self.folder} cannot be written: {error.strerror or error}.") from error
-        owner = self.folder / "lock.owner"
-        lock = FileLock(self.folder / "lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                held_by = _text_of(owner) or "another process"
+                raise InputError(f"store {self.folder} is in use by {held_by}; wait for it or use --store.") from None
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            held_by = owner.read_text(encoding="utf-8").strip() if owner.exists() else "another process"
-            raise InputError(f"store {self.folder} is in use by {held_by}; wait for it or use --store.") from None
-        try:
-            owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
-            for path in (self.records_path, self.plans_path):
-                _set_torn_line_aside(path)
+            with self._saying_what_failed():
+                owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+                for path in (self.records_path, self.plans_path):
+                    _set_torn_line_aside(path)
             yield self
         finally:
-            owner.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                owner.unlink(missing_ok=True)
             lock.release()
 
     def append(self, record: Record, predictions: Mapping[str, NDArray[Any]] | None = None) -> None:
         """Keep one record for good; its predictions are on disk before the record that names them.
 
         Raises:
-            OSError: the disk is full or the store cannot be written; what was stored before is intact.
+            InputError: the disk is full or the store cannot be written; what was stored before is intact.
         """
-        if predictions is not None:
-            record.predictions = f"predictions/{record.key}.npz"
-            target = self.folder / record.predictions
-            target.parent.mkdir(exist_ok=True)
-            buffer = io.BytesIO()
-            arrays: dict[str, Any] = {name: _compact(array) for name, array in predictions.items()}
-            np.savez_compressed(buffer, **arrays)
-            partial = target.with_suffix(".part")
-            partial.write_bytes(buffer.getvalue())
-            partial.replace(target)
-        self._append(self.records_path, record)
+        with self._saying_what_failed():
+            if predictions is not None:
+                record.predictions = f"predictions/{record.key}.npz"
+                target = self.folder / record.predictions
+                target.parent.mkdir(exist_ok=True)
+                buffer = io.BytesIO()
+                arrays: dict[str, Any] = {name: _compact(array) for name, array in predictions.items()}
+                np.savez_compressed(buffer, **arrays)
+                partial = target.with_suffix(".part")
+                partial.write_bytes(buffer.getvalue())
+                partial.replace(target)
+            _append(self.records_path, record)
 
     def append_plan(self, plan: Plan) -> None:
         """Keep what a command is about to do."""
-        self._append(self.plans_path, plan)
+        with self._saying_what_failed():
+            _append(self.plans_path, plan)
 
     def write_log(self, key: str, text: str) -> str:
         """Keep what a trial printed; returns the path relative to the store."""
         path = self.folder / "logs" / f"{key}.log"
-        path.parent.mkdir(exist_ok=True)
-        with open(path, "a", encoding="utf-8", errors="replace") as file:
-            file.write(text)
+        with self._saying_what_failed():
+            path.parent.mkdir(exist_ok=True)
+            with open(path, "a", encoding="utf-8", errors="replace") as file:
+                file.write(text)
         return f"logs/{key}.log"
 
     def predictions(self, record: Record) -> dict[str, NDArray[Any]]:
@@ -229,13 +234,16 @@ class Store:
         except Exception as error:
             raise InputError(f"predictions {path} cannot be read: {error}") from error
 
-    def _append(self, path: Path, item: msgspec.Struct) -> None:
-        # One write of a whole line: a killed process leaves at most the last line torn.
-        line = msgspec.json.encode(item) + b"\n"
-        with open(path, "ab", buffering=0) as file:
-            written = file.write(line)
-            if written != len(line):
-                raise OSError(f"only {written} of {len(line)} bytes written to {path}")
+    @contextlib.contextmanager
+    def _saying_what_failed(self) -> Iterator[None]:
+        try:
+            yield
+        except FileExistsError:
+            raise InputError(f"store {self.folder} is a file; a folder is expected.") from None
+        except OSError as error:
+            raise InputError(
+                f"store {self.folder} cannot be written: {error.strerror or error}. What was stored before is intact."
+            ) from error
 
     def _lines(self, path: Path, kind: type[Any]) -> Iterator[Any]:
         decoder = msgspec.json.Decoder(kind)
@@ -248,7 +256,7 @@ class Store:
         with file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
-                    warnings.warn(f"{path}: the last line is torn and ignored; its trial will run again.", stacklevel=2)
+                    warnings.warn(f"{path}: the last line is torn and ignored.", stacklevel=2)
                     return
                 if not line.strip():
                     continue
@@ -260,6 +268,27 @@ class Store:
                         f"({error}). Move that line elsewhere, or use another --store; nothing was changed."
                     ) from None
                 yield item
+
+
+def _append(path: Path, item: msgspec.Struct) -> None:
+    """One write of a whole line: a killed process leaves at most the last line torn."""
+    line = msgspec.json.encode(item) + b"\n"
+    with open(path, "ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(before)
+            raise
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def _set_torn_line_aside(path: Path) -> None:
@@ -276,9 +305,11 @@ def _set_torn_line_aside(path: Path) -> None:
         file.seek(0)
         keep = _end_of_last_line(file, size)
         file.seek(keep)
-        with open(path.with_suffix(".torn"), "ab") as aside:
+        torn = path.with_suffix(".torn")
+        with open(torn, "ab") as aside:
             aside.write(file.read() + b"\n")
         file.truncate(keep)
+    warnings.warn(f"{path}: the last line is torn and was moved to {torn.name}.", stacklevel=2)
 
 
 def _end_of_last_line(file: io.BufferedRandom, size: int) -> int:

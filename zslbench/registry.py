@@ -1,8 +1,10 @@
 """Finding methods: entry points of installed packages and plugin files given by the user."""
 
+import contextlib
 import importlib.util
 import inspect
 import sys
+import typing
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -62,8 +64,9 @@ class Registry:
             )
         point = self._installed[name]
         try:
-            method = point.load()
-        except Exception as error:
+            with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+                method = point.load()
+        except (Exception, SystemExit) as error:
             raise InputError(
                 f"method {name!r} ({point.value}) cannot be imported: {type(error).__name__}: {error}"
             ) from error
@@ -97,8 +100,9 @@ def load_plugin(path: str | Path) -> list[type[Method]]:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # dataclasses and pickle look the module up by name
         try:
-            spec.loader.exec_module(module)
-        except Exception as error:
+            with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+                spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
             raise InputError(f"plugin {path} fails to import: {type(error).__name__}: {error}") from error
     methods = [
@@ -126,3 +130,10 @@ def _check_method(method: object, where: str) -> None:
         raise InputError(f"{where}: {method.__name__}.info is not a MethodInfo.")
     if not hasattr(method.Config, "__dataclass_params__") or not method.Config.__dataclass_params__.frozen:
         raise InputError(f"{where}: {method.__name__}.Config is not a frozen dataclass.")
+    try:
+        typing.get_type_hints(method.Config)
+        method.Config()
+    except Exception as error:
+        raise InputError(
+            f"{where}: {method.__name__}.Config cannot be made from its defaults: {type(error).__name__}: {error}"
+        ) from error

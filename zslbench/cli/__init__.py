@@ -68,6 +68,9 @@ def main() -> None:
         _complain(str(error))
         sys.exit(2)
     except click.ClickException as error:
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # since click 8.2
+            error.show()
+            sys.exit(2)
         _complain(error.format_message())
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):

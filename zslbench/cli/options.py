@@ -1,6 +1,7 @@
 """Options and consoles that several commands share."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,5 +59,5 @@ def result_console() -> Console:
 
 
 def progress_console() -> Console:
-    """For progress, on stderr."""
-    return Console(stderr=True)
+    """For progress, on stderr: this process's own, whatever a method's prints are redirected to meanwhile."""
+    return Console(file=sys.stderr, stderr=True)

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def run(
         _print_outlook(outlook(jobs, records.latest()), max(1, workers), as_json)
         return 0
 
-    def events(remaining: Sequence[Job]) -> Iterator[Event]:
+    def events(remaining: Sequence[Job]) -> Generator[Event, None, None]:
         if workers == 0:
             return run_serially(registry, view, remaining)
         return run_with_ray(registry, view, remaining, min(workers, len(remaining)))

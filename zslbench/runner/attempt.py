@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import io
+import os
 import platform
 import socket
 import sys
@@ -21,7 +22,9 @@ from zslbench.splits import Split
 
 THREADS = 1
 """Per trial, always: more would make sums depend on the machine, and trials are run side by side instead."""
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _TRACEBACK_LINES = 30
+_MESSAGE_CHARACTERS = 2_000
 _LOG_CHARACTERS = 1_000_000
 
 
@@ -47,48 +50,93 @@ def attempt(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Attempt:
     """Run one trial. Whatever the method raises becomes a failure; Ctrl-C passes through."""
-    run = Run(
-        started=_now(), device=device, device_name=_device_name(device), threads=THREADS,
-        executor=executor, host=socket.gethostname(), versions=_versions(),
-    )  # fmt: skip
+    run = new_run(executor, device)
     printed = io.StringIO()
     measured, failure = None, None
     try:
-        with (
-            limited_threads(THREADS),
-            contextlib.redirect_stdout(printed),
-            contextlib.redirect_stderr(printed),
-        ):
+        with _captured(printed):
+            # Built first, so that the libraries that the method's module loads are limited too.
             method, config, _ = registry.build(MethodSpec(trial.method, trial.config))
-            measured = run_trial(method, config, view, split, trial.stage, trial.seed, device=device, progress=progress)
-    except Exception as error:
+            with limited_threads(THREADS):
+                measured = run_trial(
+                    method, config, view, split, trial.stage, trial.seed, device=device, progress=progress
+                )
+    except (Exception, SystemExit) as error:
         failure = describe_failure(error)
-    run.finished = _now()
+    run.finished = now()
     if measured is not None:
         run.fit_seconds, run.score_seconds = measured.fit_seconds, measured.score_seconds
         run.peak_mb = measured.peak_mb
     return Attempt(measured, failure, run, printed.getvalue()[-_LOG_CHARACTERS:])
 
 
+def new_run(executor: str, device: str = "cpu") -> Run:
+    """What is known of a run when it begins here."""
+    return Run(
+        started=now(), device=device, device_name=_device_name(device), threads=THREADS,
+        executor=executor, host=socket.gethostname(), versions=_versions(),
+    )  # fmt: skip
+
+
 def describe_failure(error: BaseException) -> Failure:
     """An exception as a record keeps it."""
+    try:
+        message = str(error)
+    except Exception:  # a broken __str__ must not end the run
+        message = "an error without a readable message"
     lines = "".join(traceback.format_exception(error)).splitlines()
-    return Failure(type(error).__name__, str(error), "\n".join(lines[-_TRACEBACK_LINES:]))
+    return Failure(
+        type(error).__name__,
+        _storable(message[:_MESSAGE_CHARACTERS]),
+        _storable("\n".join(lines[-_TRACEBACK_LINES:])),
+    )
+
+
+def _storable(text: str) -> str:
+    """Text that JSON can hold: half characters, as in the names of oddly encoded files, are replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+@contextlib.contextmanager
+def _captured(printed: io.StringIO) -> Iterator[None]:
+    """Collect what is printed; what native code and subprocesses print goes to stderr, never among the results."""
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            stdout = os.dup(1)
+            os.dup2(2, 1)
+        except OSError:  # closed by whoever started this process
+            yield
+            return
+        try:
+            yield
+        finally:
+            os.dup2(stdout, 1)
+            os.close(stdout)
 
 
 @contextlib.contextmanager
 def limited_threads(count: int) -> Iterator[None]:
     """Hold BLAS, OpenMP and torch to `count` threads: thread counts change the order of sums."""
-    import torch
     from threadpoolctl import threadpool_limits
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch = sys.modules.get("torch")  # not imported here: that takes seconds, and a NumPy method need not pay them
+    torch_threads = torch.get_num_threads() if torch else 0
+    # Libraries that are loaded only now, inside the block, read these.
+    variables = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(count)))
+    if torch:
+        torch.set_num_threads(count)
     try:
         with threadpool_limits(count):
             yield
     finally:
-        torch.set_num_threads(before)
+        if torch:
+            torch.set_num_threads(torch_threads)
+        for name, value in variables.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @cache
@@ -107,5 +155,6 @@ def _device_name(device: str) -> str:
     return platform.processor() or platform.machine()
 
 
-def _now() -> str:
+def now() -> str:
+    """UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

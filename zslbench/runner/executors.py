@@ -2,9 +2,11 @@
 
 import logging
 import os
+import secrets
+import tempfile
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,7 @@ from zslbench.datasets import DataView
 from zslbench.errors import InputError
 from zslbench.records import Failure, Run
 from zslbench.registry import Registry
-from zslbench.runner.attempt import Attempt, attempt
+from zslbench.runner.attempt import Attempt, attempt, describe_failure, new_run, now
 from zslbench.runner.plan import Job
 
 MAX_ATTEMPTS = 3
@@ -45,18 +47,20 @@ class Tick:
 Event = Started | Finished | Tick
 
 
-def run_serially(registry: Registry, view: DataView, jobs: Sequence[Job]) -> Iterator[Event]:
+def run_serially(registry: Registry, view: DataView, jobs: Sequence[Job]) -> Generator[Event, None, None]:
     """One after the other in this process: for debugging, and for a handful of short trials."""
     for job in jobs:
         yield Started(job)
         yield Finished(job, attempt(registry, view, job.trial, job.split, executor="serial"))
 
 
-def run_with_ray(registry: Registry, view: DataView, jobs: Sequence[Job], workers: int) -> Iterator[Event]:
+def run_with_ray(registry: Registry, view: DataView, jobs: Sequence[Job], workers: int) -> Generator[Event, None, None]:
     """`workers` trials at a time in Ray actors on this machine, one per slot and kept warm.
 
     Only the caller writes records: workers hand results back.
     """
+    if not jobs:
+        return
     with _local_ray(workers) as ray:
         pool = _Pool(ray, registry, view, workers)
         yield from pool.run(jobs)
@@ -77,35 +81,36 @@ class _Pool:
     def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
         waiting = deque((job, 1) for job in jobs)
         idle = [self._actor() for _ in range(min(self.workers, len(jobs)))]
-        running: dict[Any, tuple[Job, int, Any]] = {}
+        running: dict[Any, tuple[Job, int, Any, Run]] = {}
         asked: dict[Any, Any] = {}  # progress query -> its actor
         epochs: dict[str, tuple[int, int]] = {}
         while waiting or running:
             while waiting and idle:
                 (job, tries), actor = waiting.popleft(), idle.pop()
-                running[actor.run.remote(job.trial, self._split(job))] = job, tries, actor
+                running[actor.run.remote(job.trial, self._split(job))] = job, tries, actor, new_run("ray")
                 yield Started(job)
-            for _, _, actor in running.values():
+            for _, _, actor, _ in running.values():
                 if actor not in asked.values():
                     asked[actor.epoch.remote()] = actor
             ready, _ = self.ray.wait(list(running), num_returns=1, timeout=_TICK_SECONDS)
             for reference in ready:
-                job, tries, actor = running.pop(reference)
+                job, tries, actor, begun = running.pop(reference)
                 epochs.pop(job.trial.key, None)
                 try:
                     result = self.ray.get(reference)
-                except self.ray.exceptions.RayActorError as death:
+                except self.ray.exceptions.RayTaskError as error:  # an error of ours: the method's are caught there
+                    idle.append(actor)
+                    result = Attempt(None, describe_failure(error), begun, "")
+                except self.ray.exceptions.RayError as death:
                     idle.append(self._actor())
                     if tries < MAX_ATTEMPTS:
                         waiting.appendleft((job, tries + 1))
                         continue
-                    result = _died(death, tries)
-                except self.ray.exceptions.RayTaskError as error:
-                    idle.append(actor)
-                    result = Attempt(None, Failure(type(error).__name__, str(error)), Run(executor="ray"), "")
+                    result = Attempt(None, _death(death, tries), begun, "")
                 else:
                     idle.append(actor)
                 result.run.attempt = tries
+                result.run.finished = result.run.finished or now()
                 yield Finished(job, result)
             epochs.update(self._answers(asked, running))
             if not ready:
@@ -114,7 +119,7 @@ class _Pool:
     def _answers(self, asked: dict[Any, Any], running: dict[Any, Any]) -> dict[str, tuple[int, int]]:
         if not asked:
             return {}
-        current = {job.trial.key for job, _, _ in running.values()}
+        current = {job.trial.key for job, *_ in running.values()}
         answers = {}
         for reference in self.ray.wait(list(asked), num_returns=len(asked), timeout=0)[0]:
             del asked[reference]
@@ -155,31 +160,56 @@ class _Worker:
         return self.progress
 
 
-def _died(death: BaseException, tries: int) -> Attempt:
-    message = f"the worker died {tries} times while running this trial: {str(death).strip().splitlines()[0]}"
-    return Attempt(None, Failure("WorkerDied", message), Run(executor="ray"), "")
+def _death(death: BaseException, tries: int) -> Failure:
+    message = f"the worker died {tries} times while running this trial; --workers 0 shows what it says."
+    return Failure("WorkerDied", message, str(death).strip())
 
 
 @contextmanager
 def _local_ray(workers: int) -> Iterator[Any]:
-    """A private Ray on this machine, whatever cluster the environment or a stale file may name."""
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # else `uv run` rebuilds the environment per worker
+    """A private Ray on this machine, whatever cluster the environment or a stale file may name.
+
+    It listens on the loopback interface alone and asks for a token that only its processes know. It writes
+    to a folder of its own, which is removed, and neither to the home folder nor to the current one.
+    """
+    for name, value in {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),  # else Ray writes one to the home folder
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's name for: local only, as its default is on those systems
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else `uv run` rebuilds the environment per worker
+    }.items():
+        os.environ.setdefault(name, value)  # Ray reads a token once per process, so the first one stays
     try:
         import ray
         import ray.exceptions
     except ImportError as error:
         raise InputError(f"ray cannot be imported ({error}); use --workers 0 to run in this process.") from error
-    ray.init(
-        address="local",
-        num_cpus=workers,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    try:
+    with ExitStack() as stack:
+        try:
+            folder = tempfile.TemporaryDirectory(
+                prefix="zslbench-", dir=_folder_for_sockets(), ignore_cleanup_errors=True
+            )
+            temporary = stack.enter_context(folder)
+            # Ray prints deaths of workers there, in colour; results go there, and records say what died.
+            stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
+            stack.callback(ray.shutdown)
+            ray.init(
+                address="local",
+                num_cpus=workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=temporary,
+            )
+        except Exception as error:
+            raise InputError(f"ray cannot start ({error}); use --workers 0 to run in this process.") from error
         yield ray
-    finally:
-        ray.shutdown()
+
+
+def _folder_for_sockets() -> str:
+    """Where temporary files go, unless that is too long: Ray adds 82 characters and a socket's path holds 103."""
+    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    return folder if len(folder) <= 20 else "/tmp"
 
 
 def default_workers() -> int:

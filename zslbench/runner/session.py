@@ -1,6 +1,7 @@
 """Driving a run: plan first, then one record per trial as it ends. Only this module writes to the store."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from zslbench.records import Record, Store
@@ -29,7 +30,7 @@ def run(
     jobs: Sequence[Job],
     store: Store,
     command: str,
-    events: Callable[[Sequence[Job]], Iterator[Event]],
+    events: Callable[[Sequence[Job]], Generator[Event, None, None]],
     progress: Progress,
 ) -> Summary:
     """Run what is missing or failed and record it.
@@ -50,8 +51,9 @@ def run(
         summary = Summary({key: record for key, record in latest.items() if key in keys})
         remaining = [job for job in jobs if job.trial.key not in latest or latest[job.trial.key].status != "done"]
         store.append_plan(as_plan(jobs, command))
-        with progress.showing(jobs, latest):
-            for event in events(remaining) if remaining else ():
+        # Closed, so that workers end before the store is released, whatever happens here.
+        with progress.showing(jobs, latest), closing(events(remaining)) as running:
+            for event in running:
                 match event:
                     case Started(job):
                         progress.started(job)
