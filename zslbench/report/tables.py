@@ -3,11 +3,11 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 
 import msgspec
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -51,11 +51,11 @@ def as_rich(tables: Sequence[Table]) -> RenderableType:
     """For a terminal."""
     parts: list[RenderableType] = []
     for table in tables:
-        rich = RichTable(title=escape(heading(table)), title_justify="left", title_style="bold")
+        rich = RichTable(title=Text(heading(table)), title_justify="left", title_style="bold")
         for name in header():
             rich.add_column(name, justify="left" if name == "method" else "right", no_wrap=name != "method")
         for row in table.rows:
-            rich.add_row(*(escape(cell) for cell in cells(row)))
+            rich.add_row(*(Text(cell) for cell in cells(row)))  # Text: no markup, no :emoji: in labels
         parts += [rich, *(Text(note, style="dim") for note in notes(table)), Text()]
     return Group(*parts)
 
@@ -67,7 +67,7 @@ def as_markdown(tables: Sequence[Table]) -> str:
     parts = []
     for table in tables:
         body = tabulate(
-            [[cell.replace("|", r"\|") for cell in cells(row)] for row in table.rows],
+            [[re.sub(r"([\\|*`<])", r"\\\1", cell) for cell in cells(row)] for row in table.rows],
             header(),
             tablefmt="pipe",
             disable_numparse=True,
@@ -83,7 +83,7 @@ def as_csv(tables: Sequence[Table]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
-        "dataset family features semantics rank method selection done planned splits".split()
+        ["dataset", "family", "features", "semantics", "rank", "method", "selection", "done", "planned", "splits"]
         + [*spread, "T1_oracle_gain", "H_oracle_gain", "seconds_per_trial"]
     )
     for table in tables:
@@ -95,7 +95,7 @@ def as_csv(tables: Sequence[Table]) -> str:
                 [table.dataset, table.family, table.features, table.semantics, row.rank or "", row.label]
                 + [row.selection, row.done, row.planned, row.metrics["T1"].splits if row.metrics else 0]
                 + ["" if isinstance(number, float) and math.isnan(number) else number for number in numbers]
-                + [row.inflation.get("T1", ""), row.inflation.get("H", ""), row.seconds or ""]
+                + [row.inflation.get("T1", ""), row.inflation.get("H", ""), "" if row.seconds is None else row.seconds]
             )
     return buffer.getvalue()
 

@@ -1,0 +1,99 @@
+"""The walls between the rooms: who may import whom, and what is never imported early."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+import zslbench
+from zslbench.datasets import bundled_names
+
+HARNESS = sorted((ROOT / "zslbench").rglob("*.py"))
+METHODS = sorted((ROOT / "methods").rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Every (module, name) that a file imports, at any depth; names that are given to `import_module` too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (("." * node.level + (node.module or ""), alias.name) for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__"):
+                yield str(node.args[0].value), ""
+
+
+def test_there_are_files_to_check() -> None:
+    """The checks below look at the real tree."""
+    assert {"metrics.py", "protocol.py"} <= {path.name for path in HARNESS}
+    assert "eszsl.py" in {path.name for path in METHODS}
+
+
+@pytest.mark.parametrize("path", HARNESS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_harness_knows_no_method(path: Path) -> None:
+    """No module of the harness imports the built-in methods: they are found like a stranger's plugin."""
+    assert not [module for module, _ in imports(path) if module.split(".")[0] == "zslbench_methods"]
+
+
+@pytest.mark.parametrize("path", METHODS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_methods_use_the_public_interface(path: Path) -> None:
+    """Built-in methods import from the harness only what any plugin can: the names of `zslbench` itself."""
+    for module, name in imports(path):
+        if module.split(".")[0] == "zslbench":
+            assert module == "zslbench"
+            assert name in zslbench.__all__
+
+
+@pytest.mark.parametrize("path", HARNESS + METHODS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_are_absolute(path: Path) -> None:
+    """Every import names its module in full, so that the checks above see it."""
+    assert not [module for module, _ in imports(path) if module.startswith(".")]
+
+
+@pytest.mark.parametrize("module", ["metrics", "splits", "records", "stats", "leaderboard", "methods", "report.tables"])
+def test_light_modules_import_no_heavy_one(module: str) -> None:
+    """Measuring, splitting, storing and reporting need neither torch nor ray."""
+    code = f"import sys, zslbench.{module}; print(sorted({{'torch', 'ray'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """The top-level packages that a Python command imports, by the interpreter's own account."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return {name.split(".")[0] for name in re.findall(r"^import time:.*\|\s+(\S+)$", done.stderr, re.M)}
+
+
+def test_the_account_of_imports_is_read() -> None:
+    """A command that imports torch is caught, so the checks below can fail."""
+    assert {"torch", "zslbench"} <= imported_by("-c", "import zslbench, torch")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["--help", "--version", "list methods", "list datasets", "list methods --json", "describe ucm", "describe eszsl"]
+    + ["run --help", "leaderboard --help"],
+)
+def test_looking_around_is_quick(command: str) -> None:
+    """Help, lists and descriptions import neither torch nor ray, whatever the methods do when they run."""
+    if "ucm" in command and "ucm" not in bundled_names():
+        pytest.skip("UCM is not bundled here")
+    found = imported_by("-m", "zslbench", *command.split())
+    assert "click" in found
+    assert not {"torch", "ray", "sklearn", "pandas"} & found
