@@ -11,7 +11,7 @@ import argparse
 import numpy as np
 from tabulate import tabulate
 
-from zslbench.configuration import MethodSpec
+from zslbench.configuration import parse_methods
 from zslbench.datasets import load_dataset
 from zslbench.protocol import run_trial
 from zslbench.registry import Registry
@@ -19,7 +19,7 @@ from zslbench.runner.attempt import limited_threads
 from zslbench.splits import make_splits
 
 SEMANTICS = ("attributes", "minilm", "attributes+minilm")
-METHODS = ("eszsl", "projection", "dsva")
+METHODS = ("eszsl", "projection", "projection[direction=visual-to-semantic]")
 FAMILY = "16/5"
 
 
@@ -37,7 +37,7 @@ def main() -> None:
             view = data.view(semantics=semantics)
             means = []
             for name in METHODS:
-                method, config, _ = registry.build(MethodSpec(name))
+                method, config, _ = registry.build(parse_methods(name)[0])
                 outcomes = [run_trial(method, config, view, split, "validation", 0).outcome for split in splits]
                 means.append(100 * np.mean([outcome.zsl["T1"][-1] for outcome in outcomes]))
             rows.append([semantics, *means, np.mean(means)])

@@ -141,7 +141,7 @@ def _card(recipe: Recipe, table: text.AttributeTable, digest: str, notes: list[s
         "licence": recipe.licence,
         "classes": list(recipe.classes),
         "default_features": recipe.backbone,
-        "default_semantics": "attributes+minilm",
+        "default_semantics": "attributes",
         "split_families": list(recipe.split_families),
         "features": {},
         "semantics": {
