@@ -1,0 +1,168 @@
+"""CADA-VAE: two autoencoders, for images and semantics, are aligned in one latent space by reconstructing
+each modality from the other's latents and by pulling their Gaussians together. Latents of unseen classes,
+sampled from their semantics, then train an ordinary classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from zslbench import Candidates, Choice, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench_methods.common.batches import distinct
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zslbench_methods.common.vae import AlignedVAEs
+
+
+def warm_up(epoch: int, start: int, end: int, final: float) -> float:
+    """A loss weight that is 0 until epoch `start`, grows linearly and stays `final` from epoch `end` on."""
+    if epoch >= end:
+        return final
+    return final * (epoch - start) / (end - start) if epoch > start else 0.0
+
+
+def loss(
+    vaes: AlignedVAEs, x: Tensor, s: Tensor, noise: Tensor, *, beta: float, cross: float, distance: float
+) -> Tensor:
+    """The objective (Schönfeld et al. 2019, section 3): sums over the batch; a term of weight 0 is left out.
+
+    Args:
+        vaes: the two autoencoders.
+        x: (B, D) scaled visual features.
+        s: (B, A) the semantics of each image's class.
+        noise: (2 B, L or 1) for the visual, then the semantic latents.
+        beta: weight of the divergence from the prior.
+        cross: weight of the reconstruction from the other modality's latents.
+        distance: weight of the 2-Wasserstein distance of the two Gaussians of each image.
+    """
+    from zslbench_methods.common.vae import kl, l1, wasserstein
+
+    mu, logvar = vaes.encode(x, s)
+    z_visual, z_semantic = vaes.sample(mu, logvar, noise).chunk(2)
+    if cross:
+        # Each decoder runs once on the latents of both modalities.
+        x_own, x_cross = vaes.visual.decode(z_visual, z_semantic)
+        s_own, s_cross = vaes.semantic.decode(z_semantic, z_visual)
+        total = l1(x_own, x) + l1(s_own, s) + cross * (l1(x_cross, x) + l1(s_cross, s))
+    else:
+        (x_own,), (s_own,) = vaes.visual.decode(z_visual), vaes.semantic.decode(z_semantic)
+        total = l1(x_own, x) + l1(s_own, s)
+    if beta:
+        total = total + beta * kl(mu, logvar)
+    if distance:
+        (mu_visual, mu_semantic), (logvar_visual, logvar_semantic) = mu.chunk(2), logvar.chunk(2)
+        total = total + distance * wasserstein(mu_visual, logvar_visual, mu_semantic, logvar_semantic).sum()
+    return total
+
+
+class CADAVAE(Method):
+    """CADA-VAE with the settings of the released program (github.com/edgarschnfld/CADA-VAE-PyTorch).
+
+    Visual features are scaled to [0, 1] on the training rows; semantics are used as they are. An epoch is
+    ceil(N / batch) steps, each on a fresh random choice of images. All losses are sums, in both variants, so
+    the batch size and the widths of the data change the balance of the terms.
+
+    ``variant=published`` keeps what the released program does; ``corrected`` mends it:
+
+    - latents are sampled with std = exp(logvar), although the loss treats logvar as a log-variance
+      (corrected: exp(logvar / 2));
+    - one noise number per row serves all latent dimensions, so that the latents of a class's semantics lie on
+      a line (corrected: one per dimension);
+    - the seen classes of the GZSL classifier are represented by their first rows in the file (corrected: a
+      random choice).
+
+    The published number of classifier epochs differs by data set; the defaults are those for CUB, and the
+    scorer of every epoch is yielded.
+    """
+
+    info = MethodInfo(
+        name="cada",
+        title="CADA-VAE: generalized zero- and few-shot learning via aligned variational autoencoders",
+        family="alignment",
+        citation="""@inproceedings{schonfeld2019cada,
+  title = {Generalized Zero- and Few-Shot Learning via Aligned Variational Autoencoders},
+  author = {Sch{\\"o}nfeld, Edgar and Ebrahimi, Sayna and Sinha, Samarth and Darrell, Trevor and Akata, Zeynep},
+  booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+  year = {2019}
+}""",
+    )
+
+    @dataclass(frozen=True)
+    class Config:
+        """Defaults: the released program's."""
+
+        variant: Literal["published", "corrected"] = param(
+            "published",
+            "keep the released program's quirks or mend them",
+            search=Choice(("published", "corrected")),
+        )
+        latent: int = param(64, "width of the shared latent space", ge=1, search=Choice((32, 64, 128)))
+        visual_encoder: int = param(1560, "hidden units of the visual encoder", ge=1)
+        visual_decoder: int = param(1660, "hidden units of the visual decoder", ge=1)
+        semantic_encoder: int = param(1450, "hidden units of the semantic encoder", ge=1)
+        semantic_decoder: int = param(665, "hidden units of the semantic decoder", ge=1)
+        epochs: int = param(100, "epochs of the autoencoders", ge=1)
+        batch: int = param(50, "images per step", ge=1)
+        lr: float = param(1.5e-4, "Adam's step size (AMSGrad)", gt=0, search=Range(5e-5, 1e-3, log=True))
+        beta: float = param(0.25, "final weight of the KL term", ge=0, search=Range(0.01, 2.0, log=True))
+        beta_start: int = param(0, "epoch after which the KL term's weight grows", ge=0)
+        beta_end: int = param(93, "epoch at which it is reached", ge=0)
+        cross: float = param(
+            2.37, "final weight of the cross-reconstruction", ge=0, search=Range(0.1, 20.0, log=True)
+        )
+        cross_start: int = param(21, "epoch after which the cross-reconstruction's weight grows", ge=0)
+        cross_end: int = param(75, "epoch at which it is reached", ge=0)
+        distance: float = param(
+            8.13,
+            "final weight of the distance between the Gaussians",
+            ge=0,
+            search=Range(0.1, 50.0, log=True),
+        )
+        distance_start: int = param(6, "epoch after which the distance's weight grows", ge=0)
+        distance_end: int = param(22, "epoch at which it is reached", ge=0)
+        zsl_epochs: int = param(22, "classifier epochs in ZSL", ge=1)
+        gzsl_epochs: int = param(23, "classifier epochs in GZSL", ge=1)
+        zsl_samples: int = param(200, "latents per unseen class in ZSL", ge=1)
+        seen_samples: int = param(200, "latents of images per seen class in GZSL", ge=1)
+        unseen_samples: int = param(400, "latents per unseen class in GZSL", ge=1, search=Range(100, 800))
+        classifier_lr: float = param(1e-3, "the classifier's step size (Adam)", gt=0)
+        classifier_batch: int = param(32, "latents per step of the classifier", ge=1)
+
+    def fit(self, train: TrainingData) -> None:
+        """Train the autoencoders on seen classes."""
+        from zslbench_methods.common.latent_classifier import LatentClassifier
+        from zslbench_methods.common.scaling import MinMax
+        from zslbench_methods.common.vae import AlignedVAEs, minimise
+
+        c, n = self.config, len(train.labels)
+        vaes, scale = AlignedVAEs.build(train, c), MinMax.fit(train.features)
+        X, S, y = (
+            train.tensor(scale(train.features)),
+            train.tensor(train.semantics),
+            train.tensor(train.labels),
+        )
+        rng, generator = train.rng("batches"), train.torch_generator("noise")
+        batch = min(c.batch, n)
+        steps = -(-n // c.batch)
+
+        def losses(epoch: int) -> Iterator[Tensor]:
+            beta = warm_up(epoch, c.beta_start, c.beta_end, c.beta)
+            cross = warm_up(epoch, c.cross_start, c.cross_end, c.cross)
+            distance = warm_up(epoch, c.distance_start, c.distance_end, c.distance)
+            # Not a pass over the data: every step chooses anew, as published.
+            rows = train.tensor(distinct(rng, np.full(steps, n), batch))
+            noise = vaes.noise(steps, 2 * batch, generator=generator).to(train.device)
+            for i, eps in zip(rows, noise, strict=True):
+                yield loss(vaes, X[i], S[y[i]], eps, beta=beta, cross=cross, distance=distance)
+
+        minimise(vaes, losses, epochs=c.epochs, lr=c.lr, progress=train.progress)
+        self.classifier_ = LatentClassifier(vaes, scale, train, c)
+
+    def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
+        """The classifier on latents after each of its epochs."""
+        return self.classifier_.scorers(candidates)

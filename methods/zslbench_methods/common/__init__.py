@@ -1,0 +1,1 @@
+"""Pieces that several methods share: batches, scaling, autoencoders, the classifier on latents."""

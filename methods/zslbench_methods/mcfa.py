@@ -1,0 +1,264 @@
+"""MCFA: the two aligned autoencoders of CADA-VAE with contrastive relations between instances. Besides its own
+class's semantics, an image's latent is compared with the other images and the other classes of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from zslbench import Candidates, Choice, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench_methods.common.batches import ClassRows, IntArray, distinct
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zslbench_methods.common.vae import AlignedVAEs
+
+
+class Relations(NamedTuple):
+    """Who is compared with whom by the contrastive terms: R comparisons in all, each a row.
+
+    A column stands for a latent of the batch: first the images, class after class, then the classes. A latent
+    takes part by a log-weight: -inf leaves it out, -log n of each of n latents takes their mean.
+    """
+
+    anchors: Tensor
+    """(R,) the column of the latent that is compared."""
+    positives: Tensor
+    """(R, B + C) log-weights of the latents it shall resemble."""
+    candidates: Tensor
+    """(R, B + C) log-weights of all it is compared with, the positives among them."""
+    weights: Tensor
+    """(R,) of the comparison in the loss."""
+
+    @classmethod
+    def of(cls, ways: int, shots: int, w: Any, like: Tensor) -> Relations | None:
+        """The comparisons that have a weight in `w`, in the type and on the device of `like`; None without any."""
+        label = np.concatenate([np.repeat(np.arange(ways), shots), np.arange(ways)])
+        image = np.arange(len(label)) < ways * shots
+        same = label[:, None] == label
+        other = ~np.eye(len(label), dtype=bool)  # by position: an image drawn twice is its own sibling
+        terms = [
+            (w.v2v if shots > 1 else 0, image, other & image),  # images among images; one shot has no sibling
+            (w.v2s, image, other & ~image),  # images among the classes of the batch
+            (w.s2v, ~image, other & image),  # classes among images
+        ]
+        anchors, positives, candidates, weights = [], [], [], []
+        for weight, anchor, among in terms:
+            if weight:
+                alike = (same & among)[anchor]
+                anchors.append(np.flatnonzero(anchor))
+                positives.append(alike / alike.sum(axis=1, keepdims=True))
+                candidates.append(among[anchor].astype(float))
+                weights.append(np.full(anchor.sum(), weight))
+        if not weights:
+            return None
+        with np.errstate(divide="ignore"):
+            return cls(
+                like.new_tensor(np.concatenate(anchors)).long(),
+                like.new_tensor(np.log(np.concatenate(positives))),
+                like.new_tensor(np.log(np.concatenate(candidates))),
+                like.new_tensor(np.concatenate(weights)),
+            )
+
+
+def contrast(z: Tensor, relations: Relations, tau: float) -> Tensor:
+    """Weighted sum over comparisons of -log(mean of exp(cos / tau) over positives / its sum over candidates).
+
+    Args:
+        z: (B + C, L) latents of the images, then of the classes.
+        relations: the comparisons. The mean is inside the logarithm, and positives are candidates too.
+        tau: the temperature.
+    """
+    unit = z / (z.norm(dim=1, keepdim=True).clamp_min(1e-12) * tau**0.5)
+    similarity = unit.index_select(0, relations.anchors) @ unit.t()
+    among, alike = similarity + relations.candidates, similarity + relations.positives
+    total: Tensor = relations.weights @ (among.logsumexp(1) - alike.logsumexp(1))
+    return total
+
+
+def loss(
+    vaes: AlignedVAEs, x: Tensor, s: Tensor, noise: Tensor, relations: Relations | None, w: Any
+) -> Tensor:
+    """The objective (Liu et al., arXiv 2306.06066): sums over the batch; a term of weight 0 is left out.
+
+    A class of the batch has one vector of semantics and hence one semantic latent, which its images share.
+
+    Args:
+        vaes: the two autoencoders.
+        x: (C, K, D) scaled visual features of K images of each of C classes.
+        s: (C, A) semantics.
+        noise: (C K + C, L or 1) for the visual, then the semantic latents.
+        relations: the contrastive terms for C ways and K shots, with their weights.
+        w: the weights `kl`, `cross`, `distance` and the temperature `tau`.
+    """
+    from zslbench_methods.common.vae import kl, l1, wasserstein
+
+    images = x.shape[0] * x.shape[1]
+    mu, logvar = vaes.encode(x.flatten(0, 1), s)
+    z = vaes.sample(mu, logvar, noise)
+    z_visual, z_semantic = z[:images], z[images:]
+
+    def by_class(rows: Tensor) -> Tensor:
+        return rows.reshape(*x.shape[:2], -1)
+
+    if w.cross:
+        # Each decoder runs once on the latents of both modalities.
+        x_own, x_cross = vaes.visual.decode(z_visual, z_semantic)
+        s_own, s_cross = vaes.semantic.decode(z_semantic, z_visual)
+        cross = l1(x_cross[:, None], x) + l1(by_class(s_cross), s[:, None])
+        total: Tensor = l1(by_class(x_own), x) + l1(s_own, s) + w.cross * cross
+    else:
+        (x_own,), (s_own,) = vaes.visual.decode(z_visual), vaes.semantic.decode(z_semantic)
+        total = l1(by_class(x_own), x) + l1(s_own, s)
+    if w.kl:
+        total = total + w.kl * kl(mu, logvar)
+    if w.distance:
+        mu_visual, logvar_visual = by_class(mu[:images]), by_class(logvar[:images])
+        apart = wasserstein(mu_visual, logvar_visual, mu[images:, None], logvar[images:, None])
+        total = total + w.distance * apart.sum()
+    if relations is not None:
+        total = total + contrast(z, relations, w.tau)
+    return total
+
+
+def sample_rows(
+    rng: np.random.Generator, rows: ClassRows, steps: int, ways: int, shots: int, *, shared: bool
+) -> tuple[IntArray, IntArray]:
+    """Draw the batches of an epoch: distinct classes and, within each, distinct images as far as it has them.
+
+    Args:
+        rng: the source of randomness.
+        rows: the training rows by class.
+        steps: how many batches.
+        ways: classes per batch, at most as many as there are.
+        shots: images per class.
+        shared: as published, one draw of positions within the class serves all classes of a batch. It is made
+            for the largest class and shrunk to the size of a smaller one, where images may then occur twice.
+
+    Returns:
+        (steps, ways) labels and (steps, ways, shots) rows of the training data.
+    """
+    position = distinct(rng, np.full(steps, len(rows.classes)), ways)
+    sizes = rows.counts[position]
+    if shared:
+        largest = rows.counts.max()
+        index = distinct(rng, np.full(steps, largest), shots)[:, None] * sizes[:, :, None] // largest
+    else:
+        index = distinct(rng, sizes, shots)
+    return rows.classes[position], rows.row(position[:, :, None], index)
+
+
+class MCFA(Method):
+    """MCFA with the settings of the released program (github.com/masuqiang/MCFA-Pytorch).
+
+    Visual features are scaled to [0, 1] on the training rows; semantics are used as they are. A step sees
+    `ways` classes with `shots` images each, an epoch is ceil(N / (ways shots)) steps. All losses are sums, in
+    both variants, so the batch size and the widths of the data change the balance of the terms; the semantic
+    reconstruction and KL terms run over one row per class, the visual ones over all images.
+
+    ``variant=published`` keeps what the released program does; ``corrected`` mends it:
+
+    - latents are sampled with std = exp(logvar), although the loss treats logvar as a log-variance
+      (corrected: exp(logvar / 2));
+    - one noise number per row serves all latent dimensions, so that the latents of a class's semantics lie on
+      a line (corrected: one per dimension);
+    - the images of a step have the same positions within each of its classes (corrected: drawn class by
+      class). The program needs classes of equal size; see `sample_rows` for others;
+    - the seen classes of the GZSL classifier are represented by their first rows in the file (corrected: a
+      random choice).
+
+    Kept in both: the contrastive terms see sampled latents rather than means, and tau = 2 bounds the
+    logits of a cosine to [-0.5, 0.5], so that these terms never come near zero. The published numbers are
+    those of the classifier epoch that was best on the test set; here the scorer of every epoch is yielded.
+    """
+
+    info = MethodInfo(
+        name="mcfa",
+        title="MCFA: multi-level cross-modal feature alignment via contrastive learning",
+        family="alignment",
+        citation="""@article{liu2023mcfa,
+  title = {Multi-level Cross-modal Feature Alignment via Contrastive Learning towards Zero-shot
+           Classification of Remote Sensing Image Scenes},
+  author = {Liu and Ma and Li and Yang and Han},
+  journal = {arXiv preprint arXiv:2306.06066},
+  year = {2023}
+}""",
+    )
+
+    @dataclass(frozen=True)
+    class Config:
+        """Defaults: the released program's."""
+
+        variant: Literal["published", "corrected"] = param(
+            "published",
+            "keep the released program's quirks or mend them",
+            search=Choice(("published", "corrected")),
+        )
+        latent: int = param(64, "width of the shared latent space", ge=1, search=Choice((32, 64, 128)))
+        visual_encoder: int = param(512, "hidden units of the visual encoder", ge=1)
+        visual_decoder: int = param(512, "hidden units of the visual decoder", ge=1)
+        semantic_encoder: int = param(256, "hidden units of the semantic encoder", ge=1)
+        semantic_decoder: int = param(256, "hidden units of the semantic decoder", ge=1)
+        epochs: int = param(50, "epochs of the autoencoders", ge=1)
+        ways: int = param(5, "classes per step", ge=1, search=Choice((3, 5, 8)))
+        shots: int = param(5, "images per class and step", ge=1, search=Choice((3, 5, 8)))
+        lr: float = param(1.5e-4, "Adam's step size (AMSGrad)", gt=0, search=Range(5e-5, 1e-3, log=True))
+        kl: float = param(1.0, "weight of the KL term", ge=0, search=Range(0.01, 10.0, log=True))
+        cross: float = param(
+            10.0, "weight of the cross-reconstruction", ge=0, search=Range(0.1, 100.0, log=True)
+        )
+        distance: float = param(
+            1.0, "weight of the distance between the Gaussians", ge=0, search=Range(0.1, 100.0, log=True)
+        )
+        v2v: float = param(
+            100.0, "weight of image-to-image contrast", ge=0, search=Range(1.0, 1000.0, log=True)
+        )
+        v2s: float = param(
+            100.0, "weight of image-to-class contrast", ge=0, search=Range(1.0, 1000.0, log=True)
+        )
+        s2v: float = param(
+            10.0, "weight of class-to-image contrast", ge=0, search=Range(0.1, 100.0, log=True)
+        )
+        tau: float = param(
+            2.0, "temperature of the contrastive terms", gt=0, search=Range(0.05, 2.0, log=True)
+        )
+        zsl_epochs: int = param(50, "classifier epochs in ZSL", ge=1)
+        gzsl_epochs: int = param(23, "classifier epochs in GZSL", ge=1)
+        zsl_samples: int = param(200, "latents per unseen class in ZSL", ge=1)
+        seen_samples: int = param(200, "latents of images per seen class in GZSL", ge=1)
+        unseen_samples: int = param(400, "latents per unseen class in GZSL", ge=1, search=Range(100, 800))
+        classifier_lr: float = param(1e-3, "the classifier's step size (Adam)", gt=0)
+        classifier_batch: int = param(32, "latents per step of the classifier", ge=1)
+
+    def fit(self, train: TrainingData) -> None:
+        """Train the autoencoders on seen classes."""
+        from zslbench_methods.common.latent_classifier import LatentClassifier
+        from zslbench_methods.common.scaling import MinMax
+        from zslbench_methods.common.vae import AlignedVAEs, minimise
+
+        c, by_class = self.config, ClassRows(train.labels)
+        vaes, scale = AlignedVAEs.build(train, c), MinMax.fit(train.features)
+        X, S = train.tensor(scale(train.features)), train.tensor(train.semantics)
+        rng, generator = train.rng("batches"), train.torch_generator("noise")
+        ways = min(c.ways, len(by_class.classes))
+        images = ways * c.shots
+        steps = -(-len(train.labels) // images)
+        relations = Relations.of(ways, c.shots, c, like=X)
+
+        def losses(epoch: int) -> Iterator[Tensor]:
+            drawn = sample_rows(rng, by_class, steps, ways, c.shots, shared=c.variant == "published")
+            labels, rows = map(train.tensor, drawn)
+            noise = vaes.noise(steps, images + ways, generator=generator).to(train.device)
+            for y, i, eps in zip(labels, rows, noise, strict=True):
+                yield loss(vaes, X[i], S[y], eps, relations, c)
+
+        minimise(vaes, losses, epochs=c.epochs, lr=c.lr, progress=train.progress)
+        self.classifier_ = LatentClassifier(vaes, scale, train, c)
+
+    def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
+        """The classifier on latents after each of its epochs."""
+        return self.classifier_.scorers(candidates)
