@@ -88,9 +88,9 @@ class DSVA(Method):
         for epoch in range(1, config.epochs + 1):
             rows, _ = draw_episodes(train.labels, config.ways, config.shots, config.batches_per_epoch, rng)
             for batch in train.tensor(rows):
-                adam.zero_grad()
                 loss(head, features[batch], labels[batch], phi, config.lambda_reg).backward()  # type: ignore[no-untyped-call]
                 adam.step()
+                adam.zero_grad()  # last, so that the copies below hold no gradients
             self.heads_.append(deepcopy(head))
             train.progress(epoch, config.epochs)
 

@@ -45,7 +45,7 @@ def reference(problem, ridge):
 )
 @pytest.mark.parametrize("ridge", [1e-3, 1.0, 50.0])
 def test_equals_scikit_learn(problem, ridge):
-    """Every direction and similarity agrees with scikit-learn's Ridge, scaler and cosine and SciPy's cdist."""
+    """Every direction and similarity agrees with scikit-learn's Ridge and cosine and SciPy's cdist."""
     semantics, prototypes, test, candidates, mean = reference(problem, ridge)
     to_semantic = cosine_similarity(semantics, candidates)
     to_visual = cosine_similarity(test - mean, prototypes - mean)
