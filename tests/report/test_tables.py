@@ -221,6 +221,12 @@ def test_csv_has_one_header() -> None:
     assert len(as_csv([]).splitlines()) == 1
 
 
+def test_no_time_is_not_zero_time() -> None:
+    """A trial too quick to be timed took 0.0 seconds; one that was not timed has none."""
+    read = csv.DictReader(io.StringIO(as_csv([table(row(seconds=0.0), row(seconds=None))])))
+    assert [found["seconds_per_trial"] for found in read] == ["0.0", ""]
+
+
 def no_constant(name: str) -> None:
     """NaN and Infinity are no JSON."""
     raise AssertionError(f"{name} in JSON")
