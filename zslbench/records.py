@@ -238,9 +238,9 @@ class Store:
     def _saying_what_failed(self) -> Iterator[None]:
         try:
             yield
-        except FileExistsError:
-            raise InputError(f"store {self.folder} is a file; a folder is expected.") from None
         except OSError as error:
+            if self.folder.is_file():
+                raise InputError(f"store {self.folder} is a file; a folder is expected.") from None
             raise InputError(
                 f"store {self.folder} cannot be written: {error.strerror or error}. What was stored before is intact."
             ) from error

@@ -1,0 +1,211 @@
+"""Planning: which trials there are, in which order, under which keys, and how long they will take."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import write_synthetic
+from plugins import write_plugin
+
+import zslbench.runner.plan
+from zslbench.configuration import parse_methods
+from zslbench.datasets import Dataset, DataView
+from zslbench.errors import InputError
+from zslbench.records import Failure, Record, Run
+from zslbench.registry import Registry
+from zslbench.runner.plan import Job, as_plan, make_jobs, outlook
+from zslbench.splits import make_splits, read_splits
+
+
+@pytest.fixture
+def data(synthetic: Path) -> Dataset:
+    """A SYNTHETIC data set: 8 classes x 12 images."""
+    return Dataset(synthetic)
+
+
+def plan(data: Dataset, methods: str = "eszsl,projection", **changes: Any) -> list[Job]:
+    """The jobs of a run of two splits and two seeds, in both stages."""
+    fields: dict[str, Any] = {
+        "registry": Registry(), "view": data.view(), "seeds": range(2), "stages": ("test", "validation"),
+    }  # fmt: skip
+    if "splits" not in changes:
+        fields["splits"] = make_splits(data, "6/2", 2)
+    fields |= changes
+    return make_jobs(fields["registry"], parse_methods(methods), *(fields[n] for n in ("view", "splits", "seeds",
+                     "stages")))  # fmt: skip
+
+
+def keys(jobs: list[Job]) -> set[str]:
+    """The keys of jobs."""
+    return {job.trial.key for job in jobs}
+
+
+def test_every_cell_is_planned_once_and_pairs_stay_close(data):
+    """All methods of a cell follow one another; splits vary slowest, so every method's first result comes early."""
+    jobs = plan(data)
+    order = [(job.trial.split, job.trial.seed, job.stage, job.label) for job in jobs]
+    assert order == [
+        (split, seed, stage, label)
+        for split in range(2)
+        for seed in range(2)
+        for stage in ("test", "validation")
+        for label in ("eszsl", "projection")
+    ]
+    assert len(keys(jobs)) == len(jobs) == 16
+
+
+def test_a_method_named_twice_is_planned_once(data):
+    """A method with the same configuration, however it is written, is one row."""
+    assert keys(plan(data, "eszsl,eszsl,eszsl[log10_gamma=3],eszsl[log10_gamma=3.0]")) == keys(plan(data, "eszsl"))
+
+
+def test_two_configurations_of_a_method_are_two_rows(data):
+    """A changed parameter makes a row of its own, labelled by what was changed."""
+    labels = {job.label for job in plan(data, "eszsl,eszsl[log10_gamma=2]")}
+    assert labels == {"eszsl", "eszsl[log10_gamma=2.0]"}
+
+
+def test_keys_do_not_depend_on_what_else_is_planned(data):
+    """Order of methods, further methods, splits, seeds and stages change no trial's key."""
+    few = keys(plan(data, "eszsl", splits=make_splits(data, "6/2", 1), seeds=[0], stages=("test",)))
+    many = plan(data, "projection,eszsl[normalise=true],eszsl", splits=make_splits(data, "6/2", 5), seeds=range(3))
+    assert few < keys(many)
+    assert keys(plan(data, "projection,eszsl")) == keys(plan(data, "eszsl,projection"))
+
+
+def test_keys_do_not_depend_on_the_order_of_parameters(data):
+    """Parameters may be set in any order."""
+    one = keys(plan(data, "eszsl[normalise=true,log10_gamma=1]"))
+    assert one == keys(plan(data, "eszsl[log10_gamma=1,normalise=true]"))
+
+
+def test_keys_know_nothing_of_where_trials_run(data):
+    """A trial has no field for the executor, the workers, the host or the selection rule."""
+    fields = set(plan(data)[0].trial.__struct_fields__)
+    assert fields == {
+        "method", "method_version", "config", "dataset", "features", "semantics", "hashes", "family", "split",
+        "split_hash", "seed", "stage", "protocol", "schema",
+    }  # fmt: skip
+
+
+def first(data: Dataset, methods: str = "eszsl", **changes: Any) -> str:
+    """The key of the first trial of a plan."""
+    return plan(data, methods, **changes)[0].trial.key
+
+
+def changed_view(data: Dataset, kind: str) -> DataView:
+    """A view of the data after one number of `kind` has changed on disk."""
+    path = next((data.folder / kind).glob("*.npy")) if kind != "labels" else data.folder / "labels.npy"
+    array = np.load(path)
+    array[0] = array[0] + 1
+    np.save(path, array)
+    return Dataset(data.folder).view()
+
+
+@pytest.mark.parametrize("kind", ["features", "labels", "semantics"])
+def test_changed_data_are_other_trials(data, kind):
+    """A single number that changes in the features, the labels or the semantics changes every key."""
+    before = keys(plan(data))
+    assert not before & keys(plan(data, view=changed_view(data, kind)))
+
+
+@pytest.mark.parametrize("what", ["parameter", "seed", "split", "family", "held out", "protocol", "version", "stage"])
+def test_whatever_decides_the_outcome_is_in_the_key(data, what, monkeypatch, tmp_path):
+    """Another parameter, seed, split, family, held-out image, protocol, method version or stage is another trial."""
+    before, method, changes = first(data), "eszsl", {}
+    match what:
+        case "parameter":
+            method = "eszsl[log10_gamma=2.5]"
+        case "seed":
+            changes["seeds"] = [1]
+        case "split":
+            changes["splits"] = make_splits(data, "6/2", 2)[1:]
+        case "family":
+            changes["splits"] = make_splits(data, "5/3", 1)
+        case "held out":
+            split = make_splits(data, "6/2", 1)[0]
+            spare = np.setdiff1d(split.partition("test").train, split.test_seen)[:1]
+            held_out = np.sort(np.append(split.test_seen, spare))
+            changes["splits"] = [replace(split, test_seen=held_out)]
+        case "protocol":
+            monkeypatch.setattr(zslbench.runner.plan, "PROTOCOL_VERSION", 2)
+        case "version":
+            registry = Registry()
+            info = replace(registry.get("eszsl").info, version=2)
+            monkeypatch.setattr(registry.get("eszsl"), "info", info)
+        case "stage":
+            changes["stages"] = ("validation",)
+    assert first(data, method, **changes) != before
+
+
+def test_an_explicit_split_is_known_by_what_it_contains(data, tmp_path):
+    """An edited split file gives new keys; the same content under the same name gives the old ones."""
+    path = tmp_path / "mine.json"
+    path.write_text('[{"unseen": ["class0", "class1"]}]')
+    before = first(data, splits=read_splits(data, path))
+    assert first(data, splits=read_splits(data, path)) == before
+    path.write_text('[{"unseen": ["class0", "class2"]}]')
+    assert first(data, splits=read_splits(data, path)) != before
+
+
+def test_a_method_that_needs_maps_is_refused_without_them(data, tmp_path):
+    """A method that needs what the data set lacks is refused before anything runs."""
+    path = write_plugin(tmp_path / "plugin.py")
+    path.write_text(path.read_text().replace('citation=""', 'citation="", needs_maps=True'))
+    with pytest.raises(InputError, match="method 'mine' needs feature maps, and none are chosen for toy"):
+        plan(data, "mine", registry=Registry([path]))
+
+
+def test_validation_needs_validation_classes(tmp_path):
+    """A split that is too small to spare classes for validation is refused with the way out."""
+    data = Dataset(write_synthetic(tmp_path / "tiny", classes=2, families='["1/1"]'))
+    splits = make_splits(data, "1/1", 1)
+    with pytest.raises(InputError, match=r"split 1/1#0 has no validation classes; use --no-validation"):
+        plan(data, splits=splits)
+    assert len(plan(data, splits=splits, stages=("test",))) == 4
+
+
+def test_the_plan_holds_every_key_once(data):
+    """The stored plan has one row per method with all of its cells, and nothing else."""
+    jobs = plan(data)
+    stored = as_plan(jobs, "zslbench run ...")
+    assert [row.label for row in stored.rows] == ["eszsl", "projection"]
+    assert {cell.key for row in stored.rows for cell in row.cells} == keys(jobs)
+    assert {(c.split, c.seed, c.stage) for c in stored.rows[0].cells} == {
+        (job.trial.split, job.trial.seed, job.stage) for job in jobs
+    }
+    assert stored.command == "zslbench run ..."
+    assert stored.rows[1].trial == jobs[1].trial
+
+
+def finished(job: Job, seconds: float) -> Record:
+    """The record of a job that took so long."""
+    run = Run(fit_seconds=seconds / 2, score_seconds=seconds / 2)
+    return Record(key=job.trial.key, label=job.label, status="done", trial=job.trial, run=run)
+
+
+def failed(job: Job) -> Record:
+    """The record of a job that failed."""
+    return Record(
+        key=job.trial.key, label=job.label, status="failed", trial=job.trial, failure=Failure("ValueError", "")
+    )
+
+
+def test_the_outlook_counts_and_estimates(data):
+    """Done, failed and missing trials are counted per method; the estimate is the median of earlier trials."""
+    jobs = plan(data)
+    own = [job for job in jobs if job.label == "eszsl"]
+    records = [finished(own[0], 1.0), finished(own[1], 3.0), finished(own[2], 20.0), failed(own[3])]
+    eszsl, projection = outlook(jobs, {record.key: record for record in records})
+    assert (eszsl.done, eszsl.failed, eszsl.to_do, eszsl.seconds_per_trial) == (3, 1, 4, 3.0)
+    assert (projection.done, projection.failed, projection.to_do, projection.seconds_per_trial) == (0, 0, 8, None)
+
+
+def test_the_estimate_comes_from_the_same_method_on_the_same_features(data):
+    """Trials of another configuration or split tell how long a method takes; those on other features do not."""
+    elsewhere = plan(data, "eszsl[log10_gamma=1]", splits=make_splits(data, "5/3", 1))
+    known = {job.trial.key: finished(job, 2.0) for job in elsewhere}
+    assert outlook(plan(data, "eszsl"), known)[0].seconds_per_trial == 2.0
+    assert outlook(plan(data, "eszsl", view=changed_view(data, "features")), known)[0].seconds_per_trial is None
