@@ -17,7 +17,7 @@ from zslbench import Candidates, TrainingData
 from zslbench_methods import cada, mcfa
 from zslbench_methods.cada import CADAVAE
 from zslbench_methods.common.batches import ClassRows, distinct, stream
-from zslbench_methods.common.latent_classifier import LatentClassifier, softmax_regression
+from zslbench_methods.common.latent_classifier import LatentClassifier, VisualMeans, softmax_regression
 from zslbench_methods.common.scaling import MinMax
 from zslbench_methods.common.vae import VAE, Affine, AlignedVAEs, kl, l1, minimise, wasserstein
 from zslbench_methods.mcfa import MCFA
@@ -412,22 +412,40 @@ def test_scores_are_log_probabilities_of_a_linear_classifier_on_the_mean():
     assert len(scores) == 2
     np.testing.assert_allclose(np.exp(scores[-1]).sum(1), 1, rtol=1e-5)
     mu = stage.vaes.visual.gaussian(torch.tensor(stage.scale(x)))[:, :3].detach().numpy()
-    np.testing.assert_allclose(stage.visual_means(x), mu, rtol=1e-6)
+    *_, weights = softmax_regression(
+        *stage.training_latents(candidates),
+        2,
+        epochs=2,
+        batch=32,
+        lr=1e-3,
+        wrap=True,
+        rng=stage.train.rng("classifier batches zsl"),
+        generator=stage.train.torch_generator("classifier init zsl"),
+    )
+    logits = mu @ weights[:-1] + weights[-1]
+    np.testing.assert_allclose(
+        scores[-1], logits - np.logaddexp.reduce(logits, axis=1, keepdims=True), atol=1e-6
+    )
 
 
 def test_test_features_are_encoded_once_but_never_stale(monkeypatch):
-    """Equal inputs are encoded once over all scorers; an array changed in place is encoded anew."""
+    """Several read-only blocks are encoded once each over all scorers; an array that can change, every time."""
     stage, _ = make_stage()
     calls = []
     inner = stage.vaes.visual.gaussian
     monkeypatch.setattr(stage.vaes.visual, "gaussian", lambda rows: calls.append(1) or inner(rows))
-    x = np.random.default_rng(1).random((5, 6)).astype(np.float32)
-    first = stage.visual_means(x)
-    assert stage.visual_means(x) is first
-    assert len(calls) == 1
-    x[0] += 1
-    assert not np.array_equal(stage.visual_means(x)[0], first[0])
-    assert len(calls) == 2
+    means = VisualMeans(stage.vaes, stage.scale, stage.train)
+    blocks = list(np.random.default_rng(1).random((2, 5, 6)).astype(np.float32))
+    first = [means(block) for block in blocks]
+    blocks[0][0] += 1
+    assert not np.array_equal(means(blocks[0])[0], first[0][0])
+    assert len(calls) == 3
+    for block in blocks:
+        block.flags.writeable = False
+    again = [means(block) for _ in range(3) for block in blocks]
+    assert len(calls) == 5
+    np.testing.assert_array_equal(again[1], first[1])
+    assert again[0] is again[2]
 
 
 @settings(max_examples=20, deadline=None)

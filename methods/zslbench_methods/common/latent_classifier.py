@@ -35,7 +35,6 @@ class LatentClassifier:
 
     def __init__(self, vaes: AlignedVAEs, scale: MinMax, train: TrainingData, config: Any) -> None:
         self.vaes, self.scale, self.train, self.config = vaes, scale, train, config
-        self._last: tuple[Array, Array] | None = None
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """One scorer per classifier epoch: features (N, D) -> log-probabilities (N, K)."""
@@ -51,23 +50,9 @@ class LatentClassifier:
             rng=self.train.rng(f"classifier batches {setting}"),
             generator=self.train.torch_generator(f"classifier init {setting}"),
         )
+        means = VisualMeans(self.vaes, self.scale, self.train)
         for epoch in weights:
-            yield partial(self._score, epoch)
-
-    def _score(self, weights: Array, features: Array) -> Array:
-        return log_softmax(with_ones(self.visual_means(features)) @ weights)
-
-    @torch.no_grad()
-    def visual_means(self, features: Array) -> Array:
-        """(N, D) -> (N, L); the last input is remembered, since every epoch's scorer gets the same one.
-
-        It is compared by value: an array that was written to in between is encoded anew.
-        """
-        if self._last is None or not np.array_equal(self._last[0], features):
-            x = self.train.tensor(self.scale(features))
-            means = [self.vaes.visual.gaussian(rows)[:, : self.vaes.latent] for rows in torch.split(x, 4096)]
-            self._last = features.copy(), torch.cat(means).numpy(force=True)
-        return self._last[1]
+            yield partial(log_probabilities, means, epoch)
 
     @torch.no_grad()
     def training_latents(self, candidates: Candidates) -> tuple[Array, IntArray]:
@@ -105,6 +90,34 @@ class LatentClassifier:
                 rows.append(by_class.row(position, np.resize(index, self.config.seen_samples)))
                 columns.append(np.full(self.config.seen_samples, column))
         return np.concatenate(rows), np.concatenate(columns)
+
+
+class VisualMeans:
+    """The visual encoder's means (N, L) of test features (N, D).
+
+    The scorers of all epochs are given the same arrays. Those that nobody can write to are encoded once; they
+    are kept beside their means, so that no other array takes over an id.
+    """
+
+    def __init__(self, vaes: AlignedVAEs, scale: MinMax, train: TrainingData) -> None:
+        self.vaes, self.scale, self.train = vaes, scale, train
+        self._known: dict[int, tuple[Array, Array]] = {}
+
+    @torch.no_grad()
+    def __call__(self, features: Array) -> Array:
+        """Encode, or recall, the features."""
+        if id(features) in self._known:
+            return self._known[id(features)][1]
+        gaussians = self.vaes.visual.gaussian(self.train.tensor(self.scale(features)))
+        means: Array = gaussians[:, : self.vaes.latent].numpy(force=True)
+        if not features.flags.writeable:
+            self._known[id(features)] = features, means
+        return means
+
+
+def log_probabilities(means: VisualMeans, weights: Array, features: Array) -> Array:
+    """The classifier's scores (N, K) for features (N, D)."""
+    return log_softmax(with_ones(means(features)) @ weights)
 
 
 def softmax_regression(
