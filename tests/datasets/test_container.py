@@ -350,6 +350,14 @@ def test_a_view_is_read_only(synthetic: Path, name: str, width: type) -> None:
         getattr(Dataset(synthetic).view(), name)[0] = 0
 
 
+def test_the_row_is_named_in_any_block(synthetic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features are checked block by block, and the row that is bad is counted from the file's start."""
+    monkeypatch.setattr(container, "_BLOCK_ROWS", 7)
+    replace(synthetic / VISUAL_FILE, npy(spoil(VISUAL, np.nan, (93, 1))))
+    with pytest.raises(InputError, match="row 93 holds"):
+        use(synthetic)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
 def test_floating_point_features_of_any_width(synthetic: Path, dtype: Any) -> None:
     """Half, single and double precision in either byte order are read; training gets single precision."""
