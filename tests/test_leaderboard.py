@@ -276,11 +276,11 @@ def test_other_data_are_another_table(other: dict[str, Any]) -> None:
 
 
 def test_other_method_versions_are_another_row() -> None:
-    """Two versions of a method are never averaged, and their labels say which is which."""
+    """Two versions of a method are never averaged, their labels say which is which, and only the newest is ranked."""
     table = only(leaderboard([record(H=0.2), record("m", 1, H=0.2), record(H=0.8, version=2)]))
     assert [(found.label, found.version, found.rank) for found in table.rows] == [
-        ("m (version 1)", 1, 1),
-        ("m (version 2)", 2, None),
+        ("m (version 2)", 2, 1),
+        ("m (version 1)", 1, None),
     ]
 
 

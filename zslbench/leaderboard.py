@@ -1,8 +1,9 @@
 """From records to a table: one row per method and configuration, one table per data set, features, semantics and
 split family.
 
-A row that misses a planned trial is shown and not ranked. Numbers are averaged over seeds inside a split and then
-over splits; H is averaged like any other number, never computed from averaged S and U.
+A row that misses a planned trial, or comes from an older version of its method, is shown and not ranked.
+Numbers are averaged over seeds inside a split and then over splits; H is averaged like any other number, never
+computed from averaged S and U.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -147,17 +148,23 @@ def _tell_apart(rows: Sequence[_RowData]) -> None:
 
 
 def _ranked(data: Sequence[_RowData], selection: Selection, sort: str) -> list[Row]:
-    # Paired comparison: a ranked row has every cell that any row of the table has.
-    needed: set[tuple[int, int]] = set().union(*(row.planned["test"] for row in data))
-    rows = [(_row(row, selection), needed <= set(row.finished("test"))) for row in data]
-    rows.sort(key=lambda pair: (not _complete(*pair), -_mean(pair[0], sort), pair[0].label))
-    for position, (row, paired) in enumerate(rows, 1):
-        row.rank = position if _complete(row, paired) else None
-    return [row for row, _ in rows]
+    newest: dict[str, int] = {}
+    for source in data:
+        newest[source.trial.method] = max(newest.get(source.trial.method, 0), source.trial.method_version)
+    # Paired comparison: a ranked row has every cell that any current row of the table has.
+    current = [source for source in data if source.trial.method_version == newest[source.trial.method]]
+    needed: set[tuple[int, int]] = set().union(*(source.planned["test"] for source in current))
 
+    def ranked(source: _RowData, row: Row) -> bool:
+        complete = bool(row.metrics) and row.done == row.planned
+        return complete and source in current and needed <= set(source.finished("test"))
 
-def _complete(row: Row, paired: bool) -> bool:
-    return bool(row.metrics) and paired and row.done == row.planned
+    rows = [_row(source, selection) for source in data]
+    order = [(ranked(source, row), row) for source, row in zip(data, rows, strict=True)]
+    order.sort(key=lambda pair: (not pair[0], -_mean(pair[1], sort), pair[1].label))
+    for position, (has_rank, row) in enumerate(order, 1):
+        row.rank = position if has_rank else None
+    return [row for _, row in order]
 
 
 def _mean(row: Row, metric: str) -> float:

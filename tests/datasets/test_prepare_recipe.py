@@ -121,7 +121,7 @@ def test_the_container_reads_what_prepare_writes(tiny):
     prepare("tiny", tiny / "images", tiny / "out")
     dataset = container.Dataset(tiny / "out")
     assert dataset.features().shape == (6, 3)
-    assert dataset.semantics().shape == (2, 3)
+    assert dataset.semantics("attributes+minilm").shape == (2, 3)
 
 
 def test_prepare_twice_gives_the_same_arrays(tiny):

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from zslbench.leaderboard import METRICS, Row, Table
-from zslbench.report.tables import as_csv, as_json, as_markdown, as_rich, cells, header, heading, notes
+from zslbench.report.tables import as_csv, as_json, as_markdown, as_rich, cells, data_hash, header, heading, notes
 from zslbench.stats import Estimate, estimate
 
 LABELS = [
@@ -143,8 +143,8 @@ def test_markdown_has_heading_and_notes() -> None:
     """Each table stands under its own heading, with its notes as a list."""
     text = as_markdown([table(row()), table(row(), dataset="aid", family="25/5")])
     assert re.findall("^### (.*)$", text, re.M) == [
-        "ucm 16/5, features lite0, semantics attributes+minilm",
-        "aid 25/5, features lite0, semantics attributes+minilm",
+        heading(table()),
+        heading(table(dataset="aid", family="25/5")),
     ]
     for note in notes(table(row())):
         assert text.count(f"\n- {note}\n") == 2
@@ -294,5 +294,7 @@ def test_notes_say_what_must_be_known(made: Table, said: str, unsaid: str) -> No
 
 
 def test_heading() -> None:
-    """A heading names data set, split family, features and semantics."""
-    assert heading(table()) == "ucm 16/5, features lite0, semantics attributes+minilm"
+    """A heading names data set, split family, features and semantics, with a hash that other data would change."""
+    text = "ucm 16/5, features lite0, semantics attributes+minilm (data {}, protocol 1)"
+    assert heading(table()) == text.format(data_hash(table()))
+    assert data_hash(table()) != data_hash(table(hashes={"features": "other"}))

@@ -52,11 +52,7 @@ def prepare_command(name: str, images: Path, out: Path | None, as_json: bool) ->
 
     reference = BUNDLED / name
     verdicts = compare(made.folder, reference) if (reference / "card.toml").is_file() else None
-    tables = [
-        (kind, title, made.card[kind][title])
-        for kind in ("features", "semantics")
-        for title in made.card[kind]
-    ]
+    tables = [(kind, title, made.card[kind][title]) for kind in ("features", "semantics") for title in made.card[kind]]
     result: dict[str, Any] = {
         "folder": str(made.folder),
         "images": made.images,

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from zslbench.hashing import digest
 from zslbench.leaderboard import METRICS, Row, Table
 from zslbench.stats import Estimate
 
@@ -22,8 +23,14 @@ _RULES = {
 
 
 def heading(table: Table) -> str:
-    """What the table is about, in one line."""
-    return f"{table.dataset} {table.family}, features {table.features}, semantics {table.semantics}"
+    """What the table is about, in one line; the hash tells tables of equal names but other data apart."""
+    names = f"{table.dataset} {table.family}, features {table.features}, semantics {table.semantics}"
+    return f"{names} (data {data_hash(table)}, protocol {table.protocol})"
+
+
+def data_hash(table: Table) -> str:
+    """Eight digits that stand for features, labels and semantics."""
+    return digest(table.hashes)[:8]
 
 
 def notes(table: Table) -> list[str]:
@@ -40,10 +47,15 @@ def notes(table: Table) -> list[str]:
             "Oracle gain: what choosing the epoch on the test set would add to T1 and H; it is never part of a result."
         )
     if any(row.rank is None for row in rows):
-        said.append("Rows without a rank lack trials that this table needs (done/planned) and are not compared.")
+        said.append(
+            "Rows without a rank lack trials that this table needs (done/planned), or come from an older version of "
+            "their method, and are not compared."
+        )
     few = min((row.metrics["T1"].splits for row in rows if row.metrics), default=0)
     if 0 < few < 6:
-        said.append(f"With {few} split(s) no paired test can reach p < 0.05: read the intervals, not the ranks.")
+        said.append(
+            f"With {few} split(s) no rank-based paired test can reach p < 0.05: read the intervals, not the ranks."
+        )
     return said
 
 
@@ -83,7 +95,20 @@ def as_csv(tables: Sequence[Table]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
-        ["dataset", "family", "features", "semantics", "rank", "method", "selection", "done", "planned", "splits"]
+        [
+            "dataset",
+            "family",
+            "features",
+            "semantics",
+            "data",
+            "protocol",
+            "rank",
+            "method",
+            "selection",
+            "done",
+            "planned",
+            "splits",
+        ]
         + [*spread, "T1_oracle_gain", "H_oracle_gain", "seconds_per_trial"]
     )
     for table in tables:
@@ -92,8 +117,15 @@ def as_csv(tables: Sequence[Table]) -> str:
             for metric in METRICS:
                 numbers += row.metrics[metric][:4] if row.metrics else [""] * 4
             writer.writerow(
-                [table.dataset, table.family, table.features, table.semantics, row.rank or "", row.label]
-                + [row.selection, row.done, row.planned, row.metrics["T1"].splits if row.metrics else 0]
+                [table.dataset, table.family, table.features, table.semantics, data_hash(table), table.protocol]
+                + [
+                    row.rank or "",
+                    row.label,
+                    row.selection,
+                    row.done,
+                    row.planned,
+                    row.metrics["T1"].splits if row.metrics else 0,
+                ]
                 + ["" if isinstance(number, float) and math.isnan(number) else number for number in numbers]
                 + [row.inflation.get("T1", ""), row.inflation.get("H", ""), "" if row.seconds is None else row.seconds]
             )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from zslbench.configuration import MethodSpec, as_dict
 from zslbench.datasets import DataView
 from zslbench.errors import InputError
+from zslbench.hashing import digest
 from zslbench.protocol import PROTOCOL_VERSION
 from zslbench.records import Cell, Plan, PlanRow, Record, Trial
 from zslbench.registry import Registry
@@ -41,12 +42,13 @@ def make_jobs(
     Raises:
         InputError: an unknown method or parameter, or a method that needs what the data set lacks.
     """
-    methods: dict[str, tuple[str, int, dict[str, object]]] = {}
+    methods: dict[str, tuple[str, str, int, dict[str, object]]] = {}
     for spec in specs:
         method, config, label = registry.build(spec)
         if method.info.needs_maps and view.maps is None:
             raise InputError(f"method {spec.name!r} needs feature maps, and none are chosen for {view.dataset}.")
-        methods[label] = (method.info.name, method.info.version, as_dict(config))
+        settings = as_dict(config)
+        methods[digest([spec.name, settings])] = label, method.info.name, method.info.version, settings
     if "validation" in stages:
         for split in splits:
             if not split.validation:
@@ -75,7 +77,7 @@ def make_jobs(
         for split in splits
         for seed in seeds
         for stage in stages
-        for label, (name, version, config) in methods.items()
+        for label, name, version, config in methods.values()
     ]
 
 
