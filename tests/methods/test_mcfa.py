@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zslbench_methods.common.batches import ClassRows
@@ -143,6 +143,7 @@ class_sizes = st.lists(st.integers(1, 9), min_size=1, max_size=7)
 batch_shapes = {"ways": st.integers(1, 6), "shots": st.integers(1, 6), "seed": st.integers(0, 1000)}
 
 
+@settings(deadline=None)
 @given(sizes=class_sizes, shared=st.booleans(), **batch_shapes)
 def test_batches_hold_distinct_classes_with_their_own_images(sizes, ways, shots, seed, shared):
     """Every batch has `ways` different classes and `shots` rows of each; corrected rows repeat only if they must."""
@@ -159,6 +160,7 @@ def test_batches_hold_distinct_classes_with_their_own_images(sizes, ways, shots,
                 assert len(set(own)) == shots
 
 
+@settings(deadline=None)
 @given(classes=st.integers(1, 6), size=st.integers(1, 9), **batch_shapes)
 def test_published_batches_share_positions_among_classes_of_equal_size(classes, size, ways, shots, seed):
     """All classes of a batch show the same positions, without repetition where the classes are large enough."""

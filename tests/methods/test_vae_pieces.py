@@ -34,6 +34,7 @@ def build_vaes(published=True, visual=(6, 9, 8), semantic=(4, 7, 5), latent=3):
 # Batches
 
 
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=6),
     count=st.integers(1, 8),
@@ -67,6 +68,7 @@ def test_class_rows_names_the_rows_of_each_class_in_order():
     assert rows.row(np.array([[0], [1]]), np.array([0])).tolist() == [[1], [3]]
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 70), size=st.integers(1, 32), epochs=st.integers(1, 4), seed=st.integers(0, 1000))
 def test_stream_without_wrap_drops_only_the_incomplete_batch(n, size, epochs, seed):
     """Every epoch holds floor(n / size) full batches without repetition."""
@@ -79,6 +81,7 @@ def test_stream_without_wrap_drops_only_the_incomplete_batch(n, size, epochs, se
         assert epoch.max() < n
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 70), size=st.integers(1, 32), epochs=st.integers(1, 4), seed=st.integers(0, 1000))
 def test_wrapping_stream_continues_where_the_last_epoch_ended(n, size, epochs, seed):
     """An epoch has ceil(n / size) batches, and consecutive runs of n items are whole shuffles."""
@@ -100,6 +103,7 @@ def test_published_epochs_have_the_published_number_of_batches():
 # Scaling
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 9), st.integers(1, 6))
 def test_min_max_scaling_equals_scikit_learns(seed, rows, columns):
     """Training and other rows are scaled as by scikit-learn, constant columns and one-row data included."""
