@@ -1,8 +1,10 @@
 """The command line. Subcommands are imported when they are called, so that ``--help`` is quick."""
 
 import importlib
+import os
 import sys
 import warnings
+from typing import Any
 
 import click
 
@@ -48,6 +50,13 @@ class _LazyGroup(click.Group):
             )
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # the reader of our output has gone, which is its choice; click would say 1
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that closing stdout does not fail in its turn
+            sys.exit(0)
+
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(zslbench.__version__, prog_name="zslbench")
@@ -76,9 +85,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         _complain("interrupted; what was finished is stored, run the same command again to go on")
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone; that is its choice
-        sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -52,10 +52,15 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+class _Results(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # Rich would end with exit code 1, which means failed trials here
+
+
 def result_console() -> Console:
     """For results, on stdout. Piped output is not folded to 80 columns."""
-    console = Console()
-    return console if console.is_terminal else Console(width=max(console.width, 160))
+    console = _Results()
+    return console if console.is_terminal else _Results(width=max(console.width, 160))
 
 
 def progress_console() -> Console:
