@@ -180,9 +180,7 @@ def plain_classifier_epoch(latents: Tensor, targets: Tensor, classes: int) -> fl
 # Ours --------------------------------------------------------------------------------------------------------
 
 
-def our_epoch(
-    method: Callable[..., Method], data: dict[str, Any], images_per_step: int, **config: Any
-) -> float:
+def our_epoch(method: Callable[..., Method], data: dict[str, Any], images_per_step: int, **config: Any) -> float:
     """Seconds per step of the second of two epochs."""
     times: list[float] = []
     train = TrainingData(**data, seed=0, progress=lambda done, total: times.append(time.process_time()))

@@ -112,9 +112,7 @@ class CADAVAE(Method):
         beta: float = param(0.25, "final weight of the KL term", ge=0, search=Range(0.01, 2.0, log=True))
         beta_start: int = param(0, "epoch after which the KL term's weight grows", ge=0)
         beta_end: int = param(93, "epoch at which it is reached", ge=0)
-        cross: float = param(
-            2.37, "final weight of the cross-reconstruction", ge=0, search=Range(0.1, 20.0, log=True)
-        )
+        cross: float = param(2.37, "final weight of the cross-reconstruction", ge=0, search=Range(0.1, 20.0, log=True))
         cross_start: int = param(21, "epoch after which the cross-reconstruction's weight grows", ge=0)
         cross_end: int = param(75, "epoch at which it is reached", ge=0)
         distance: float = param(

@@ -60,9 +60,7 @@ class DSVA(Method):
         shots: int = param(3, "images per class and batch", ge=1)
         lr: float = param(1e-4, "Adam's learning rate", gt=0, search=Range(1e-5, 1e-2, log=True))
         beta1: float = param(0.5, "Adam's first decay rate", ge=0, lt=1)
-        lambda_reg: float = param(
-            1e-2, "weight of the attribute regression", ge=0, search=Range(1e-4, 1e2, log=True)
-        )
+        lambda_reg: float = param(1e-2, "weight of the attribute regression", ge=0, search=Range(1e-4, 1e2, log=True))
         calibration: float = param(0.0, "constant subtracted from the scores of seen classes (GZSL)")
 
     config: Config

@@ -80,9 +80,7 @@ def contrast(z: Tensor, relations: Relations, tau: float) -> Tensor:
     return total
 
 
-def loss(
-    vaes: AlignedVAEs, x: Tensor, s: Tensor, noise: Tensor, relations: Relations | None, w: Any
-) -> Tensor:
+def loss(vaes: AlignedVAEs, x: Tensor, s: Tensor, noise: Tensor, relations: Relations | None, w: Any) -> Tensor:
     """The objective (Liu et al., arXiv 2306.06066): sums over the batch; a term of weight 0 is left out.
 
     A class of the batch has one vector of semantics and hence one semantic latent, which its images share.
@@ -183,7 +181,7 @@ class MCFA(Method):
         citation="""@article{liu2023mcfa,
   title = {Multi-level Cross-modal Feature Alignment via Contrastive Learning towards Zero-shot
            Classification of Remote Sensing Image Scenes},
-  author = {Liu and Ma and Li and Yang and Han},
+  author = {Liu, Chun and Ma, Suqiang and Li, Zheng and Yang, Wei and Han, Zhigang},
   journal = {arXiv preprint arXiv:2306.06066},
   year = {2023}
 }""",
@@ -208,24 +206,14 @@ class MCFA(Method):
         shots: int = param(5, "images per class and step", ge=1, search=Choice((3, 5, 8)))
         lr: float = param(1.5e-4, "Adam's step size (AMSGrad)", gt=0, search=Range(5e-5, 1e-3, log=True))
         kl: float = param(1.0, "weight of the KL term", ge=0, search=Range(0.01, 10.0, log=True))
-        cross: float = param(
-            10.0, "weight of the cross-reconstruction", ge=0, search=Range(0.1, 100.0, log=True)
-        )
+        cross: float = param(10.0, "weight of the cross-reconstruction", ge=0, search=Range(0.1, 100.0, log=True))
         distance: float = param(
             1.0, "weight of the distance between the Gaussians", ge=0, search=Range(0.1, 100.0, log=True)
         )
-        v2v: float = param(
-            100.0, "weight of image-to-image contrast", ge=0, search=Range(1.0, 1000.0, log=True)
-        )
-        v2s: float = param(
-            100.0, "weight of image-to-class contrast", ge=0, search=Range(1.0, 1000.0, log=True)
-        )
-        s2v: float = param(
-            10.0, "weight of class-to-image contrast", ge=0, search=Range(0.1, 100.0, log=True)
-        )
-        tau: float = param(
-            2.0, "temperature of the contrastive terms", gt=0, search=Range(0.05, 2.0, log=True)
-        )
+        v2v: float = param(100.0, "weight of image-to-image contrast", ge=0, search=Range(1.0, 1000.0, log=True))
+        v2s: float = param(100.0, "weight of image-to-class contrast", ge=0, search=Range(1.0, 1000.0, log=True))
+        s2v: float = param(10.0, "weight of class-to-image contrast", ge=0, search=Range(0.1, 100.0, log=True))
+        tau: float = param(2.0, "temperature of the contrastive terms", gt=0, search=Range(0.05, 2.0, log=True))
         zsl_epochs: int = param(50, "classifier epochs in ZSL", ge=1)
         gzsl_epochs: int = param(23, "classifier epochs in GZSL", ge=1)
         zsl_samples: int = param(200, "latents per unseen class in ZSL", ge=1)

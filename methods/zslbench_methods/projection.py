@@ -119,11 +119,7 @@ class Projection(Method):
             return cosine(features - mean_image, prototypes - mean_image)
 
         if self.config.direction == "both":
-            yield (
-                lambda features: (
-                    cosine(self.to_semantic_(features), semantics) + cosine_in_visual_space(features)
-                )
-            )
+            yield (lambda features: cosine(self.to_semantic_(features), semantics) + cosine_in_visual_space(features))
         elif self.config.similarity == "cosine":
             yield cosine_in_visual_space
         else:

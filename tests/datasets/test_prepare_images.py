@@ -143,9 +143,7 @@ def test_images_with_too_many_pixels_are_refused(tmp_path, monkeypatch):
         images[0]
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"not an image", picture(size=(64, 64), kind="JPEG")[:400], picture()[:40]]
-)
+@pytest.mark.parametrize("data", [b"", b"not an image", picture(size=(64, 64), kind="JPEG")[:400], picture()[:40]])
 def test_corrupt_images_name_the_file(tmp_path, data):
     """An empty, foreign or cut-off file is an error that names it."""
     as_folder(tmp_path, tiny() | {"UC/Images/forest/forest2.png": data})

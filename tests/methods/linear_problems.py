@@ -31,9 +31,7 @@ class Problem:
         labels = rng.permutation(np.repeat(np.arange(S), self.sizes))
         self.train = TrainingData(self.images(labels), labels, semantics[:S], seed=3)
         self.unseen = Candidates(semantics[S:], np.full(UNSEEN, -1))
-        self.everything = Candidates(
-            semantics, np.where(np.arange(S + UNSEEN) < S, np.arange(S + UNSEEN), -1)
-        )
+        self.everything = Candidates(semantics, np.where(np.arange(S + UNSEEN) < S, np.arange(S + UNSEEN), -1))
         for array in (self.train.features, labels, semantics, self.train.semantics, self.unseen.semantics):
             array.setflags(write=False)
 

@@ -40,8 +40,7 @@ def numpy_terms(vaes, x, s, noise, std_factor=1.0):
         spread = np.sqrt(np.exp(logvar_v[i])) - np.sqrt(np.exp(logvar_s[i]))
         distance += np.sqrt(np.sum((mu_v[i] - mu_s[i]) ** 2) + np.sum(spread**2))
     return {
-        "reconstruction": np.abs(decode(vaes.visual, z_v) - x).sum()
-        + np.abs(decode(vaes.semantic, z_s) - s).sum(),
+        "reconstruction": np.abs(decode(vaes.visual, z_v) - x).sum() + np.abs(decode(vaes.semantic, z_s) - s).sum(),
         "beta": kl,
         "cross": np.abs(decode(vaes.visual, z_s) - x).sum() + np.abs(decode(vaes.semantic, z_v) - s).sum(),
         "distance": distance,

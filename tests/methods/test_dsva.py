@@ -56,9 +56,7 @@ def test_loss_equals_torch_cross_entropy_and_mse():
     ours = loss(head, features, labels, phi, 0.3)
     parameters = list(head.parameters())
     torch.testing.assert_close(ours, expected)
-    torch.testing.assert_close(
-        torch.autograd.grad(ours, parameters), torch.autograd.grad(expected, parameters)
-    )
+    torch.testing.assert_close(torch.autograd.grad(ours, parameters), torch.autograd.grad(expected, parameters))
 
 
 def test_loss_survives_large_logits():
@@ -89,9 +87,7 @@ def test_scores_are_attributes_times_phi_and_calibration_lowers_seen_ones():
     *_, scorer = plain.scorers(problem.everything)
     *_, other = calibrated.scorers(problem.everything)
     attributes = plain.heads_[-1](torch.from_numpy(test)).detach().numpy()
-    np.testing.assert_allclose(
-        scorer(test), attributes @ plain._phi(problem.everything.semantics).numpy().T, rtol=1e-5
-    )
+    np.testing.assert_allclose(scorer(test), attributes @ plain._phi(problem.everything.semantics).numpy().T, rtol=1e-5)
     lowered = np.broadcast_to(0.25 * (problem.everything.seen >= 0), scorer(test).shape)
     np.testing.assert_allclose(scorer(test) - other(test), lowered)
 

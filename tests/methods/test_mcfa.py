@@ -50,12 +50,8 @@ def numpy_terms(vaes, x, s, noise, tau=2.0, std_factor=1.0):
     z_s = mu_s + noise[n:] * np.exp(std_factor * logvar_s)
 
     terms = dict.fromkeys(OFF, 0.0)
-    terms["reconstruction"] = (
-        np.abs(decode(vaes.visual, z_v) - x).sum() + np.abs(decode(vaes.semantic, z_s) - s).sum()
-    )
-    terms["cross"] = (
-        np.abs(decode(vaes.visual, z_s[y]) - x).sum() + np.abs(decode(vaes.semantic, z_v) - s[y]).sum()
-    )
+    terms["reconstruction"] = np.abs(decode(vaes.visual, z_v) - x).sum() + np.abs(decode(vaes.semantic, z_s) - s).sum()
+    terms["cross"] = np.abs(decode(vaes.visual, z_s[y]) - x).sum() + np.abs(decode(vaes.semantic, z_v) - s[y]).sum()
     for mu, logvar in ((mu_v, logvar_v), (mu_s, logvar_s)):
         terms["kl"] -= 0.5 * np.sum(1 + logvar - mu**2 - np.exp(logvar))
     for i in range(n):

@@ -40,9 +40,7 @@ def reference(problem, ridge):
     return fit(X, T).predict(test), fit(T, X).predict(candidates), test, candidates, X.mean(axis=0)
 
 
-@pytest.mark.parametrize(
-    "problem", [Problem(), Problem((1, 5, 2), D=30, A=9)], ids=["N > D", "N < D, unequal"]
-)
+@pytest.mark.parametrize("problem", [Problem(), Problem((1, 5, 2), D=30, A=9)], ids=["N > D", "N < D, unequal"])
 @pytest.mark.parametrize("ridge", [1e-3, 1.0, 50.0])
 def test_equals_scikit_learn(problem, ridge):
     """Every direction and similarity agrees with scikit-learn's Ridge and cosine and SciPy's cdist."""

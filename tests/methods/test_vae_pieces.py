@@ -238,9 +238,7 @@ def test_optimised_training_equals_the_plain_eager_loop(plain, method):
     """Ten steps of Adam on the same batches and noise give the same losses and the same weights."""
     sizes = (6, 9, 8), (4, 7, 5)
     vaes = build_vaes(True, *sizes).double()
-    copies = [
-        plain_copy(plain, v, size, 3) for v, size in zip((vaes.visual, vaes.semantic), sizes, strict=True)
-    ]
+    copies = [plain_copy(plain, v, size, 3) for v, size in zip((vaes.visual, vaes.semantic), sizes, strict=True)]
     rng = np.random.default_rng(0)
     ways, shots, steps = 3, 4, 10
     images = ways * shots
@@ -379,9 +377,7 @@ def test_training_latents_lie_on_the_line_through_their_classes_gaussian(setting
         if label < 0:
             encoded = stage.vaes.semantic.gaussian(torch.tensor(candidates.semantics[[column]]))
         else:
-            encoded = stage.vaes.visual.gaussian(
-                torch.tensor(stage.scale(train.features[train.labels == label]))
-            )
+            encoded = stage.vaes.visual.gaussian(torch.tensor(stage.scale(train.features[train.labels == label])))
         mu, logvar = encoded.detach().numpy().astype(float).reshape(-1, 2, 3).swapaxes(0, 1)
         eps = (z - mu) / np.exp(logvar)
         assert np.ptp(eps, axis=1).min() < 1e-4
@@ -427,9 +423,7 @@ def test_scores_are_log_probabilities_of_a_linear_classifier_on_the_mean():
         generator=stage.train.torch_generator("classifier init zsl"),
     )
     logits = mu @ weights[:-1] + weights[-1]
-    np.testing.assert_allclose(
-        scores[-1], logits - np.logaddexp.reduce(logits, axis=1, keepdims=True), atol=1e-6
-    )
+    np.testing.assert_allclose(scores[-1], logits - np.logaddexp.reduce(logits, axis=1, keepdims=True), atol=1e-6)
 
 
 def test_test_features_are_encoded_once_but_never_stale(monkeypatch):
@@ -465,16 +459,10 @@ def test_methods_survive_the_smallest_data(counts, width, semantic, method, vari
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(len(counts)), counts)
     semantics = np.zeros((len(counts) + 2, semantic), dtype=np.float32)
-    train = TrainingData(
-        rng.random((len(labels), width)).astype(np.float32), labels, semantics[: len(counts)], seed=1
-    )
-    small = {
-        f"{modality}_{side}": 4 for modality in ("visual", "semantic") for side in ("encoder", "decoder")
-    }
+    train = TrainingData(rng.random((len(labels), width)).astype(np.float32), labels, semantics[: len(counts)], seed=1)
+    small = {f"{modality}_{side}": 4 for modality in ("visual", "semantic") for side in ("encoder", "decoder")}
     warm = {f"{term}_end": 0 for term in ("beta", "cross", "distance")} if method is CADAVAE else {}
-    model = method(
-        method.Config(variant=variant, latent=2, epochs=2, zsl_epochs=1, gzsl_epochs=1, **small, **warm)
-    )
+    model = method(method.Config(variant=variant, latent=2, epochs=2, zsl_epochs=1, gzsl_epochs=1, **small, **warm))
     model.fit(train)
     for first in (0, len(counts)):
         seen = np.r_[np.arange(len(counts)), -1, -1][first:]
@@ -487,11 +475,7 @@ def test_methods_survive_the_smallest_data(counts, width, semantic, method, vari
 # Both methods as wholes
 
 SMALL = {f"{modality}_{side}": 32 for modality in ("visual", "semantic") for side in ("encoder", "decoder")}
-RAMPS = {
-    f"{term}_{end}": epoch
-    for term in ("beta", "cross", "distance")
-    for end, epoch in (("start", 0), ("end", 5))
-}
+RAMPS = {f"{term}_{end}": epoch for term in ("beta", "cross", "distance") for end, epoch in (("start", 0), ("end", 5))}
 QUICK = {
     CADAVAE: {"latent": 8, "epochs": 40, "lr": 2e-3, "batch": 20, **SMALL, **RAMPS},
     MCFA: {"latent": 8, "epochs": 40, "lr": 2e-3, **SMALL},
@@ -503,9 +487,7 @@ class Problem:
 
     def __init__(self, seed=7):
         rng = np.random.default_rng(0)
-        semantics = (
-            rng.integers(2, size=(24, 6)).astype(np.float32) + rng.random((24, 6), dtype=np.float32) / 2
-        )
+        semantics = rng.integers(2, size=(24, 6)).astype(np.float32) + rng.random((24, 6), dtype=np.float32) / 2
         mix = rng.normal(size=(6, 48))
 
         def images(labels):
@@ -526,9 +508,7 @@ def run(method, seed=7, order=("unseen", "all"), **config):
     problem = Problem(seed)
     model = method(method.Config(**{**QUICK[method], **config}))
     model.fit(problem.train)
-    return {
-        name: [scorer(problem.features) for scorer in model.scorers(getattr(problem, name))] for name in order
-    }
+    return {name: [scorer(problem.features) for scorer in model.scorers(getattr(problem, name))] for name in order}
 
 
 @pytest.mark.parametrize("variant", ["published", "corrected"])

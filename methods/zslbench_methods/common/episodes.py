@@ -1,9 +1,8 @@
 """Episodic batches: a few classes, a few images of each."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from zslbench_methods.common.batches import ClassRows, IntArray, distinct
 
 
 def draw_episodes(
@@ -26,25 +25,7 @@ def draw_episodes(
         rows (batches, ways' * shots) of `labels`, and the classes (batches, ways') in the order in which they
         occupy the columns of `rows`, `shots` columns each.
     """
-    order = np.argsort(labels, kind="stable")
-    classes, first, size = np.unique(labels[order], return_index=True, return_counts=True)
-    every_class = np.tile(np.arange(len(classes)), (batches, 1))
-    chosen = rng.permuted(every_class, axis=1)[:, :ways]
-    positions = _draw_below(size[chosen], shots, rng) + first[chosen][..., None]
-    return order[positions].reshape(batches, -1), classes[chosen]
-
-
-def _draw_below(sizes: IntArray, count: int, rng: np.random.Generator) -> IntArray:
-    """Draw `count` numbers below each of `sizes` (...), distinct where that is possible: (..., count).
-
-    Floyd's method: the j-th draw is from a range one longer than the last, and a number already drawn is
-    replaced by the range's new end. Its cost does not depend on the sizes, unlike that of a permutation.
-    """
-    scarce = sizes < count
-    drawn = np.empty((*sizes.shape, count), np.int64)
-    for j in range(count):
-        end = np.where(scarce, sizes, sizes - count + j + 1)
-        number = rng.integers(0, end)
-        taken = (drawn[..., :j] == number[..., None]).any(axis=-1) & ~scarce
-        drawn[..., j] = np.where(taken, end - 1, number)
-    return drawn
+    by_class = ClassRows(labels)
+    position = distinct(rng, np.full(batches, len(by_class.classes)), min(ways, len(by_class.classes)))
+    images = distinct(rng, by_class.counts[position], shots)
+    return by_class.row(position[..., None], images).reshape(batches, -1), by_class.classes[position]

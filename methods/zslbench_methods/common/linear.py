@@ -56,9 +56,7 @@ class Standardiser:
     def of(cls, rows: Any) -> Standardiser:
         """Measure mean and standard deviation (ddof = 0) of the columns of `rows` (S, A)."""
         values = np.asarray(rows, np.float64)
-        varies = values.max(axis=0) > values.min(
-            axis=0
-        )  # exact, where a computed deviation has rounding error
+        varies = values.max(axis=0) > values.min(axis=0)  # exact, where a computed deviation has rounding error
         deviation = np.where(varies, values.std(axis=0), 1.0)
         return cls(values.mean(axis=0), varies / deviation)
 

@@ -37,9 +37,7 @@ class Affine(nn.Module):
 class VAE(nn.Module):
     """An autoencoder with one hidden layer (ReLU) on either side of a Gaussian latent."""
 
-    def __init__(
-        self, width: int, encoder: int, decoder: int, latent: int, generator: torch.Generator
-    ) -> None:
+    def __init__(self, width: int, encoder: int, decoder: int, latent: int, generator: torch.Generator) -> None:
         super().__init__()
         self.encoder = Affine(width, encoder, generator=generator)
         self.heads = Affine(encoder, latent, latent, generator=generator)

@@ -22,9 +22,7 @@ def compare(made: Path, reference: Path) -> dict[str, Verdict]:
     "identical" means equal bytes, "equal within float16 rounding" values at most one float16 step (or 1e-5)
     apart, "different" everything else, a file that exists on one side only included.
     """
-    names = sorted(
-        {file.relative_to(root).as_posix() for root in (made, reference) for file in root.rglob("*.npy")}
-    )
+    names = sorted({file.relative_to(root).as_posix() for root in (made, reference) for file in root.rglob("*.npy")})
     return {name: _compare_files(made / name, reference / name) for name in names}
 
 

@@ -146,9 +146,7 @@ def _walk(folder: Path) -> list[str]:
             file = Path(parent, name)
             if _is_image(name):
                 if (size := file.stat().st_size) > MAX_FILE_BYTES:
-                    raise InputError(
-                        f"{file}: {size} bytes, more than the {MAX_FILE_BYTES} allowed for an image"
-                    )
+                    raise InputError(f"{file}: {size} bytes, more than the {MAX_FILE_BYTES} allowed for an image")
                 keys.append(file.relative_to(folder).as_posix())
     return keys
 
@@ -158,9 +156,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> list[str]:
     for member in archive.infolist():
         name = member.filename.replace("\\", "/")
         if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in PurePosixPath(name).parts:
-            raise InputError(
-                f"{path}: member {member.filename!r} points outside the archive, refusing to read it"
-            )
+            raise InputError(f"{path}: member {member.filename!r} points outside the archive, refusing to read it")
         if member.file_size > MAX_FILE_BYTES:
             raise InputError(
                 f"{path}: member {member.filename!r} unpacks to {member.file_size} bytes, "

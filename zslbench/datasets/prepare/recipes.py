@@ -58,9 +58,7 @@ class Prepared:
     images: int
 
 
-def prepare(
-    name: str | Recipe, images: Path | str, out: Path | str, progress: Progress | None = None
-) -> Prepared:
+def prepare(name: str | Recipe, images: Path | str, out: Path | str, progress: Progress | None = None) -> Prepared:
     """Make the data set ``name`` from ``images`` (a folder or a zip) and write it to the folder ``out``.
 
     ``progress`` is called as (stage, done, total). What can be told about the input without decoding
