@@ -1,0 +1,67 @@
+"""The figures that the project shows come from the records it ships."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from zslbench.datasets import load_dataset
+from zslbench.leaderboard import leaderboard
+from zslbench.metrics import GzslDecisions, harmonic_mean, overall_accuracy, per_class_accuracies, seen_unseen_curve
+from zslbench.records import Store
+from zslbench.splits import make_splits
+
+STORE = Store(ROOT / "results" / "ucm-16-5")
+
+
+def test_the_readme_s_table_is_what_the_records_say():
+    """The table in the README and the one beside the records are generated from the records."""
+    checked = subprocess.run([sys.executable, ROOT / "benchmarks/readme_table.py", "--check"], check=False)
+    assert checked.returncode == 0
+
+
+def test_every_method_beats_chance_on_ucm():
+    """On 10 splits of 16/5 the 95 % interval of T1 lies above chance (one of five classes) for all five methods."""
+    (table,) = leaderboard(STORE.latest().values(), STORE.plans())
+    assert {row.label for row in table.rows} == {"mcfa", "cada", "dsva", "projection", "eszsl"}
+    for row in table.rows:
+        assert row.rank is not None
+        assert row.metrics["T1"].splits == 10
+        assert row.metrics["T1"].low > 0.2, row.label
+
+
+def test_records_belong_to_the_bundled_data_and_splits():
+    """Shipped records carry the hashes of the features, labels, semantics and splits that this version makes."""
+    data = load_dataset("ucm")
+    hashes = data.view().hashes
+    splits = [split.hash for split in make_splits(data, "16/5", 10)]
+    for key, record in STORE.latest().items():
+        assert record.trial.key == key
+        assert record.trial.hashes == hashes
+        assert record.trial.split_hash == splits[record.trial.split]
+
+
+@pytest.mark.parametrize("label", ["mcfa", "projection"])
+def test_metrics_follow_from_the_stored_predictions(label):
+    """The last epoch's metrics of every shipped record are recomputed from its predictions alone."""
+    splits = make_splits(load_dataset("ucm"), "16/5", 10)
+    for record in STORE.latest().values():
+        if record.label != label or record.trial.stage != "test":
+            continue
+        part, stored, outcome = splits[record.trial.split].partition("test"), STORE.predictions(record), record.outcome
+        truth, decisions = (
+            stored["gzsl_truth"],
+            GzslDecisions(*(stored[f"gzsl_{name}"] for name in ("best_seen", "best_unseen", "margin"))),
+        )
+        seen = per_class_accuracies(truth, decisions.predicted(), part.seen).mean()
+        unseen = per_class_accuracies(truth, decisions.predicted(), part.unseen).mean()
+        assert outcome is not None
+        assert {name: curve[-1] for name, curve in (outcome.zsl | outcome.gzsl).items()} == {
+            "T1": per_class_accuracies(stored["zsl_truth"], stored["zsl_predicted"], part.unseen).mean(),
+            "OA": overall_accuracy(stored["zsl_truth"], stored["zsl_predicted"]),
+            "S": seen,
+            "U": unseen,
+            "H": harmonic_mean(seen, unseen),
+            "AUSUC": seen_unseen_curve(truth, decisions, part.seen, part.unseen).area,
+        }
