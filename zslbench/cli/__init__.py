@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 import warnings
 from typing import Any
@@ -71,6 +72,10 @@ def cli() -> None:
 def main() -> None:
     """Entry point of the ``zslbench`` command."""
     warnings.showwarning = _show_warning
+    for name in ("SIGTERM", "SIGHUP"):  # a batch system's time limit and a closed terminal end a run as Ctrl-C does
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
     try:
         code = cli.main(prog_name="zslbench", standalone_mode=False)
     except InputError as error:
@@ -86,6 +91,10 @@ def main() -> None:
         _complain("interrupted; what was finished is stored, run the same command again to go on")
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _complain(message: str) -> None:

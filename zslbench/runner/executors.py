@@ -3,7 +3,9 @@
 import logging
 import os
 import secrets
+import signal
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -193,6 +195,7 @@ def _local_ray(workers: int) -> Iterator[Any]:
             # Ray prints deaths of workers there, in colour; results go there, and records say what died.
             stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
             stack.callback(ray.shutdown)
+            on_terminate = signal.getsignal(signal.SIGTERM)
             ray.init(
                 address="local",
                 num_cpus=workers,
@@ -201,6 +204,8 @@ def _local_ray(workers: int) -> Iterator[Any]:
                 logging_level=logging.ERROR,
                 _temp_dir=temporary,
             )
+            if on_terminate is not None and threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_terminate)  # Ray's ends the process with 1 and a page of addresses
         except Exception as error:
             raise InputError(f"ray cannot start ({error}); use --workers 0 to run in this process.") from error
         yield ray
