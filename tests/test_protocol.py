@@ -317,6 +317,7 @@ def test_each_scorer_is_called_before_the_next_is_asked_for(view, split):
 
     run_trial(method(scorers=scorers), NoConfig(), view, split, "test", 0)
     one_setting = [f"{what} {epoch}" for epoch in range(3) for what in ("train", "score")]
+    one_setting.insert(1, "score 0")  # some rows again, to see that their scores do not depend on the others
     assert events == one_setting * 2
 
 
@@ -404,14 +405,23 @@ def test_what_a_method_raises_passes_through(view, split):
         run_trial(method(fit), NoConfig(), view, split, "test", 0)
 
 
+def test_scores_may_not_depend_on_the_other_rows(view, split):
+    """A scorer that looks at the whole test set, or at the order of its rows, breaks the interface."""
+    by_place = method(scorers=lambda all_: iter([lambda x: np.arange(len(x))[:, None] * np.ones(len(all_))]))
+    by_batch = method(scorers=lambda all_: iter([lambda x: (x - x.mean(0)) @ np.ones((x.shape[1], len(all_)))]))
+    for cheat in (by_place, by_batch):
+        with pytest.raises(MethodError, match="depends on the other images"):
+            run_trial(cheat, NoConfig(), view, split, "test", 0)
+
+
 def test_scores_may_be_lists_integers_or_tensors(view, split):
     """Anything that NumPy reads as a matrix of numbers is measured alike."""
     import torch
 
     def scoring(convert):
         def scorers(candidates):
-            rows = np.random.default_rng(0).integers(0, 100, size=(200, len(candidates)))
-            yield lambda features: convert(rows[: len(features)])
+            factors = np.arange(1, len(candidates) + 1)
+            yield lambda features: convert((np.abs(features[:, :1]) * factors * 37).astype(np.int64) % 100)
 
         return run_trial(method(scorers=scorers), NoConfig(), view, split, "test", 0).outcome
 

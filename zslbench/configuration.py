@@ -66,6 +66,7 @@ class MethodSpec:
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+METHOD_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _SPEC = re.compile(r"\s*(?P<name>[A-Za-z0-9_.+-]+)\s*(?:\[(?P<params>[^\[\]]*)\])?\s*(?:,\s*|$)")
 
 

@@ -84,8 +84,14 @@ def leaderboard(
         identity = digest([trial.method, trial.method_version, trial.config])
         return rows.setdefault(identity, _RowData(label, trial))
 
+    # Of an edited plugin only the newest text counts: what older texts gave are drafts, not results.
+    source = {record.trial.method: record.trial.source for record in records}
+    source |= {planned.trial.method: planned.trial.source for plan in plans for planned in plan.rows}
+    records = [record for record in records if record.trial.source == source[record.trial.method]]
     for plan in plans:
         for planned in plan.rows:
+            if planned.trial.source != source[planned.trial.method]:
+                continue
             row = row_of(planned.trial, planned.label)
             for cell in planned.cells:
                 if splits is None or cell.split < splits:
@@ -212,14 +218,19 @@ def _values(record: Record, selection: Selection, validation: Record | None) -> 
         curve = getattr(record.outcome, setting)
         epoch = len(curve[lead]) - 1
         if selection == "test-max":
-            epoch = int(np.argmax(curve[lead]))
+            epoch = _best(curve[lead])
         elif selection == "val":
             assert validation is not None
             assert validation.outcome is not None
             # A method may train for fewer epochs on fewer classes; its last epoch then stands for later ones.
-            epoch = min(epoch, int(np.argmax(getattr(validation.outcome, setting)[lead])))
+            epoch = min(epoch, _best(getattr(validation.outcome, setting)[lead]))
         values.update({name: series[epoch] for name, series in curve.items()})
     return values
+
+
+def _best(values: Sequence[float]) -> int:
+    """Index of the highest value; the last one among equals (a single validation class says nothing in ZSL)."""
+    return len(values) - 1 - int(np.argmax(values[::-1]))
 
 
 def _per_split(cells: Mapping[tuple[int, int], Mapping[str, float]], metric: str) -> list[float]:

@@ -47,11 +47,16 @@ class Trial(msgspec.Struct, frozen=True, dict=True):
     protocol: int
     schema: Literal[1] = SCHEMA
     """Records of another schema are refused when read."""
+    source: str = ""
+    """SHA-256 of the plugin file, so that an edited plugin runs again; empty for an installed method."""
 
     @cached_property
     def key(self) -> str:
         """32 hex digits that identify the trial."""
-        return digest(msgspec.to_builtins(self))[:32]
+        decisive = msgspec.to_builtins(self)
+        if not self.source:
+            del decisive["source"]
+        return digest(decisive)[:32]
 
 
 class Failure(msgspec.Struct):
@@ -273,6 +278,11 @@ class Store:
 def _append(path: Path, item: msgspec.Struct) -> None:
     """One write of a whole line: a killed process leaves at most the last line torn."""
     line = msgspec.json.encode(item) + b"\n"
+    try:
+        msgspec.json.decode(line, type=type(item))
+    except msgspec.ValidationError as error:  # such a line would make the whole store unreadable
+        kind = type(item).__name__.lower()
+        raise InputError(f"{path}: a {kind} was not stored because it is ill-formed: {error}.") from error
     with open(path, "ab", buffering=0) as file:
         before = file.seek(0, os.SEEK_END)
         try:

@@ -1,6 +1,8 @@
 """Finding methods: entry points of installed packages and plugin files given by the user."""
 
 import contextlib
+import dataclasses
+import hashlib
 import importlib.util
 import inspect
 import sys
@@ -9,7 +11,9 @@ from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from zslbench.configuration import MethodSpec, close_matches, label, resolve
+import msgspec
+
+from zslbench.configuration import METHOD_NAME, MethodSpec, close_matches, label, resolve
 from zslbench.errors import InputError
 from zslbench.hashing import derive_seed
 from zslbench.methods import Method, MethodInfo
@@ -76,6 +80,12 @@ class Registry:
         checked: type[Method] = method
         return checked
 
+    def source(self, name: str) -> str:
+        """SHA-256 of the plugin file that defines the method; empty for an installed one, whose version speaks."""
+        if name not in self._from_files:
+            return ""
+        return hashlib.sha256(Path(inspect.getfile(self._from_files[name])).read_bytes()).hexdigest()
+
     def build(self, spec: MethodSpec) -> tuple[type[Method], object, str]:
         """The method class, its validated configuration and its label ``name[changed=value]``."""
         method = self.get(spec.name)
@@ -105,14 +115,15 @@ def load_plugin(path: str | Path) -> list[type[Method]]:
         except (Exception, SystemExit) as error:
             del sys.modules[name]
             raise InputError(f"plugin {path} fails to import: {type(error).__name__}: {error}") from error
-    methods = [
+    defined = [
         member
         for member in vars(sys.modules[name]).values()
-        if inspect.isclass(member)
-        and issubclass(member, Method)
-        and member.__module__ == name
-        and not inspect.isabstract(member)
+        if inspect.isclass(member) and issubclass(member, Method) and member.__module__ == name
     ]
+    methods = [method for method in defined if not inspect.isabstract(method)]
+    if defined and not methods:
+        lacks = ", ".join(sorted(defined[-1].__abstractmethods__))
+        raise InputError(f"plugin {path}: {defined[-1].__name__} does not define {lacks}.")
     if not methods:
         raise InputError(f"plugin {path} defines no method: expected a subclass of zslbench.Method.")
     for method in methods:
@@ -128,6 +139,14 @@ def _check_method(method: object, where: str) -> None:
             raise InputError(f"{where}: {method.__name__} has no {attribute}: expected {expected}.")
     if not isinstance(method.info, MethodInfo):
         raise InputError(f"{where}: {method.__name__}.info is not a MethodInfo.")
+    try:
+        msgspec.convert(dataclasses.asdict(method.info), MethodInfo)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: {method.__name__}.info does not fit MethodInfo: {error}.") from error
+    if not METHOD_NAME.fullmatch(method.info.name):
+        raise InputError(
+            f"{where}: {method.info.name!r} cannot be typed as a method's name: letters, digits and _ . - are allowed."
+        )
     if not hasattr(method.Config, "__dataclass_params__") or not method.Config.__dataclass_params__.frozen:
         raise InputError(f"{where}: {method.__name__}.Config is not a frozen dataclass.")
     try:

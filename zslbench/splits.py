@@ -27,6 +27,7 @@ HELD_OUT_SHARE = 0.2
 """Share of every seen class's images that is kept for testing (GZSL's S)."""
 ZSVIDAT_SEEDS = (2014, 2015, 2016, 2017, 2018, 2019)
 _MAX_GENERATED = 10_000
+_USUAL_COUNT = 5
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def split_families(dataset: Any) -> list[str]:
     return [*dataset.card.split_families, *(f"zsvidat-{family}" for family in dataset.card.split_families)]
 
 
-def make_splits(dataset: Any, family: str, count: int) -> list[Split]:
+def make_splits(dataset: Any, family: str, count: int | None = None) -> list[Split]:
     """The first `count` splits of a family.
 
     Families: ``S/U`` (S seen and U unseen classes, drawn by hashing) and ``zsvidat-S/U`` (the rule of the
@@ -120,7 +121,7 @@ def make_splits(dataset: Any, family: str, count: int) -> list[Split]:
     Args:
         dataset: anything with ``name``, ``class_names``, ``labels`` and a ``card.split_families``.
         family: name of the family.
-        count: number of splits, at least 1.
+        count: number of splits, at least 1; by default 5, or as many as there are.
 
     Raises:
         InputError: unknown family, more splits than it has, or a class too small to be split.
@@ -134,6 +135,8 @@ def make_splits(dataset: Any, family: str, count: int) -> list[Split]:
             f"Known: {', '.join(known)}, or any S/U with S + U = {len(dataset.class_names)}."
         )
     most = len(ZSVIDAT_SEEDS) if published else min(_MAX_GENERATED, math.comb(sum(sizes), sizes[1]))
+    if count is None:
+        count = min(_USUAL_COUNT, most)
     if not 1 <= count <= most:
         raise InputError(f"{count} splits asked of {dataset.name} {family}: it has 1 to {most}.")
     if published:
@@ -143,13 +146,13 @@ def make_splits(dataset: Any, family: str, count: int) -> list[Split]:
 
 def read_splits(dataset: Any, path: str | Path, count: int | None = None) -> list[Split]:
     """Explicit splits from a JSON file: a list of objects with ``unseen`` (class names), optionally
-    ``validation`` (class names) and ``test_seen`` (image indices, from 0); what is left out is drawn by hashing.
+    ``validation`` (class names) and ``test_seen`` (image indices, from 0); what is left out is drawn by hashing, for
+    every class of which no image is listed too.
 
     Raises:
         InputError: no such file, not that form, an unknown class, or an image that cannot be held out.
     """
     path = Path(path)
-    family = path.stem
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -160,7 +163,9 @@ def read_splits(dataset: Any, path: str | Path, count: int | None = None) -> lis
         raise InputError(f"split file {path}: expected a non-empty list of objects, each with 'unseen'.")
     if count is not None and not 1 <= count <= len(entries):
         raise InputError(f"{count} splits asked of {path}: it has 1 to {len(entries)}.")
-    splits = []
+    # What a file holds is part of its name: an edited file, or another of the same name, is another family.
+    family = f"{path.stem}-{digest(entries)[:6]}"
+    splits: list[Split] = []
     for index, entry in enumerate(entries[:count]):
         where = f"split file {path}, entry {index}"
         if unknown := set(entry) - {"unseen", "validation", "test_seen", "id"}:
@@ -169,7 +174,11 @@ def read_splits(dataset: Any, path: str | Path, count: int | None = None) -> lis
         validation = entry.get("validation")
         chosen = None if validation is None else _class_indices(dataset, validation, f"{where}, 'validation'")
         held_out = entry.get("test_seen")
-        splits.append(_build(dataset, family, index, unseen, chosen, held_out, where))
+        split = _build(dataset, family, index, unseen, chosen, held_out, where)
+        for other in splits:
+            if other.unseen == split.unseen:
+                raise InputError(f"{where}: its unseen classes are those of entry {other.index}; splits must differ.")
+        splits.append(split)
     return splits
 
 
@@ -261,10 +270,11 @@ def _build(
     elif len(validation) >= len(seen):
         raise InputError(f"{where}: every seen class is a validation class; at least one must not be.")
     images_of = np.flatnonzero(np.isin(labels, seen))
-    if test_seen is None:
-        held_out = hold_out(images_of, labels, f"{key}/test-seen")
-    else:
-        held_out = _checked_images(test_seen, images_of, len(labels), where)
+    given = np.array([], dtype=np.int64)
+    if test_seen is not None:
+        given = _checked_images(test_seen, images_of, len(labels), where)
+    rest = images_of[~np.isin(labels[images_of], labels[given])]
+    held_out = np.union1d(given, hold_out(rest, labels, f"{key}/test-seen"))
     for label in seen:
         total = int((labels == label).sum())
         tested = int((labels[held_out] == label).sum())

@@ -86,7 +86,7 @@ def test_keys_know_nothing_of_where_trials_run(data):
     fields = set(plan(data)[0].trial.__struct_fields__)
     assert fields == {
         "method", "method_version", "config", "dataset", "features", "semantics", "hashes", "family", "split",
-        "split_hash", "seed", "stage", "protocol", "schema",
+        "split_hash", "seed", "stage", "protocol", "schema", "source",
     }  # fmt: skip
 
 
@@ -154,8 +154,32 @@ def test_a_method_that_needs_maps_is_refused_without_them(data, tmp_path):
     """A method that needs what the data set lacks is refused before anything runs."""
     path = write_plugin(tmp_path / "plugin.py")
     path.write_text(path.read_text().replace('citation=""', 'citation="", needs_maps=True'))
-    with pytest.raises(InputError, match="method 'mine' needs feature maps, and none are chosen for toy"):
+    with pytest.raises(InputError, match="method 'mine' needs feature maps: choose some of toy with --maps"):
         plan(data, "mine", registry=Registry([path]))
+    path.write_text(path.read_text().replace("needs_maps", "needs_attributes"))
+    path = path.rename(tmp_path / "other.py")
+    with pytest.raises(InputError, match="method 'mine' needs semantics whose columns are named attributes"):
+        plan(data, "mine", registry=Registry([path]))
+
+
+def test_validation_needs_images_to_spare(tmp_path):
+    """Classes of two images cannot spare one in either stage: refused at planning, since S would be 0/0."""
+    data = Dataset(write_synthetic(tmp_path / "tiny", classes=6, per_class=2, families='["4/2"]'))
+    splits = make_splits(data, "4/2", 2)
+    with pytest.raises(InputError, match=r"too few images to hold some out .* use --no-validation"):
+        plan(data, splits=splits)
+    assert plan(data, splits=splits, stages=["test"])
+
+
+def test_an_edited_plugin_is_another_trial(data, tmp_path):
+    """A plugin's text is part of its trials' keys; that of an installed method is not."""
+    path = write_plugin(tmp_path / "plugin.py")
+    before = plan(data, "mine", registry=Registry([path]))[0].trial
+    path.write_text(path.read_text() + "# edited\n")
+    after = plan(data, "mine", registry=Registry([path]))[0].trial
+    assert before.source != after.source
+    assert before.key != after.key
+    assert plan(data)[0].trial.source == ""
 
 
 def test_validation_needs_validation_classes(tmp_path):

@@ -1,6 +1,7 @@
 """``zslbench list`` and ``zslbench describe``: what there is, without importing torch or ray."""
 
 import dataclasses
+import inspect
 import typing
 from pathlib import Path
 from typing import Any
@@ -160,9 +161,7 @@ def _said(cards: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def _docstring(method: type[Method]) -> str:
-    import inspect
-
-    return inspect.getdoc(method) or ""
+    return inspect.cleandoc(method.__doc__ or "")  # its own, not the base class's
 
 
 def _search(search: Any) -> str:

@@ -48,6 +48,8 @@ def leaderboard(
     if not result:
         raise InputError(f"no trial in {store} matches the options.")
     form = "json" if as_json else form
+    if form == "table" and output is not None:
+        form = {".csv": "csv", ".json": "json"}.get(output.suffix.lower(), "md")
     if form == "table" and output is None:
         result_console().print(tables.as_rich(result))
         return 0

@@ -23,6 +23,7 @@ from zslbench.cli.options import (
 @click.option("--dataset", required=True, help="A bundled data set's name or a data set folder.")
 @click.option("--features", help="Features by name.  [default: the data set's]")
 @click.option("--semantics", help="Semantics by name; a+b puts blocks side by side.  [default: the data set's]")
+@click.option("--maps", help="Feature maps by name, for methods that need them.")
 @click.option("--split-family", help="Such as 16/5 (seen/unseen).  [default: the data set's first]")
 @click.option("--splits", type=int, help="How many splits of the family.  [default: 5, or all of --splits-file]")
 @click.option("--splits-file", type=click.Path(path_type=Path), help="JSON file with explicit splits.")
@@ -49,6 +50,7 @@ def run(
     dataset: str,
     features: str | None,
     semantics: str | None,
+    maps: str | None,
     split_family: str | None,
     splits: int | None,
     splits_file: Path | None,
@@ -86,11 +88,11 @@ def run(
     registry = Registry(plugins)
     specs = parse_methods(methods)
     data = load_dataset(dataset)
-    view = data.view(features, semantics)
+    view = data.view(features, semantics, maps)
     if splits_file:
         drawn = read_splits(data, splits_file, splits)
     else:
-        drawn = make_splits(data, split_family or _first_family(data), 5 if splits is None else splits)
+        drawn = make_splits(data, split_family or _first_family(data), splits)
     stages: list[Any] = ["test", "validation"] if validation else ["test"]
     jobs = make_jobs(registry, specs, view, drawn, range(seeds), stages)
     workers = default_workers() if workers is None else workers

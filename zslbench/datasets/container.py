@@ -84,6 +84,8 @@ class DataView:
     hashes: dict[str, str]
     """SHA-256 of ``features``, ``labels``, ``semantics`` (and ``maps``)."""
     maps: NDArray[Any] | None = None
+    named_attributes: bool = False
+    """Whether every column of the semantics is an attribute that the card names."""
 
     def rows(self, images: IntArray) -> FloatArray:
         """(n, D) features of these images as a fresh float32 array."""
@@ -145,7 +147,7 @@ class Dataset:
             hashes["maps"] = array_digest(local)
         return DataView(
             self.name, self.class_names, features, semantics, visual, self.labels, words,
-            self._groups(semantics), hashes, local,
+            self._groups(semantics), hashes, local, self._names_attributes(semantics),
         )  # fmt: skip
 
     @cached_property
@@ -160,6 +162,10 @@ class Dataset:
             named = card.groups if card else None
             groups += named if named else [part] * self._semantics_block(part).shape[1]
         return tuple(groups)
+
+    def _names_attributes(self, semantics: str) -> bool:
+        cards = [self.card.semantics.get(part) for part in semantics.split("+")]
+        return all(card is not None and card.columns is not None for card in cards)
 
     def _read_card(self) -> Card:
         path = self.folder / "card.toml"

@@ -5,9 +5,12 @@ import io
 import math
 import re
 from collections.abc import Sequence
+from itertools import compress
 
 import msgspec
-from rich.console import Group, RenderableType
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -20,6 +23,10 @@ _RULES = {
     "val": "epoch chosen on validation classes",
     "test-max": "epoch chosen on the TEST set: an oracle, not a result",
 }
+
+
+_EXPENDABLE = ("s/trial", "OA", "oracle gain T1/H", "AUSUC", "done")
+"""Columns that a narrow terminal can do without, first to last."""
 
 
 def heading(table: Table) -> str:
@@ -59,16 +66,40 @@ def notes(table: Table) -> list[str]:
     return said
 
 
+class _Fitting:
+    """A table that leaves columns out, the least telling first, until it fits the terminal, and says so."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        left_out: list[str] = []
+        for name in ("", *_EXPENDABLE):
+            left_out += [name] if name else []
+            rich = self._without(left_out)
+            if Measurement.get(console, options.update(max_width=10_000), rich).maximum <= options.max_width:
+                break
+        yield rich
+        if left_out:
+            yield Text(f"Left out, for want of width: {', '.join(left_out)}. --format md shows all.", style="dim")
+
+    def _without(self, left_out: Sequence[str]) -> RichTable:
+        title = Text(heading(self.table), style="bold")
+        rich = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        shown = [name not in left_out for name in header()]
+        for name in compress(header(), shown):
+            text = name == "method"
+            rich.add_column(name, justify="left" if text else "right", no_wrap=not text, min_width=10 if text else None)
+        for row in self.table.rows:
+            rich.add_row(*(Text(cell) for cell in compress(cells(row), shown)))  # Text: no markup, no :emoji: in labels
+        return rich
+
+
 def as_rich(tables: Sequence[Table]) -> RenderableType:
     """For a terminal."""
     parts: list[RenderableType] = []
     for table in tables:
-        rich = RichTable(title=Text(heading(table)), title_justify="left", title_style="bold")
-        for name in header():
-            rich.add_column(name, justify="left" if name == "method" else "right", no_wrap=name != "method")
-        for row in table.rows:
-            rich.add_row(*(Text(cell) for cell in cells(row)))  # Text: no markup, no :emoji: in labels
-        parts += [rich, *(Text(note, style="dim") for note in notes(table)), Text()]
+        parts += [_Fitting(table), *(Text(note, style="dim") for note in notes(table)), Text()]
     return Group(*parts)
 
 

@@ -46,19 +46,32 @@ def make_jobs(
     for spec in specs:
         method, config, label = registry.build(spec)
         if method.info.needs_maps and view.maps is None:
-            raise InputError(f"method {spec.name!r} needs feature maps, and none are chosen for {view.dataset}.")
+            raise InputError(
+                f"method {spec.name!r} needs feature maps: choose some of {view.dataset} with --maps, if it has any."
+            )
+        if method.info.needs_attributes and not view.named_attributes:
+            raise InputError(
+                f"method {spec.name!r} needs semantics whose columns are named attributes, and {view.semantics_name!r} "
+                f"of {view.dataset} names none; choose others with --semantics."
+            )
         settings = as_dict(config)
         methods[digest([spec.name, settings])] = label, method.info.name, method.info.version, settings
     if "validation" in stages:
         for split in splits:
             if not split.validation:
                 raise InputError(f"split {split.id} has no validation classes; use --no-validation.")
+            if not len(split.partition("validation").held_out_seen):
+                raise InputError(
+                    f"split {split.id}: the classes have too few images to hold some out of the training images as "
+                    f"well, as the validation stage must; use --no-validation."
+                )
     seeds = list(seeds)
     return [
         Job(
             Trial(
                 method=name,
                 method_version=version,
+                source=registry.source(name),
                 config=config,
                 dataset=view.dataset,
                 features=view.features_name,
