@@ -1,152 +1,375 @@
-"""Whole runs with the real Ray and the real methods. Each start of Ray costs seconds, so tests share what they can."""
+"""Whole runs with the real Ray: the same numbers everywhere, and nothing lost, leaked or left behind."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import msgspec
 import pytest
+from conftest import write_synthetic
 from plugins import write_plugin
 
 from zslbench.records import Record, Store
+from zslbench.runner.executors import _folder_for_sockets
 
-pytestmark = pytest.mark.xdist_group("ray")
-METHODS = "mine,eszsl,projection,mcfa[epochs=2,zsl_epochs=2,gzsl_epochs=2],cada[epochs=2,zsl_epochs=2],dsva[epochs=2]"
-
-
-def command(synthetic: Path, store: str, *more: Any) -> list[str]:
-    run = ["run", "--dataset", synthetic, "--splits", 2, "--store", store, *more]
-    return [sys.executable, "-m", "zslbench", *map(str, run)]
+RAY_AGENTS = ("ray::DashboardA", "ray::RuntimeEnv")
+"""Ray's agents see that Ray was killed, but take a minute to end because they first try to report it."""
 
 
-def table(stdout: str) -> Any:
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Started:
+    """A command in a session of its own, by which all of its descendants can be found."""
+
+    def __init__(self, args: list[str], folder: Path, env: dict[str, str]) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "zslbench", *args], cwd=folder, env=os.environ | env, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+
+    def wait_for_records(self, count: int, store: Path) -> None:
+        """Return once so many records are stored."""
+        end = time.monotonic() + 90
+        while not store.exists() or store.read_bytes().count(b"\n") < count:
+            assert self.process.poll() is None, self.process.communicate()[1]
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    def end(self) -> Ended:
+        """Wait for the end."""
+        stdout, stderr = self.process.communicate(timeout=120)
+        return Ended(self.process.returncode, stdout, stderr)
+
+    def processes(self) -> dict[int, str]:
+        """The names of all living processes that this command started, itself included."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
+            except OSError:
+                continue
+            state, _, _, session, *_ = rest.split()
+            if state not in "ZX" and int(session) == self.process.pid:
+                found[int(folder.name)] = name
+        return found
+
+    def left_after(self, seconds: float, besides: Sequence[str] = ()) -> dict[int, str]:
+        """Processes that are still there after so long, besides those that may be."""
+        end = time.monotonic() + seconds
+        while True:
+            left = {process: name for process, name in self.processes().items() if name not in besides}
+            if not left or time.monotonic() > end:
+                return left
+            time.sleep(0.05)
+
+    def clean_up(self) -> None:
+        """End what is left, by process id."""
+        for process in self.processes():
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a SYNTHETIC data set ``toy`` and a plugin ``plugin.py``."""
+    folder = tmp_path_factory.mktemp("runs")
+    write_synthetic(folder / "toy")
+    said = "print('seed', train.seed); time.sleep(float(os.environ.get('NAP', 0)))"
+    mine = write_plugin(folder / "plugin.py", before=said).read_text()
+    for name, before in (("fails", "raise ValueError('on purpose')"), ("dies", "os._exit(1)")):
+        other = write_plugin(folder / "other.py", name=name, before=before).read_text()
+        mine += other[other.index("class Mine") :].replace("class Mine", f"class {name.title()}")
+    (folder / "plugin.py").write_text(mine)
+    (folder / "other.py").unlink()
+    return folder
+
+
+@contextmanager
+def started(folder: Path, *options: object, **env: str) -> Iterator[Started]:
+    """A run of the plugin file's methods, in the middle of which something may happen; cleaned up afterwards."""
+    args = ["run", "--dataset", folder / "toy", "--plugin", folder / "plugin.py", *options]
+    run = Started(list(map(str, args)), folder, env)
+    try:
+        yield run
+    finally:
+        run.clean_up()
+
+
+def complete(folder: Path, *options: object, **env: str) -> tuple[Ended, dict[int, str]]:
+    """Run to the end; returns how it ended and which processes it left behind."""
+    with started(folder, *options, **env) as run:
+        ended = run.end()
+        return ended, run.left_after(5)
+
+
+def comparable(store: Path) -> dict[str, tuple[Any, ...]]:
+    """Everything about each record but how, where and when it ran; with its predictions, bit for bit."""
+
+    def of(record: Record) -> tuple[Any, ...]:
+        kept = Store(store).predictions(record) if record.status == "done" else {}
+        arrays = {name: (array.dtype.str, array.tobytes()) for name, array in kept.items()}
+        failure = (record.failure.type, record.failure.message) if record.failure else None
+        log = (store / record.run.log).read_text() if record.run.log else None
+        return record.label, record.status, msgspec.to_builtins([record.trial, record.outcome]), failure, arrays, log
+
+    return {record.key: of(record) for record in Store(store).records()}
+
+
+def timeless(text: str) -> Any:
     """A leaderboard's JSON without times."""
-    tables = json.loads(stdout)
-    for row in tables[0]["rows"]:
-        del row["seconds"]
+    tables = json.loads(text)
+    for table in tables:
+        for row in table["rows"]:
+            row.pop("seconds")
     return tables
 
 
-def outcomes(store: Path) -> dict[str, tuple[Any, Any]]:
-    """What must be equal between runs: the trial and what was measured, by key."""
-    return {key: (record.trial, record.outcome) for key, record in Store(store).latest().items()}
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder with a path short enough for Ray's sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="zt", ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
-def same_predictions(first: Path, second: Path, record: Record) -> bool:
-    ours, theirs = Store(first).predictions(record), Store(second).predictions(record)
-    return ours.keys() == theirs.keys() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
+@pytest.fixture(scope="module")
+def serial(folder: Path) -> Ended:
+    """A serial run of four methods, one of which fails."""
+    ended, left = complete(
+        folder, "--methods", "eszsl,projection,mine,fails", "--splits", 1, "--workers", 0, "--store", "serial", "--json"
+    )
+    assert left == {}
+    return ended
 
 
-def test_serial_and_parallel_runs_give_the_same_records(zslbench, synthetic, tmp_path):
-    """One after the other, two at a time and again: every trial's outcome and predictions are equal to the bit."""
-    plugin = write_plugin(tmp_path / "mine.py")
-    run = ("run", "--methods", METHODS, "--plugin", plugin, "--dataset", synthetic, "--splits", 2, "--json")
-    serial = zslbench(*run, "--store", "serial", "--workers", 0)
-    parallel = zslbench(*run, "--store", "parallel", "--workers", 2)
-    again = zslbench(*run, "--store", "again", "--workers", 0)
-    assert [ended.returncode for ended in (serial, parallel, again)] == [0, 0, 0], parallel.stderr
-    assert table(serial.stdout) == table(parallel.stdout) == table(again.stdout)
-    found = outcomes(tmp_path / "serial")
-    assert len(found) == 6 * 2 * 2
-    assert found == outcomes(tmp_path / "parallel") == outcomes(tmp_path / "again")
-    for record in Store(tmp_path / "serial").latest().values():
-        assert same_predictions(tmp_path / "serial", tmp_path / "parallel", record)
-        assert same_predictions(tmp_path / "serial", tmp_path / "again", record)
+@pytest.fixture(scope="module")
+def parallel(folder: Path, serial: Ended) -> Ended:
+    """The same run on two workers, with a method that kills its worker besides."""
+    with temporary_folder() as temporary:
+        ended, left = complete(
+            folder, "--methods", "eszsl,projection,mine,fails,dies", "--splits", 1, "--workers", 2,
+            "--store", "parallel", "--json", RAY_TMPDIR=str(temporary),
+        )  # fmt: skip
+        assert (left, list(temporary.iterdir())) == ({}, [])
+    return ended
 
 
-def test_a_dying_worker_costs_one_trial(zslbench, synthetic, tmp_path):
-    """A method that ends its process is tried a bounded number of times and recorded; the others are not harmed."""
-    deadly = write_plugin(tmp_path / "deadly.py", name="deadly", before="os._exit(1)")
-    ended = zslbench(
-        "run", "--methods", "deadly,eszsl", "--plugin", deadly, "--dataset", synthetic, "--splits", 1, "--workers", 2,
-        "--no-validation", "--json", "--store", "s", HOME="/proc/nowhere", RAY_ADDRESS="10.1.2.3:1",
-    )  # fmt: skip
-    assert ended.returncode == 1, ended.stderr
-    rows = {row["label"]: row for row in json.loads(ended.stdout)[0]["rows"]}
-    assert (rows["eszsl"]["rank"], rows["deadly"]["rank"], rows["deadly"]["failed"]) == (1, None, 1)
-    failed = [record for record in Store(tmp_path / "s").records() if record.status == "failed"]
-    assert [(record.label, record.failure.type, record.run.attempt) for record in failed if record.failure] == [
-        ("deadly", "WorkerDied", 3)
-    ]
+def test_serial_and_parallel_runs_give_the_same_records(folder, serial, parallel):
+    """On two workers every record is the serial run's, bit for bit: trial, outcome, failure, predictions, log."""
+    assert (serial.code, parallel.code) == (1, 1)
+    one, many = comparable(folder / "serial"), comparable(folder / "parallel")
+    assert len(one) == 8
+    assert {key: value for key, value in many.items() if value[0] != "dies"} == one
+    assert {value[0] for value in one.values() if value[1] == "failed"} == {"fails"}
+    assert {value[5].startswith("seed ") for value in one.values() if value[0] == "mine"} == {True}
+    runs = [record.run for record in Store(folder / "parallel").records()]
+    assert {run.executor for run in runs} == {"ray"}
+    assert {run.threads for run in runs} == {1}
 
 
-@pytest.mark.parametrize("kill_after", [1, 5])
-def test_a_killed_driver_resumes_to_the_same_leaderboard(synthetic, tmp_path, kill_after):
-    """SIGKILL in mid-run loses no finished trial, and running again gives the undisturbed table."""
-    plugin = write_plugin(tmp_path / "mine.py", before="time.sleep(0.4)")
-    methods = ("--methods", "mine,mine[ridge=2],mine[ridge=4]", "--plugin", plugin, "--json", "--quiet")
-    killed = command(synthetic, "killed", *methods, "--workers", 2)
-    driver = subprocess.Popen(killed, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True)
-    records = tmp_path / "killed" / "records.jsonl"
-    try:
-        deadline = time.monotonic() + 90
-        while not records.exists() or records.read_bytes().count(b"\n") < kill_after:
-            assert driver.poll() is None, "the run ended before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-    finally:
-        os.kill(driver.pid, signal.SIGKILL)
-        driver.wait()
-        kill_session(driver.pid)
-    before = records.read_bytes()
-    before = before[: before.rindex(b"\n") + 1]
-    assert kill_after <= before.count(b"\n") < 12
-    resumed = subprocess.run(killed, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    undisturbed = subprocess.run(
-        command(synthetic, "calm", *methods, "--workers", 0),
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert (resumed.returncode, undisturbed.returncode) == (0, 0), resumed.stderr
-    assert table(resumed.stdout) == table(undisturbed.stdout)
-    assert records.read_bytes().startswith(before)
-    assert len(list(Store(tmp_path / "killed").records())) == 12
-    assert outcomes(tmp_path / "killed") == outcomes(tmp_path / "calm")
+def test_a_method_that_kills_its_worker_costs_its_own_trials(folder, parallel):
+    """A worker that dies is replaced; after a bounded number of attempts the trial is recorded as WorkerDied."""
+    records = [record for record in Store(folder / "parallel").records() if record.label == "dies"]
+    assert len(records) == 2
+    for record in records:
+        assert (record.status, record.run.attempt) == ("failed", 3)
+        assert record.failure.type == "WorkerDied"
+        assert record.failure.message.startswith("the worker died 3 times while running this trial")
+        assert "actor died" in record.failure.traceback
+        assert record.run.started < record.run.finished
+        assert record.run.versions["zslbench"]
+    rows = {row["label"]: row for row in json.loads(parallel.stdout)[0]["rows"]}
+    assert {label for label, row in rows.items() if row["rank"] is None} == {"fails", "dies"}
+    assert len(rows) == 5
 
 
-def test_ctrl_c_ends_a_parallel_run_cleanly(synthetic, tmp_path):
-    """Ctrl-C under Ray ends with exit code 130 within seconds, keeps what is finished and leaves no worker behind."""
-    plugin = write_plugin(tmp_path / "mine.py", before="time.sleep(0.5)")
-    run = command(synthetic, "s", "--methods", "mine,mine[ridge=2]", "--plugin", plugin, "--workers", 2)
-    driver = subprocess.Popen(run, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    records = tmp_path / "s" / "records.jsonl"
-    deadline = time.monotonic() + 90
-    while not records.exists() or not records.read_bytes().count(b"\n"):
-        assert driver.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    driver.send_signal(signal.SIGINT)
-    _, stderr = driver.communicate(timeout=60)
-    left = session_members(driver.pid)
-    kill_session(driver.pid)
-    assert driver.returncode == 130, stderr
-    assert stderr.splitlines()[-1].startswith("zslbench: interrupted"), stderr
-    assert list(Store(tmp_path / "s").records())
-    assert left == []
+def test_a_parallel_run_keeps_its_streams_apart(parallel):
+    """Whatever happens to workers, stdout is one JSON document and stderr one line per trial, without colour."""
+    assert isinstance(json.loads(parallel.stdout), list)
+    lines = parallel.stderr.splitlines()
+    assert [line.split("/10 ")[0].strip() for line in lines] == [str(number) for number in range(1, 11)]
+    assert "\x1b" not in parallel.stderr
 
 
-def session_members(leader: int) -> list[int]:
-    """The processes that live in the session that `leader` started."""
-    members = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
+def test_a_hostile_environment_changes_nothing(folder, serial):
+    """With no home folder, a wrong RAY_ADDRESS, a stale cluster file and a huge current folder, a second parallel run
+    gives the same records; it writes to its store alone and leaves nothing behind."""
+    nowhere = folder / "huge"
+    nowhere.mkdir()
+    with open(nowhere / "huge.bin", "wb") as file:
+        file.truncate(50 * 2**30)  # takes no room, but would take for ever to be packed
+    with temporary_folder() as temporary:
+        (temporary / "ray").mkdir()
+        (temporary / "ray/ray_current_cluster").write_text("192.0.2.1:6379")
+        args = [
+            "--dataset",
+            folder / "toy",
+            "--plugin",
+            folder / "plugin.py",
+            "--methods",
+            "eszsl,projection,mine,fails",
+        ]
+        args += ["--splits", 1, "--workers", 2, "--store", folder / "hostile", "--json"]
+        run = Started(
+            ["run", *map(str, args)], nowhere,
+            {"HOME": "/proc/nonexistent", "RAY_ADDRESS": "ray://nonsense.invalid:1", "RAY_TMPDIR": str(temporary)},
+        )  # fmt: skip
         try:
-            pid, rest = status.read_text().split(" (", 1)
-        except OSError:
-            continue
-        fields = rest.rsplit(") ", 1)[1].split()
-        if int(fields[3]) == leader and fields[0] != "Z":
-            members.append(int(pid))
-    return members
+            ended = run.end()
+            assert run.left_after(5) == {}
+        finally:
+            run.clean_up()
+        left = [str(path.relative_to(temporary)) for path in temporary.rglob("*")]
+        assert sorted(left) == ["ray", "ray/ray_current_cluster"]
+    assert ended.code == 1
+    assert comparable(folder / "hostile") == comparable(folder / "serial")
+    assert timeless(ended.stdout) == timeless(serial.stdout)
+    assert [path.name for path in nowhere.iterdir()] == ["huge.bin"]
 
 
-def kill_session(leader: int) -> None:
-    """End the orphans of a killed driver, which this test started."""
-    for pid in session_members(leader):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+SLOW = ("--methods", "mine,mine[ridge=2]", "--splits", 6, "--no-validation", "--json")
+"""Twelve trials."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path) -> Any:
+    """The leaderboard of twelve trials, run without a disturbance."""
+    ended, _ = complete(folder, *SLOW, "--workers", 0, "--store", "undisturbed")
+    assert ended.code == 0
+    return timeless(ended.stdout)
+
+
+def test_a_killed_serial_run_goes_on_where_it_was(folder, undisturbed):
+    """Killed after one and again after six records, a serial run keeps them byte for byte and ends with the same
+    leaderboard as an undisturbed one."""
+    records = folder / "killed/records.jsonl"
+    kept = b""
+    for count in (1, 6):
+        with started(folder, *SLOW, "--workers", 0, "--store", "killed", NAP="0.3") as run:
+            run.wait_for_records(count, records)
+            run.process.kill()
+            assert run.end().code == -signal.SIGKILL
+            assert run.left_after(5) == {}
+        assert records.read_bytes().startswith(kept)
+        kept = records.read_bytes()
+        assert count <= kept.count(b"\n") <= count + 1
+    ended, _ = complete(folder, *SLOW, "--workers", 0, "--store", "killed")
+    assert ended.code == 0
+    assert timeless(ended.stdout) == undisturbed
+    assert records.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
+    assert comparable(folder / "killed") == comparable(folder / "undisturbed")
+
+
+def listening(processes: Iterable[int]) -> set[str]:
+    """The addresses, in hex, on which these processes listen for TCP connections."""
+    sockets = set()
+    for process in processes:
+        for link in Path(f"/proc/{process}/fd").glob("*"):
+            try:
+                sockets.add(os.readlink(link))
+            except OSError:
+                continue
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *rest = line.split()
+            if state == "0A" and f"socket:[{rest[5]}]" in sockets:
+                found.add(local.split(":")[0])
+    return found
+
+
+def check_that_ray_is_private(processes: dict[int, str]) -> None:
+    """Assert that these processes listen on the loopback interface alone, behind a token that nobody else can read."""
+    assert listening(processes)
+    assert listening(processes) <= {"0100007F", "0000000000000000FFFF00000100007F"}
+    (raylet,) = (process for process, name in processes.items() if name == "raylet")
+    variables = Path(f"/proc/{raylet}/environ").read_text().split("\0")
+    assert "RAY_AUTH_MODE=token" in variables
+    (token,) = (item.partition("=")[2] for item in variables if item.startswith("RAY_AUTH_TOKEN="))
+    assert len(token) == 64
+    assert not any(token in Path(f"/proc/{process}/cmdline").read_text() for process in processes)
+
+
+def test_an_interrupted_and_a_killed_parallel_run_go_on_where_they_were(folder, undisturbed):
+    """Ctrl-C and SIGTERM end a parallel run with 130, kill -9 without a word; what was finished is kept, no work goes
+    on, and the same command then ends with the same leaderboard. While Ray runs, it is this machine's alone."""
+    records = folder / "stopped/records.jsonl"
+    args = (*SLOW, "--workers", 2, "--store", "stopped")
+    kept = b""
+    with temporary_folder() as temporary:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with started(folder, *args, NAP="0.3", RAY_TMPDIR=str(temporary)) as run:
+                run.wait_for_records(kept.count(b"\n") + 1, records)
+                if number == signal.SIGINT:
+                    check_that_ray_is_private(run.processes())
+                    os.killpg(run.process.pid, number)  # to all of them, as a terminal does
+                else:
+                    run.process.send_signal(number)
+                ended = run.end()
+                assert (ended.code, ended.stdout) == (130, "")
+                assert ended.stderr.splitlines()[-1].startswith("zslbench: interrupted; what was finished is stored")
+                assert all(" mine" in line for line in ended.stderr.splitlines()[:-1] if line and "already" not in line)
+                assert run.left_after(5) == {}
+                assert list(temporary.iterdir()) == []
+            assert records.read_bytes().startswith(kept)
+            kept = records.read_bytes()
+            assert kept.endswith(b"\n")
+        with started(folder, *args, NAP="0.3", RAY_TMPDIR=str(temporary)) as run:
+            run.wait_for_records(kept.count(b"\n") + 1, records)
+            run.process.kill()
+            assert run.end().code == -signal.SIGKILL
+            assert run.left_after(20, besides=RAY_AGENTS) == {}
+        assert records.read_bytes().startswith(kept)
+        kept = records.read_bytes()
+        assert 3 <= kept.count(b"\n") < 12
+        ended, left = complete(folder, *args, RAY_TMPDIR=str(temporary))
+        assert (ended.code, left) == (0, {})
+    assert timeless(ended.stdout) == undisturbed
+    assert records.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
+    assert comparable(folder / "stopped") == comparable(folder / "undisturbed")
+
+
+def test_nobody_is_kept_waiting_by_a_held_store(folder, serial):
+    """While one run holds a store, a second one is refused at once with the first one's process id."""
+    with started(folder, *SLOW, "--workers", 0, "--store", "held", NAP="0.5") as run:
+        run.wait_for_records(1, folder / "held/records.jsonl")
+        second, _ = complete(folder, *SLOW, "--workers", 0, "--store", "held")
+    assert (second.code, second.stdout) == (2, "")
+    assert second.stderr.startswith(f"zslbench: store held is in use by process {run.process.pid} on ")
+    assert len(second.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "folder_for_sockets"),
+    [
+        ({"TMPDIR": "/short"}, "/short"),
+        ({"TMPDIR": "/a/long/path/of/a/cluster/job"}, "/tmp"),
+        ({"TMPDIR": "/a/long/path/of/a/cluster/job", "RAY_TMPDIR": "/ray"}, "/ray"),
+    ],
+)
+def test_sockets_lie_where_their_paths_are_short_enough(monkeypatch, variables, folder_for_sockets):
+    """Ray's files go where temporary files go, unless the paths of its sockets would be too long."""
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: variables["TMPDIR"])
+    assert _folder_for_sockets() == folder_for_sockets
