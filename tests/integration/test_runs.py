@@ -99,7 +99,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, before in (("fails", "raise ValueError('on purpose')"), ("dies", "os._exit(1)")):
         other = write_plugin(folder / "other.py", name=name, before=before).read_text()
         mine += other[other.index("class Mine") :].replace("class Mine", f"class {name.title()}")
-    (folder / "plugin.py").write_text(mine)
+    early = "import os\nif 'IMPORT_RAY' in os.environ:\n    import ray\n\n"
+    (folder / "plugin.py").write_text(early + mine)
     (folder / "other.py").unlink()
     return folder
 
@@ -211,8 +212,8 @@ def test_a_parallel_run_keeps_its_streams_apart(parallel):
 
 
 def test_a_hostile_environment_changes_nothing(folder, serial):
-    """With no home folder, a wrong RAY_ADDRESS, a stale cluster file and a huge current folder, a second parallel run
-    gives the same records; it writes to its store alone and leaves nothing behind."""
+    """With no home folder, a wrong RAY_ADDRESS, a stale cluster file, a huge current folder and a plugin that imports
+    Ray itself, a second parallel run gives the same records; it writes to its store alone and leaves nothing behind."""
     nowhere = folder / "huge"
     nowhere.mkdir()
     with open(nowhere / "huge.bin", "wb") as file:
@@ -231,7 +232,8 @@ def test_a_hostile_environment_changes_nothing(folder, serial):
         args += ["--splits", 1, "--workers", 2, "--store", folder / "hostile", "--json"]
         run = Started(
             ["run", *map(str, args)], nowhere,
-            {"HOME": "/proc/nonexistent", "RAY_ADDRESS": "ray://nonsense.invalid:1", "RAY_TMPDIR": str(temporary)},
+            {"HOME": "/proc/nonexistent", "RAY_ADDRESS": "ray://nonsense.invalid:1", "RAY_TMPDIR": str(temporary),
+             "IMPORT_RAY": "1"},
         )  # fmt: skip
         try:
             ended = run.end()

@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 import signal
+import sys
 import tempfile
 import threading
 from collections import deque
@@ -174,12 +175,14 @@ def _local_ray(workers: int) -> Iterator[Any]:
     It listens on the loopback interface alone and asks for a token that only its processes know. It writes
     to a folder of its own, which is removed, and neither to the home folder nor to the current one.
     """
-    for name, value in {
-        "RAY_AUTH_MODE": "token",
+    settings = {
         "RAY_AUTH_TOKEN": secrets.token_hex(32),  # else Ray writes one to the home folder
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's name for: local only, as its default is on those systems
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else `uv run` rebuilds the environment per worker
-    }.items():
+    }
+    if "ray" not in sys.modules:  # a plugin may have imported it; then it heeds this no more, and does so by default
+        settings["RAY_AUTH_MODE"] = "token"
+    for name, value in settings.items():
         os.environ.setdefault(name, value)  # Ray reads a token once per process, so the first one stays
     try:
         import ray
@@ -192,7 +195,7 @@ def _local_ray(workers: int) -> Iterator[Any]:
                 prefix="zslbench-", dir=_folder_for_sockets(), ignore_cleanup_errors=True
             )
             temporary = stack.enter_context(folder)
-            # Ray prints deaths of workers there, in colour; results go there, and records say what died.
+            # Ray prints to stdout that a worker died, in colour; stdout is for results, and records say what died.
             stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
             stack.callback(ray.shutdown)
             on_terminate = signal.getsignal(signal.SIGTERM)
@@ -207,7 +210,8 @@ def _local_ray(workers: int) -> Iterator[Any]:
             if on_terminate is not None and threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_terminate)  # Ray's ends the process with 1 and a page of addresses
         except Exception as error:
-            raise InputError(f"ray cannot start ({error}); use --workers 0 to run in this process.") from error
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"ray cannot start ({why}); use --workers 0 to run in this process.") from error
         yield ray
 
 
