@@ -21,6 +21,7 @@ from plugins import write_plugin
 from zslbench.records import Record, Store
 from zslbench.runner.executors import _folder_for_sockets
 
+pytestmark = pytest.mark.xdist_group("runs")  # they share runs that take long
 RAY_AGENTS = ("ray::DashboardA", "ray::RuntimeEnv")
 """Ray's agents see that Ray was killed, but take a minute to end because they first try to report it."""
 
