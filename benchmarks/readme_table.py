@@ -1,4 +1,4 @@
-"""Put the leaderboard of results/ucm-16-5 into the README, from its stored records.
+"""Put the leaderboards of results/ucm-16-5, by the last and the validation-chosen epoch, into the README.
 
 python benchmarks/readme_table.py            # write
 python benchmarks/readme_table.py --check    # exit code 1 if the README is out of date
@@ -7,7 +7,7 @@ python benchmarks/readme_table.py --check    # exit code 1 if the README is out 
 import sys
 from pathlib import Path
 
-from zslbench.leaderboard import leaderboard
+from zslbench.leaderboard import Selection, leaderboard
 from zslbench.records import Store
 from zslbench.report.tables import as_markdown
 
@@ -18,11 +18,13 @@ BEGIN, END = "<!-- table:begin -->\n", "<!-- table:end -->\n"
 def main() -> int:
     """Write the table between the README's markers and beside the records, or check that it stands there."""
     store = Store(ROOT / "results" / "ucm-16-5")
-    table = as_markdown(leaderboard(store.latest().values(), store.plans()))
+    rules: tuple[Selection, ...] = ("last", "val")
+    tables = [as_markdown(leaderboard(store.latest().values(), store.plans(), selection=rule)) for rule in rules]
+    table = "\n".join(tables)
     readme = ROOT / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
     wanted = {
-        readme: before + BEGIN + table.replace("### ", "**").replace(")\n\n|", ")**\n\n|") + END + rest.split(END)[1],
+        readme: before + BEGIN + table + END + rest.split(END)[1],
         store.folder / "leaderboard.md": table,
     }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
