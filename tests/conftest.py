@@ -1,5 +1,6 @@
 """Fixtures: a small SYNTHETIC data set with a linear semantic structure, and a command-line runner."""
 
+import json
 import os
 import subprocess
 import sys
@@ -43,6 +44,15 @@ def write_synthetic(
         f"split_families = {families}\n"
     )
     return folder
+
+
+def timeless(text: str) -> Any:
+    """A leaderboard's JSON without times."""
+    tables = json.loads(text)
+    for table in tables:
+        for row in table["rows"]:
+            row.pop("seconds")
+    return tables
 
 
 @pytest.fixture

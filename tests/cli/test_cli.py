@@ -11,11 +11,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from conftest import timeless
 from plugins import write_plugin
 
 import zslbench as package
@@ -43,15 +43,6 @@ def reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Re
         return result
 
     return call
-
-
-def timeless(text: str) -> Any:
-    """A leaderboard's JSON without times."""
-    tables = json.loads(text)
-    for table in tables:
-        for row in table["rows"]:
-            row.pop("seconds")
-    return tables
 
 
 def test_a_run_prints_the_table_to_stdout_and_progress_to_stderr(zslbench, reading, synthetic, tmp_path):

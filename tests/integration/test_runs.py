@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from conftest import write_synthetic
+from conftest import timeless, write_synthetic
 from plugins import write_plugin
 
 from zslbench.records import Record, Store
@@ -135,15 +135,6 @@ def comparable(store: Path) -> dict[str, tuple[Any, ...]]:
         return record.label, record.status, msgspec.to_builtins([record.trial, record.outcome]), failure, arrays, log
 
     return {record.key: of(record) for record in Store(store).records()}
-
-
-def timeless(text: str) -> Any:
-    """A leaderboard's JSON without times."""
-    tables = json.loads(text)
-    for table in tables:
-        for row in table["rows"]:
-            row.pop("seconds")
-    return tables
 
 
 @contextmanager

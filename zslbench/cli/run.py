@@ -76,7 +76,7 @@ def run(
     from zslbench.registry import Registry
     from zslbench.report import tables
     from zslbench.runner.executors import Event, default_workers, run_serially, run_with_ray
-    from zslbench.runner.plan import Job, as_plan, make_jobs, outlook
+    from zslbench.runner.plan import Job, make_jobs, outlook
     from zslbench.runner.progress import Progress
     from zslbench.runner.session import run as run_jobs
     from zslbench.splits import make_splits, read_splits
@@ -109,8 +109,7 @@ def run(
     progress = Progress(progress_console(), workers, quiet)
     command = shlex.join(["zslbench", *sys.argv[1:]])
     summary = run_jobs(jobs, records, command, events, progress)
-    plan = as_plan(jobs, command)
-    result = leaderboard(summary.records.values(), [plan], selection=select, sort=sort)
+    result = leaderboard(summary.records.values(), [summary.plan], selection=select, sort=sort)
     if as_json:
         click.echo(tables.as_json(result))
     else:

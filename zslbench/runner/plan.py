@@ -42,7 +42,7 @@ def make_jobs(
     Raises:
         InputError: an unknown method or parameter, or a method that needs what the data set lacks.
     """
-    methods: dict[str, tuple[str, str, int, dict[str, object]]] = {}
+    methods: dict[str, tuple[str, str, int, str, dict[str, object]]] = {}
     for spec in specs:
         method, config, label = registry.build(spec)
         if method.info.needs_maps and view.maps is None:
@@ -55,7 +55,9 @@ def make_jobs(
                 f"of {view.dataset} names none; choose others with --semantics."
             )
         settings = as_dict(config)
-        methods[digest([spec.name, settings])] = label, method.info.name, method.info.version, settings
+        methods[digest([spec.name, settings])] = (
+            label, method.info.name, method.info.version, registry.source(spec.name), settings,
+        )  # fmt: skip
     if "validation" in stages:
         for split in splits:
             if not split.validation:
@@ -71,7 +73,7 @@ def make_jobs(
             Trial(
                 method=name,
                 method_version=version,
-                source=registry.source(name),
+                source=source,
                 config=config,
                 dataset=view.dataset,
                 features=view.features_name,
@@ -90,7 +92,7 @@ def make_jobs(
         for split in splits
         for seed in seeds
         for stage in stages
-        for label, name, version, config in methods.values()
+        for label, name, version, source, config in methods.values()
     ]
 
 

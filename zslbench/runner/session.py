@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from zslbench.records import Record, Store
+from zslbench.records import Plan, Record, Store
 from zslbench.runner.attempt import Attempt
 from zslbench.runner.executors import Event, Finished, Started, Tick
 from zslbench.runner.plan import Job, as_plan
@@ -15,8 +15,10 @@ from zslbench.runner.progress import Progress
 class Summary:
     """How a run ended."""
 
-    records: dict[str, Record] = field(default_factory=dict)
+    records: dict[str, Record]
     """The record that counts of every planned trial, earlier runs' included."""
+    plan: Plan
+    """What was asked for, as stored."""
     ran: int = 0
     failed: int = 0
 
@@ -48,9 +50,10 @@ def run(
     with store.writing():
         latest = store.latest()
         keys = {job.trial.key for job in jobs}
-        summary = Summary({key: record for key, record in latest.items() if key in keys})
+        known = {key: record for key, record in latest.items() if key in keys}
+        summary = Summary(known, as_plan(jobs, command))
         remaining = [job for job in jobs if job.trial.key not in latest or latest[job.trial.key].status != "done"]
-        store.append_plan(as_plan(jobs, command))
+        store.append_plan(summary.plan)
         # Closed, so that workers end before the store is released, whatever happens here.
         with progress.showing(jobs, latest), closing(events(remaining)) as running:
             for event in running:
