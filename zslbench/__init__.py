@@ -2,7 +2,7 @@
 
 from zslbench.configuration import Choice, Range, param
 from zslbench.errors import InputError
-from zslbench.methods import Candidates, Method, MethodInfo, Scorer, TrainingData
+from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData
 
 __version__ = "0.1.0"
 
@@ -13,6 +13,7 @@ __all__ = [
     "Method",
     "MethodInfo",
     "Range",
+    "Rehearsal",
     "Scorer",
     "TrainingData",
     "__version__",

@@ -26,7 +26,7 @@ Family = Literal["linear", "bilinear", "alignment", "generative", "embedding", "
 
 Scorer = Callable[..., Any]
 """``features (N, D) -> scores (N, K)``: higher is better, one column per candidate, rows independent of one
-another. A method with ``needs_maps`` receives the maps (N, P, D) as a second argument."""
+another. A method that is handed maps in training receives maps (N, P, D) as a second argument."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,18 @@ class MethodInfo:
     uses_unseen_semantics: bool = False
     """Whether `fit` looks at the semantics of unseen classes ("semantic-transductive")."""
     needs_maps: bool = False
+    uses_maps: bool = False
+    """Whether it is handed feature maps where the data set has them, and does without elsewhere."""
     needs_attributes: bool = False
     """Whether the columns of the semantics must be named attributes rather than any embedding."""
+    needs_joint_space: bool = False
+    """Whether semantics and features must live in one space (CLIP's), as the data set's card must say."""
+    uses_rehearsal: bool = False
+    """Whether `fit` plays the split's validation classes as unseen, to choose something on them."""
+    pretrained_on_names: bool = False
+    """Whether the features' pre-training may have named the unseen classes (the CLIP family)."""
+    oracle: bool = False
+    """Whether its semantics are replaced by mean visual features, unseen test images included: bounds only."""
     transductive: bool = False
     """Whether unlabelled unseen images are used. The harness never hands them over; kept to be declared."""
 
@@ -72,9 +82,12 @@ class TrainingData:
     unseen_semantics: FloatArray | None = None
     """(U, A), only for methods that declare ``uses_unseen_semantics``."""
     maps: FloatArray | None = None
-    """(N, P, D) local features, only for methods that declare ``needs_maps``."""
+    """(N, P, D) local features, only for methods that declare ``needs_maps`` or ``uses_maps``."""
     attribute_groups: tuple[str, ...] | None = None
     """The group of each semantic column where the data set names them, for methods that use groups."""
+    rehearsal: Rehearsal | None = None
+    """The same game one level down, only for methods that declare ``uses_rehearsal``; None where the training
+    classes are too few to set some aside."""
     device: str = "cpu"
     progress: Callable[[int, int], None] = _no_progress
     """Call it with (epochs done, epochs in all)."""
@@ -97,6 +110,21 @@ class TrainingData:
         import torch
 
         return torch.tensor(np.asarray(array), device=self.device)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A trial within the training images: some seen classes play unseen, and images of the others are held out."""
+
+    train: TrainingData
+    candidates: Candidates
+    """The remaining seen classes, then the validation classes."""
+    features: FloatArray
+    """(M, D) held-out images of all candidates; no test image is among them."""
+    columns: IntArray
+    """(M,) the candidate that each image belongs to."""
+    maps: FloatArray | None = None
+    """(M, P, D), for methods that use maps."""
 
 
 @dataclass(frozen=True)
