@@ -42,7 +42,7 @@ def method(fit: Any = None, scorers: Any = None, **info: Any) -> type[Method]:
             else:
                 yield lambda features: features[:, :1] + np.arange(len(candidates))
 
-    Made.info = MethodInfo(name="made", title="Made", family="linear", citation="", **info)
+    Made.info = MethodInfo(**{"name": "made", "title": "Made", "family": "linear", "citation": ""} | info)
     return Made
 
 
@@ -173,6 +173,43 @@ def test_maps_are_given_to_those_who_need_them(view, split):
     np.testing.assert_array_equal(caught[0].maps, maps[part.train])
     np.testing.assert_array_equal(shapes[0], maps[part.held_out_unseen])
     assert seen_by_fit(view, split, "test").maps is None
+
+
+def test_optional_maps_are_given_where_there_are_any(view, split):
+    """A method that uses maps if any gets them in training and scoring, and does without where there are none."""
+    maps = np.random.default_rng(0).normal(size=(len(view.labels), 4, 3)).astype(np.float16)
+
+    def scorers(candidates):
+        yield (
+            lambda features, maps=None: (
+                features[:, :1] * np.arange(1, len(candidates) + 1) + (0 if maps is None else maps.sum((1, 2))[:, None])
+            )
+        )
+
+    with_maps = run_trial(method(scorers=scorers, uses_maps=True), None, replace(view, maps=maps), split, "test", 0)
+    without = run_trial(method(scorers=scorers, uses_maps=True), None, view, split, "test", 0)
+    assert not np.allclose(with_maps.predictions["gzsl_margin"], without.predictions["gzsl_margin"])
+
+
+def test_an_oracle_gets_mean_visual_features_as_semantics(view, split):
+    """Seen classes: the mean of their training images; unseen ones: of the images to be classified; no other method."""
+    got = {}
+
+    def scorers(candidates):
+        got[len(candidates)] = candidates
+        yield lambda features: features[:, :1] + np.arange(len(candidates))
+
+    oracle = method(scorers=scorers, family="bound", oracle=True)
+    run_trial(oracle, None, view, split, "test", 0)
+    part, features = split.partition("test"), np.asarray(view.features)
+    for row, label in zip(got[2].semantics, part.unseen, strict=True):
+        np.testing.assert_allclose(row, features[view.labels == label].mean(0), rtol=1e-5)
+    everything = got[8]
+    for row, label in zip(everything.semantics[:6], part.seen, strict=True):
+        trained = part.train[view.labels[part.train] == label]
+        np.testing.assert_allclose(row, features[trained].mean(0), rtol=1e-5)
+    run_trial(method(scorers=scorers), None, view, split, "test", 0)
+    np.testing.assert_array_equal(got[2].semantics, view.semantics[part.unseen])
 
 
 def fitted(base: type[Method], config: Any, view: DataView, split: Split, stage: Any) -> list[bytes]:

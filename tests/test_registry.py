@@ -191,3 +191,11 @@ def test_a_plugin_s_module_can_be_found_by_its_methods(tmp_path):
     """A method's module is importable by name while it is loaded, as dataclasses and pickle need."""
     (method,) = load_plugin(write_plugin(Path(tmp_path) / "one.py"))
     assert sys.modules[method.__module__].Mine is method
+
+
+def test_only_a_bound_may_be_an_oracle(tmp_path):
+    """A plugin that asks for the labelled test images as semantics without being a bound is refused."""
+    text = write_plugin(tmp_path / "mine.py").read_text().replace('citation=""', 'citation="", oracle=True')
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(InputError, match="only a method of family 'bound'"):
+        Registry([tmp_path / "mine.py"])

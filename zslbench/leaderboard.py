@@ -1,7 +1,8 @@
 """From records to a table: one row per method and configuration, one table per data set, features, semantics and
 split family.
 
-A row that misses a planned trial, or comes from an older version of its method, is shown and not ranked.
+A row that misses a planned trial, or comes from an older version of its method, is shown and not ranked; so is a
+bound, which is no method.
 Numbers are averaged over seeds inside a split and then over splits; H is averaged like any other number, never
 computed from averaged S and U.
 """
@@ -35,6 +36,9 @@ class Row(msgspec.Struct):
     planned: int
     failed: int
     selection: str
+    family: str
+    needs: list[str]
+    """What the method needs or uses beyond the features and semantics of seen classes, in words."""
     metrics: dict[str, Estimate]
     """Metric -> estimate, as fractions; empty where nothing is done."""
     inflation: dict[str, float]
@@ -78,11 +82,11 @@ def leaderboard(
     newest = _newest_splits(records, plans)
     groups: dict[tuple[Any, ...], dict[str, _RowData]] = {}
 
-    def row_of(trial: Trial, label: str) -> "_RowData":
+    def row_of(trial: Trial, label: str, family: str, needs: list[str]) -> "_RowData":
         rows = groups.setdefault(_comparable(trial), {})
         # The whole configuration, not the label: a label shows what differs from defaults, and defaults change.
         identity = digest([trial.method, trial.method_version, trial.config])
-        return rows.setdefault(identity, _RowData(label, trial))
+        return rows.setdefault(identity, _RowData(label, trial, family, needs))
 
     # Of an edited plugin only the newest text counts: what older texts gave are drafts, not results.
     source = {record.trial.method: record.trial.source for record in records}
@@ -92,7 +96,7 @@ def leaderboard(
         for planned in plan.rows:
             if planned.trial.source != source[planned.trial.method]:
                 continue
-            row = row_of(planned.trial, planned.label)
+            row = row_of(planned.trial, planned.label, planned.family, planned.needs)
             for cell in planned.cells:
                 if splits is None or cell.split < splits:
                     row.planned[cell.stage].add((cell.split, cell.seed))
@@ -100,7 +104,7 @@ def leaderboard(
         trial = record.trial
         if splits is not None and trial.split >= splits:
             continue
-        row = row_of(trial, record.label)
+        row = row_of(trial, record.label, record.family, record.needs)
         row.planned[trial.stage].add((trial.split, trial.seed))
         if trial.split_hash == newest[_comparable(trial), trial.split]:  # else the split has changed: a hole
             row.records[trial.stage][trial.split, trial.seed] = record
@@ -116,9 +120,11 @@ def leaderboard(
 
 
 class _RowData:
-    def __init__(self, label: str, trial: Trial) -> None:
+    def __init__(self, label: str, trial: Trial, family: str, needs: list[str]) -> None:
         self.label = label
         self.trial = trial
+        self.family = family
+        self.needs = needs
         self.planned: dict[str, set[tuple[int, int]]] = {"test": set(), "validation": set()}
         self.records: dict[str, dict[tuple[int, int], Record]] = {"test": {}, "validation": {}}
 
@@ -159,15 +165,16 @@ def _ranked(data: Sequence[_RowData], selection: Selection, sort: str) -> list[R
         newest[source.trial.method] = max(newest.get(source.trial.method, 0), source.trial.method_version)
     # Paired comparison: a ranked row has every cell that any current row of the table has.
     current = [source for source in data if source.trial.method_version == newest[source.trial.method]]
-    needed: set[tuple[int, int]] = set().union(*(source.planned["test"] for source in current))
+    methods = [source for source in current if source.family != "bound"]
+    needed: set[tuple[int, int]] = set().union(*(source.planned["test"] for source in methods))
 
     def ranked(source: _RowData, row: Row) -> bool:
         complete = bool(row.metrics) and row.done == row.planned
-        return complete and source in current and needed <= set(source.finished("test"))
+        return complete and source in methods and needed <= set(source.finished("test"))
 
     rows = [_row(source, selection) for source in data]
     order = [(ranked(source, row), row) for source, row in zip(data, rows, strict=True)]
-    order.sort(key=lambda pair: (not pair[0], -_mean(pair[1], sort), pair[1].label))
+    order.sort(key=lambda pair: (not pair[0], pair[1].family == "bound", -_mean(pair[1], sort), pair[1].label))
     for position, (has_rank, row) in enumerate(order, 1):
         row.rank = position if has_rank else None
     return [row for _, row in order]
@@ -198,6 +205,8 @@ def _row(data: _RowData, selection: Selection) -> Row:
         rank=None,
         done=sum(len(planned[stage] & set(data.finished(stage))) for stage in stages),
         planned=sum(map(len, planned.values())),
+        family=data.family,
+        needs=data.needs,
         failed=sum(record.status == "failed" for stage in stages for record in data.records[stage].values()),
         selection=selection,
         metrics={name: estimate(_per_split(chosen, name)) for name in METRICS} if chosen else {},

@@ -56,6 +56,23 @@ class MethodInfo:
     """Whether the features' pre-training may have named the unseen classes (the CLIP family)."""
     oracle: bool = False
     """Whether its semantics are replaced by mean visual features, unseen test images included: bounds only."""
+
+    @property
+    def needs(self) -> list[str]:
+        """What it needs or uses beyond the features and semantics of seen classes, in words."""
+        said = {
+            "unseen semantics": self.uses_unseen_semantics,
+            "feature maps": self.needs_maps,
+            "feature maps if any": self.uses_maps and not self.needs_maps,
+            "attributes": self.needs_attributes,
+            "joint space": self.needs_joint_space,
+            "pre-training on names": self.pretrained_on_names,
+            "validation classes": self.uses_rehearsal,
+            "unlabelled test images": self.transductive,
+            "labelled test images": self.oracle,
+        }
+        return [name for name, needed in said.items() if needed]
+
     transductive: bool = False
     """Whether unlabelled unseen images are used. The harness never hands them over; kept to be declared."""
 

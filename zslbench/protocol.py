@@ -5,6 +5,7 @@ classes). Where it yields a scorer per epoch, the whole curve is kept, so that "
 validation classes" and "epoch chosen on the test set" can be told apart afterwards.
 """
 
+import dataclasses
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from zslbench._types import FloatArray, IntArray
 from zslbench.datasets import DataView
 from zslbench.hashing import derive_seed
-from zslbench.methods import Candidates, Method, MethodInfo, Scorer, TrainingData
+from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData
 from zslbench.metrics import (
     GzslDecisions,
     harmonic_mean,
@@ -82,8 +83,12 @@ def run_trial(
         MethodError: the method broke the interface. Whatever else the method raises passes through.
     """
     part = split.partition(stage)
+    if method.info.oracle:
+        view = _with_oracle_semantics(view, part)
     # Both stages and all methods of a cell share the seed, so what they share in code they share in order.
-    train = training_data(method.info, view, part, derive_seed(view.dataset, split.id, seed), device, progress)
+    train = training_data(
+        method.info, view, part, derive_seed(view.dataset, split.id, seed), device, progress, split.rehearsal(stage)
+    )
     with _peak_memory(device) as peak:
         started = time.perf_counter()
         fitted = method(config)
@@ -111,23 +116,60 @@ def training_data(
     seed: int,
     device: str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    rehearsal: Partition | None = None,
 ) -> TrainingData:
-    """What a method may see of a partition: copies of the training rows, read-only, and nothing more."""
+    """What a method may see of a partition: copies of the training rows, read-only, and nothing more.
+
+    `rehearsal` divides the same training rows once more, for methods that declare ``uses_rehearsal``.
+    """
     labels = np.searchsorted(part.seen, view.labels[part.train])
-    maps = None
-    if info.needs_maps and view.maps is not None:
-        maps = _frozen(np.ascontiguousarray(view.maps[part.train], dtype=np.float32))
     return TrainingData(
         features=_frozen(view.rows(part.train)),
         labels=_frozen(labels.astype(np.int64)),
         semantics=_frozen(view.semantics[part.seen]),
         seed=seed,
         unseen_semantics=_frozen(view.semantics[part.unseen]) if info.uses_unseen_semantics else None,
-        maps=maps,
+        maps=_maps(info, view, part.train),
         attribute_groups=view.attribute_groups,
+        rehearsal=_rehearse(info, view, rehearsal, seed, device) if info.uses_rehearsal and rehearsal else None,
         device=device,
         progress=progress,
     )
+
+
+def _rehearse(info: MethodInfo, view: DataView, part: Partition, seed: int, device: str) -> Rehearsal:
+    images = np.concatenate([part.held_out_seen, part.held_out_unseen])
+    classes = np.concatenate([part.seen, part.unseen])
+    order = np.argsort(classes)
+    return Rehearsal(
+        train=training_data(info, view, part, seed, device),
+        candidates=candidates(view, part, classes),
+        features=_frozen(view.rows(images)),
+        columns=_frozen(order[np.searchsorted(classes[order], view.labels[images])]),
+        maps=_maps(info, view, images),
+    )
+
+
+def _maps(info: MethodInfo, view: DataView, images: IntArray) -> FloatArray | None:
+    """The maps (n, P, D) of these images for a method that wants them, where there are any."""
+    if view.maps is None or not (info.needs_maps or info.uses_maps):
+        return None
+    maps: FloatArray = _frozen(np.ascontiguousarray(view.maps[images], dtype=np.float32))
+    return maps
+
+
+def _with_oracle_semantics(view: DataView, part: Partition) -> DataView:
+    """The mean visual feature of every class in place of its semantics (C, D).
+
+    Seen classes: of their training images. Unseen classes: of the very images to be classified, which is what makes
+    it an oracle (Chao et al., ECCV 2016, section 5).
+    """
+    images = np.concatenate([part.train, part.held_out_unseen])
+    labels, rows = view.labels[images], view.rows(images)
+    means = np.zeros((len(view.class_names), rows.shape[1]), np.float32)
+    for label in np.unique(labels):
+        means[label] = rows[labels == label].mean(axis=0)
+    return dataclasses.replace(view, semantics=means)
 
 
 def candidates(view: DataView, part: Partition, classes: IntArray) -> Candidates:
@@ -176,9 +218,8 @@ def _scores(
     """Checked scores (N, K) of every scorer, over the same feature blocks each time."""
     blocks = [images[start : start + _SCORE_ROWS] for start in range(0, len(images), _SCORE_ROWS)]
     inputs: list[Sequence[FloatArray]] = [(_frozen(view.rows(block)),) for block in blocks]
-    if fitted.info.needs_maps and view.maps is not None:
-        local = [_frozen(np.ascontiguousarray(view.maps[block], dtype=np.float32)) for block in blocks]
-        inputs = [(*visual, maps) for visual, maps in zip(inputs, local, strict=True)]
+    local = [_maps(fitted.info, view, block) for block in blocks]
+    inputs = [visual if maps is None else (*visual, maps) for visual, maps in zip(inputs, local, strict=True)]
     count = 0
     for scorer in fitted.scorers(candidates(view, part, classes)):
         count += 1

@@ -95,6 +95,10 @@ class Record(msgspec.Struct, kw_only=True):
     """The method with its changed parameters, as shown in tables."""
     status: Status
     trial: Trial
+    family: str = ""
+    """The method's family as it declared it; a `bound` is shown and never ranked."""
+    needs: list[str] = []
+    """What the method declared to need or use, in words."""
     outcome: Outcome | None = None
     failure: Failure | None = None
     predictions: str | None = None
@@ -118,6 +122,8 @@ class PlanRow(msgspec.Struct):
     trial: Trial
     """The row's first trial: what all of them share."""
     cells: list[Cell]
+    family: str = ""
+    needs: list[str] = []
 
 
 class Plan(msgspec.Struct):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from zslbench.calibration import CALIBRATED, calibrated
 from zslbench.configuration import METHOD_NAME, MethodSpec, close_matches, label, resolve
 from zslbench.errors import InputError
 from zslbench.hashing import derive_seed
@@ -59,7 +60,11 @@ class Registry:
 
         Raises:
             InputError: unknown (close matches are named), or its module fails to import.
+
+        ``NAME+cal`` is that method with calibrated stacking.
         """
+        if name.endswith(CALIBRATED):
+            return calibrated(self.get(name.removesuffix(CALIBRATED)))
         if name in self._from_files:
             return self._from_files[name]
         if name not in self._installed:
@@ -82,6 +87,7 @@ class Registry:
 
     def source(self, name: str) -> str:
         """SHA-256 of the plugin file that defines the method; empty for an installed one, whose version speaks."""
+        name = name.removesuffix(CALIBRATED)
         if name not in self._from_files:
             return ""
         return hashlib.sha256(Path(inspect.getfile(self._from_files[name])).read_bytes()).hexdigest()
@@ -143,6 +149,8 @@ def _check_method(method: object, where: str) -> None:
         msgspec.convert(dataclasses.asdict(method.info), MethodInfo)
     except msgspec.ValidationError as error:
         raise InputError(f"{where}: {method.__name__}.info does not fit MethodInfo: {error}.") from error
+    if method.info.oracle and method.info.family != "bound":
+        raise InputError(f"{where}: {method.info.name!r} is an oracle, which only a method of family 'bound' may be.")
     if not METHOD_NAME.fullmatch(method.info.name):
         raise InputError(
             f"{where}: {method.info.name!r} cannot be typed as a method's name: letters, digits and _ . - are allowed."

@@ -93,16 +93,30 @@ class Split:
         if stage == "test":
             held_out_unseen = everything[np.isin(self.labels, unseen)]
             return Partition(seen, unseen, trainable, self.test_seen, held_out_unseen)
-        validation = np.array(self.validation, dtype=np.int64)
-        plays_unseen = np.isin(self.labels[trainable], validation)
+        return self._play_unseen(trainable, seen, self.validation, "validation")
+
+    def rehearsal(self, stage: Stage) -> Partition | None:
+        """The game one level below a stage, played with its training images alone.
+
+        Below ``test`` it is the validation stage; below that, further classes are drawn by hashing. None where the
+        classes, or the images of those that stay, are too few.
+        """
+        part = self.partition("validation") if self.validation else None
+        if stage == "validation" and part is not None:
+            names, key = self.class_names, f"{self.dataset}/{self.family}/{self.index}/rehearsal"
+            ranked = sorted(part.seen.tolist(), key=lambda label: _rank(f"{key}/{names[label]}"))
+            classes = ranked[: _validation_size(len(part.seen), len(self.unseen), len(names))]
+            part = self._play_unseen(part.train, part.seen, classes, "rehearsal") if classes else None
+        return part if part is not None and len(part.held_out_seen) else None
+
+    def _play_unseen(self, trainable: IntArray, seen: IntArray, classes: Sequence[int], purpose: str) -> Partition:
+        """Divide training images: those of `classes` play unseen, some of the others are held out."""
+        plays_unseen = np.isin(self.labels[trainable], classes)
         rest = trainable[~plays_unseen]
-        held_out = hold_out(rest, self.labels, f"{self.dataset}/{self.family}/{self.index}/validation-seen")
+        held_out = hold_out(rest, self.labels, f"{self.dataset}/{self.family}/{self.index}/{purpose}-seen")
+        unseen = np.array(sorted(classes), dtype=np.int64)
         return Partition(
-            np.setdiff1d(seen, validation),
-            validation,
-            np.setdiff1d(rest, held_out),
-            held_out,
-            trainable[plays_unseen],
+            np.setdiff1d(seen, unseen), unseen, np.setdiff1d(rest, held_out), held_out, trainable[plays_unseen]
         )
 
 
@@ -231,6 +245,11 @@ def _zsvidat(dataset: Any, family: str, sizes: tuple[int, int], index: int) -> S
     return _build(dataset, family, index, unseen, None, held_out, f"{dataset.name} {family}")
 
 
+def _validation_size(seen: int, unseen: int, classes: int) -> int:
+    """As large a share of the seen classes as the unseen classes are of all, but never most of them."""
+    return min(max(2, round(seen * unseen / classes)), seen // 2)
+
+
 def _ranked_classes(dataset: Any, classes: Sequence[int] | range, key: str) -> list[int]:
     return sorted(classes, key=lambda label: _rank(f"{key}/{dataset.class_names[label]}"))
 
@@ -261,9 +280,7 @@ def _build(
         raise InputError(f"{where}: every class is unseen; at least one must be seen.")
     key = f"{dataset.name}/{family}/{index}"
     if validation is None:
-        # As large a share of the seen classes as the unseen classes are of all, but never most of them.
-        share = round(len(seen) * len(unseen) / len(dataset.class_names))
-        size = min(max(2, share), len(seen) // 2)
+        size = _validation_size(len(seen), len(unseen), len(dataset.class_names))
         validation = tuple(sorted(_ranked_classes(dataset, seen, f"{key}/validation")[:size]))
     elif overlap := set(validation) - set(seen):
         raise InputError(f"{where}: validation class {dataset.class_names[min(overlap)]!r} is unseen.")

@@ -87,7 +87,7 @@ def arguments(methods: str = "eszsl", dataset: str = "toy", **options: object) -
         ([*arguments(), "--worker", "2"], "--worker"),
         ([*arguments(), "--colour"], "--colour"),
         ([*arguments(), "stray"], "unexpected extra argument (stray)"),
-        (["run", "--methods", "eszsl"], "Missing option '--dataset'"),
+        (["run", "--methods", "eszsl"], "give --dataset, or a --suite"),
         (["runn"], "no command 'runn'. Did you mean 'run'? Commands: run, leaderboard, "),
         (["--colour"], "--colour"),
         (["leaderboard"], "no records in results: expected results/records.jsonl; run `zslbench run` or use --store"),

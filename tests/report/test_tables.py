@@ -46,6 +46,8 @@ def row(label: str = "m", *, rank: int | None = 1, splits: int = 6, **changes: A
         "planned": splits,
         "failed": 0,
         "selection": "last",
+        "family": "linear",
+        "needs": [],
         "metrics": metrics,
         "inflation": {"T1": 0.0123, "H": 0.0},
         "seconds": 12.34,
@@ -115,16 +117,20 @@ def test_cells_worked_by_hand() -> None:
     assert cells(row("m", metrics=metrics, splits=4)) == [
         *("1", "m"),
         *["31.8 ± 11.8"] * 6,
-        *("+1.2/+0.0", "4/4", "12.3"),
+        *("+1.2/+0.0", "4/4", "12.3", "-"),
     ]
     single = {name: estimate([0.5]) for name in METRICS}
     assert cells(row("m", rank=None, metrics=single, failed=3, done=1, planned=4, seconds=0.056)) == [
         *("", "m"),
         *["50.0"] * 6,
-        *("+1.2/+0.0", "1/4 (3 failed)", "0.06"),
+        *("+1.2/+0.0", "1/4 (3 failed)", "0.06", "-"),
     ]
-    assert cells(empty_row()) == ["", "e", *["-"] * 6, "-", "0/6 (2 failed)", "-"]
-    assert header() == ["#", "method", *METRICS, "oracle gain T1/H", "done", "s/trial"]
+    assert cells(empty_row()) == ["", "e", *["-"] * 6, "-", "0/6 (2 failed)", "-", "-"]
+    fewer = row("g", rank=None, splits=4, needs=["attributes", "feature maps"])
+    assert cells(fewer)[-3:] == ["4/4 (4 splits)", "12.3", "attributes, feature maps"]
+    bound = row("chance", rank=None, splits=4, family="bound")
+    assert (cells(bound)[0], cells(bound)[-3]) == ("bound", "4/4")
+    assert header() == ["#", "method", *METRICS, "oracle gain T1/H", "done", "s/trial", "needs"]
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -277,10 +283,11 @@ def test_json_of_one_split_has_null_for_spread() -> None:
         (table(row(selection="val")), "Epoch: epoch chosen on validation classes.", "TEST"),
         (table(row(selection="test-max")), "chosen on the TEST set: an oracle, not a result", "Oracle gain:"),
         (table(row()), "Oracle gain:", "without a rank"),
-        (table(row(), row("n", rank=None)), "Rows without a rank lack trials", "paired test"),
+        (table(row(), row("n", rank=None)), "Methods without a rank lack trials", "paired test"),
         (table(row(splits=5)), "With 5 split(s)", "without a rank"),
         (table(row(splits=6)), "Percent.", "paired test"),
-        (table(empty_row()), "Rows without a rank", "split(s)"),
+        (table(row(), row("c", rank=None, family="bound")), "Bounds are no methods", "without a rank"),
+        (table(empty_row()), "Methods without a rank", "split(s)"),
     ],
 )
 def test_notes_say_what_must_be_known(made: Table, said: str, unsaid: str) -> None:

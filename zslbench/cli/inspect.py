@@ -11,11 +11,12 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
+from zslbench.calibration import CALIBRATED
 from zslbench.cli.options import plugin_option, result_console
 from zslbench.configuration import Choice, Range, close_matches, describe_type
 from zslbench.datasets import Dataset, bundled_names, load_dataset
 from zslbench.errors import InputError
-from zslbench.methods import Method, MethodInfo
+from zslbench.methods import Method
 from zslbench.registry import Registry
 from zslbench.splits import split_families
 
@@ -46,7 +47,7 @@ def list_(kind: str, plugins: tuple[Path, ...], as_json: bool) -> None:
 def describe(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
     """Describe the method or the data set called NAME (a bundled data set or a folder)."""
     registry = Registry(plugins)
-    if name in registry.names:
+    if name.removesuffix(CALIBRATED) in registry.names:
         described = _describe_method(registry.get(name))
     elif name in bundled_names() or Path(name).is_dir():
         described = _describe_dataset(load_dataset(name))
@@ -71,7 +72,7 @@ def _methods(plugins: tuple[Path, ...]) -> list[dict[str, Any]]:
         except InputError as error:  # one broken package must not hide the others
             rows.append({"name": name, "title": f"not available: {error}", "family": "", "needs": ""})
             continue
-        rows.append({"name": name, "title": info.title, "family": info.family, "needs": needs(info)})
+        rows.append({"name": name, "title": info.title, "family": info.family, "needs": ", ".join(info.needs) or "-"})
     return rows
 
 
@@ -96,17 +97,6 @@ def _suites() -> list[dict[str, Any]]:
     return [{"name": path.stem, "file": str(path)} for path in sorted(Path("benchmarks").glob("*.toml"))]
 
 
-def needs(info: MethodInfo) -> str:
-    """What a method needs or uses beyond seen features and semantics, in words."""
-    said = {
-        "unseen semantics": info.uses_unseen_semantics,
-        "feature maps": info.needs_maps,
-        "attributes": info.needs_attributes,
-        "unlabelled test images": info.transductive,
-    }
-    return ", ".join(name for name, needed in said.items() if needed) or "-"
-
-
 def _describe_method(method: type[Method]) -> dict[str, Any]:
     types = typing.get_type_hints(method.Config)
     parameters = []
@@ -126,7 +116,7 @@ def _describe_method(method: type[Method]) -> dict[str, Any]:
         "title": method.info.title,
         "family": method.info.family,
         "version": method.info.version,
-        "needs": needs(method.info),
+        "needs": ", ".join(method.info.needs) or "-",
         "about": _docstring(method),
         "parameters": parameters,
         "citation": method.info.citation,

@@ -19,20 +19,21 @@ from zslbench.cli.options import (
 
 
 @click.command()
-@click.option("--methods", required=True, help="Comma-separated: name or name[param=value,...].")
-@click.option("--dataset", required=True, help="A bundled data set's name or a data set folder.")
+@click.option("--suite", type=click.Path(path_type=Path), help="TOML file that says what follows; options override it.")
+@click.option("--methods", help="Comma-separated: name or name[param=value,...]; NAME+cal calibrates.")
+@click.option("--dataset", help="A bundled data set's name or a data set folder.")
 @click.option("--features", help="Features by name.  [default: the data set's]")
 @click.option("--semantics", help="Semantics by name; a+b puts blocks side by side.  [default: the data set's]")
 @click.option("--maps", help="Feature maps by name, for methods that need them.")
 @click.option("--split-family", help="Such as 16/5 (seen/unseen).  [default: the data set's first]")
 @click.option("--splits", type=int, help="How many splits of the family.  [default: 5, or all of --splits-file]")
 @click.option("--splits-file", type=click.Path(path_type=Path), help="JSON file with explicit splits.")
-@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Seeds per split.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Seeds per split.  [default: 1]")
 @click.option(
     "--validation/--no-validation",
-    default=True,
-    show_default=True,
-    help="Also play the validation classes as unseen, which --select val needs; it nearly doubles the time.",
+    default=None,
+    help="Also play the validation classes as unseen, which --select val needs; it nearly doubles the time.  "
+    "[default: validation]",
 )
 @click.option(
     "--workers",
@@ -46,16 +47,17 @@ from zslbench.cli.options import (
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def run(
-    methods: str,
-    dataset: str,
+    suite: Path | None,
+    methods: str | None,
+    dataset: str | None,
     features: str | None,
     semantics: str | None,
     maps: str | None,
     split_family: str | None,
     splits: int | None,
     splits_file: Path | None,
-    seeds: int,
-    validation: bool,
+    seeds: int | None,
+    validation: bool | None,
     workers: int | None,
     store: Path,
     plugins: tuple[Path, ...],
@@ -80,21 +82,33 @@ def run(
     from zslbench.runner.progress import Progress
     from zslbench.runner.session import run as run_jobs
     from zslbench.splits import make_splits, read_splits
+    from zslbench.suites import Suite, SuiteMethod, read_suite
 
-    if select == "val" and not validation:
+    named = (
+        [SuiteMethod(spec.name, dict(spec.overrides)) for spec in parse_methods(methods)]
+        if methods is not None
+        else None
+    )
+    plan = _merged(
+        read_suite(suite) if suite else Suite(dataset="", methods=[]),
+        dataset=dataset, methods=named, features=features, semantics=semantics, maps=maps, split_family=split_family,
+        splits_file=None if splits_file is None else str(splits_file), splits=splits, seeds=seeds,
+        validation=validation,
+    )  # fmt: skip
+    if select == "val" and not plan.validation:
         raise click.UsageError("--select val needs the validation trials: leave out --no-validation.")
     if splits_file and split_family:
         raise click.UsageError("--split-family and --splits-file exclude each other.")
     registry = Registry(plugins)
-    specs = parse_methods(methods)
-    data = load_dataset(dataset)
-    view = data.view(features, semantics, maps)
-    if splits_file:
-        drawn = read_splits(data, splits_file, splits)
+    data = load_dataset(plan.dataset)
+    view = data.view(plan.features, plan.semantics, plan.maps)
+    if plan.splits_file:
+        drawn = read_splits(data, plan.splits_file, plan.splits)
     else:
-        drawn = make_splits(data, split_family or _first_family(data), splits)
-    stages: list[Any] = ["test", "validation"] if validation else ["test"]
-    jobs = make_jobs(registry, specs, view, drawn, range(seeds), stages)
+        drawn = make_splits(data, plan.split_family or _first_family(data), plan.splits)
+    stages: list[Any] = ["test", "validation"] if plan.validation else ["test"]
+    jobs = make_jobs(registry, [m.spec for m in plan.methods], view, drawn, range(plan.seeds), stages)
+    jobs = _within_their_splits(registry, plan.methods, jobs)
     workers = default_workers() if workers is None else workers
     records = Store(store)
     if dry_run:
@@ -118,6 +132,27 @@ def run(
         if failed:
             click.echo(f"{failed} trial(s) failed: see {records.records_path}; run again to retry them.", err=True)
     return 0 if summary.complete else 1
+
+
+def _merged(suite: Any, **options: Any) -> Any:
+    """The suite with every option that was given in place of its own value."""
+    if options["splits_file"]:
+        suite.split_family = None
+    if options["split_family"]:
+        suite.splits_file = None
+    for name, value in options.items():
+        if value is not None:
+            setattr(suite, name, value)
+    for name in ("methods", "dataset"):
+        if not getattr(suite, name):
+            raise click.UsageError(f"nothing says which {name} to run: give --{name}, or a --suite that does.")
+    return suite
+
+
+def _within_their_splits(registry: Any, methods: Sequence[Any], jobs: Sequence[Any]) -> list[Any]:
+    """Without the trials of splits beyond a method's own number."""
+    most = {registry.build(method.spec)[2]: method.splits for method in methods}
+    return [job for job in jobs if most[job.label] is None or job.trial.split < most[job.label]]
 
 
 def _first_family(data: Any) -> str:

@@ -31,6 +31,8 @@ class FeatureCard(msgspec.Struct, forbid_unknown_fields=True):
     licence: str = ""
     preprocessing: str = ""
     citation: str = ""
+    space: str = ""
+    """Name of the joint space that the features share with some semantics, as of CLIP's two towers."""
     dim: int | None = None
     sha256: str | None = None
 
@@ -45,6 +47,8 @@ class SemanticsCard(msgspec.Struct, forbid_unknown_fields=True):
     """Names of the attributes, one per column."""
     groups: list[str] | None = None
     """The group of each attribute."""
+    space: str = ""
+    """Name of the joint space that the semantics share with some features."""
     sha256: str | None = None
 
 
@@ -86,6 +90,8 @@ class DataView:
     maps: NDArray[Any] | None = None
     named_attributes: bool = False
     """Whether every column of the semantics is an attribute that the card names."""
+    joint_space: bool = False
+    """Whether the card says that features and semantics share one space."""
 
     def rows(self, images: IntArray) -> FloatArray:
         """(n, D) features of these images as a fresh float32 array."""
@@ -148,6 +154,7 @@ class Dataset:
         return DataView(
             self.name, self.class_names, features, semantics, visual, self.labels, words,
             self._groups(semantics), hashes, local, self._names_attributes(semantics),
+            self._share_a_space(features, semantics),
         )  # fmt: skip
 
     @cached_property
@@ -166,6 +173,10 @@ class Dataset:
     def _names_attributes(self, semantics: str) -> bool:
         cards = [self.card.semantics.get(part) for part in semantics.split("+")]
         return all(card is not None and card.columns is not None for card in cards)
+
+    def _share_a_space(self, features: str, semantics: str) -> bool:
+        visual, words = self.card.features.get(features), self.card.semantics.get(semantics)
+        return visual is not None and words is not None and visual.space == words.space != ""
 
     def _read_card(self) -> Card:
         path = self.folder / "card.toml"

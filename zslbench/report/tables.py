@@ -25,7 +25,7 @@ _RULES = {
 }
 
 
-_EXPENDABLE = ("s/trial", "OA", "oracle gain T1/H", "AUSUC", "done")
+_EXPENDABLE = ("s/trial", "needs", "OA", "oracle gain T1/H", "AUSUC", "done")
 """Columns that a narrow terminal can do without, first to last."""
 
 
@@ -53,10 +53,12 @@ def notes(table: Table) -> list[str]:
         said.append(
             "Oracle gain: what choosing the epoch on the test set would add to T1 and H; it is never part of a result."
         )
-    if any(row.rank is None for row in rows):
+    if any(row.family == "bound" for row in rows):
+        said.append("Bounds are no methods: they tell what chance, seen classes alone or ideal semantics would give.")
+    if any(row.rank is None and row.family != "bound" for row in rows):
         said.append(
-            "Rows without a rank lack trials that this table needs (done/planned), or come from an older version of "
-            "their method, and are not compared."
+            "Methods without a rank lack trials that this table needs (done/planned, or splits that others have), or "
+            "come from an older version of their method, and are not compared."
         )
     few = min((row.metrics["T1"].splits for row in rows if row.metrics), default=0)
     if 0 < few < 6:
@@ -140,7 +142,7 @@ def as_csv(tables: Sequence[Table]) -> str:
             "planned",
             "splits",
         ]
-        + [*spread, "T1_oracle_gain", "H_oracle_gain", "seconds_per_trial"]
+        + [*spread, "T1_oracle_gain", "H_oracle_gain", "seconds_per_trial", "method_family", "needs"]
     )
     for table in tables:
         for row in table.rows:
@@ -159,6 +161,7 @@ def as_csv(tables: Sequence[Table]) -> str:
                 ]
                 + ["" if isinstance(number, float) and math.isnan(number) else number for number in numbers]
                 + [row.inflation.get("T1", ""), row.inflation.get("H", ""), "" if row.seconds is None else row.seconds]
+                + [row.family, "; ".join(row.needs)]
             )
     return buffer.getvalue()
 
@@ -180,7 +183,7 @@ def as_json(tables: Sequence[Table]) -> str:
 
 def header() -> list[str]:
     """Column titles."""
-    return ["#", "method", *METRICS, "oracle gain T1/H", "done", "s/trial"]
+    return ["#", "method", *METRICS, "oracle gain T1/H", "done", "s/trial", "needs"]
 
 
 def cells(row: Row) -> list[str]:
@@ -188,8 +191,11 @@ def cells(row: Row) -> list[str]:
     numbers = [_percent(row.metrics[metric]) for metric in METRICS] if row.metrics else ["-"] * len(METRICS)
     gain = f"+{100 * row.inflation['T1']:.1f}/+{100 * row.inflation['H']:.1f}" if row.inflation else "-"
     done = f"{row.done}/{row.planned}" + (f" ({row.failed} failed)" if row.failed else "")
+    if row.rank is None and row.metrics and row.done == row.planned and row.family != "bound":
+        done += f" ({row.metrics['T1'].splits} splits)"
+    rank = "bound" if row.family == "bound" else str(row.rank or "")
     seconds = "-" if row.seconds is None else f"{row.seconds:.1f}" if row.seconds >= 1 else f"{row.seconds:.2f}"
-    return [str(row.rank or ""), row.label, *numbers, gain, done, seconds]
+    return [rank, row.label, *numbers, gain, done, seconds, ", ".join(row.needs) or "-"]
 
 
 def _percent(value: Estimate) -> str:

@@ -9,6 +9,7 @@ from zslbench.configuration import MethodSpec, as_dict
 from zslbench.datasets import DataView
 from zslbench.errors import InputError
 from zslbench.hashing import digest
+from zslbench.methods import MethodInfo
 from zslbench.protocol import PROTOCOL_VERSION
 from zslbench.records import Cell, Plan, PlanRow, Record, Trial
 from zslbench.registry import Registry
@@ -22,6 +23,7 @@ class Job:
     trial: Trial
     label: str
     split: Split
+    info: MethodInfo
 
     @property
     def stage(self) -> Stage:
@@ -42,22 +44,17 @@ def make_jobs(
     Raises:
         InputError: an unknown method or parameter, or a method that needs what the data set lacks.
     """
-    methods: dict[str, tuple[str, str, int, str, dict[str, object]]] = {}
+    methods: dict[str, tuple[str, MethodInfo, str, dict[str, object]]] = {}
     for spec in specs:
         method, config, label = registry.build(spec)
-        if method.info.needs_maps and view.maps is None:
+        _check_needs(method.info, spec.name, view)
+        if method.info.uses_rehearsal and (lacking := next((s for s in splits if s.rehearsal("test") is None), None)):
             raise InputError(
-                f"method {spec.name!r} needs feature maps: choose some of {view.dataset} with --maps, if it has any."
-            )
-        if method.info.needs_attributes and not view.named_attributes:
-            raise InputError(
-                f"method {spec.name!r} needs semantics whose columns are named attributes, and {view.semantics_name!r} "
-                f"of {view.dataset} names none; choose others with --semantics."
+                f"method {spec.name!r} chooses on validation classes, and split {lacking.id} has none, or no images to "
+                f"hold out beside them."
             )
         settings = as_dict(config)
-        methods[digest([spec.name, settings])] = (
-            label, method.info.name, method.info.version, registry.source(spec.name), settings,
-        )  # fmt: skip
+        methods[digest([spec.name, settings])] = label, method.info, registry.source(spec.name), settings
     if "validation" in stages:
         for split in splits:
             if not split.validation:
@@ -71,8 +68,8 @@ def make_jobs(
     return [
         Job(
             Trial(
-                method=name,
-                method_version=version,
+                method=info.name,
+                method_version=info.version,
                 source=source,
                 config=config,
                 dataset=view.dataset,
@@ -88,19 +85,37 @@ def make_jobs(
             ),
             label,
             split,
+            info,
         )
         for split in splits
         for seed in seeds
         for stage in stages
-        for label, name, version, source, config in methods.values()
+        for label, info, source, config in methods.values()
     ]
+
+
+def _check_needs(info: MethodInfo, name: str, view: DataView) -> None:
+    if info.needs_maps and view.maps is None:
+        raise InputError(
+            f"method {name!r} needs feature maps: choose some of {view.dataset} with --maps, if it has any."
+        )
+    if info.needs_attributes and not view.named_attributes:
+        raise InputError(
+            f"method {name!r} needs semantics whose columns are named attributes, and {view.semantics_name!r} "
+            f"of {view.dataset} names none; choose others with --semantics."
+        )
+    if info.needs_joint_space and not view.joint_space:
+        raise InputError(
+            f"method {name!r} needs semantics in the space of the features: the card of {view.dataset} gives "
+            f"{view.features_name!r} and {view.semantics_name!r} no common 'space'."
+        )
 
 
 def as_plan(jobs: Sequence[Job], command: str) -> Plan:
     """The plan to be stored before the first trial."""
     rows: dict[str, PlanRow] = {}
     for job in jobs:
-        row = rows.setdefault(job.label, PlanRow(job.label, job.trial, []))
+        row = rows.setdefault(job.label, PlanRow(job.label, job.trial, [], job.info.family, job.info.needs))
         row.cells.append(Cell(job.trial.key, job.trial.split, job.trial.seed, job.trial.stage))
     return Plan(datetime.now(UTC).isoformat(timespec="seconds"), command, list(rows.values()))
 

@@ -77,6 +77,8 @@ def _record(store: Store, job: Job, attempt: Attempt) -> Record:
         label=job.label,
         status="failed" if attempt.measured is None else "done",
         trial=job.trial,
+        family=job.info.family,
+        needs=job.info.needs,
         outcome=attempt.measured.outcome if attempt.measured else None,
         failure=attempt.failure,
         run=attempt.run,

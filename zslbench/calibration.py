@@ -1,0 +1,101 @@
+"""Calibrated stacking for any method, as ``NAME+cal``: a constant is subtracted from the scores of seen classes.
+
+Methods that train on seen classes score them too high. Chao et al. (ECCV 2016, section 3) subtract a constant from
+their scores; here it is chosen on the split's validation classes, so that no test image takes part: the method is
+fitted once without them, they play unseen, and the constant that gives the highest harmonic mean there is kept for
+the method fitted on all seen classes. ZSL, where no seen class is a candidate, is untouched.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from zslbench._types import FloatArray
+from zslbench.methods import Candidates, Method, Rehearsal, Scorer, TrainingData
+from zslbench.metrics import GzslDecisions, harmonic_mean, seen_unseen_curve
+
+CALIBRATED = "+cal"
+"""What a calibrated method's name ends in."""
+_VERSION = 1
+"""Raise it whenever the same method would get another constant."""
+
+
+@cache
+def calibrated(base: type[Method]) -> type[Method]:
+    """The method `base` with calibrated stacking."""
+    info = dataclasses.replace(
+        base.info,
+        name=base.info.name + CALIBRATED,
+        title=f"{base.info.title}, calibrated stacking",
+        version=base.info.version + _VERSION - 1,
+        uses_rehearsal=True,
+    )
+    about = f"`{base.info.name}` with calibrated stacking (Chao et al., ECCV 2016).\n\n{__doc__}"
+    attributes = {"info": info, "Config": base.Config, "base": base, "__doc__": about, "__module__": __name__}
+    return type(f"Calibrated{base.__name__}", (_Calibrated,), attributes)
+
+
+class _Calibrated(Method):
+    base: type[Method]
+
+    def fit(self, train: TrainingData) -> None:
+        """Choose the constants in a rehearsal, then fit on all seen classes."""
+        # A base that uses the rehearsal itself plays it in both fits, as it would without calibration.
+        inner = train if self.base.info.uses_rehearsal else dataclasses.replace(train, rehearsal=None)
+        self.constants_ = np.zeros(1)
+        if train.rehearsal is not None:
+            rehearsing = self.base(self.config)
+            rehearsing.fit(train.rehearsal.train)
+            scorers = rehearsing.scorers(train.rehearsal.candidates)
+            self.constants_ = np.array([best_constant(scorer, train.rehearsal) for scorer in scorers])
+        self.fitted_ = self.base(self.config)
+        self.fitted_.fit(inner)
+
+    def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
+        """The method's scorers, each less the constant of its epoch (the last one's where it has more)."""
+        seen = candidates.seen >= 0
+        for epoch, scorer in enumerate(self.fitted_.scorers(candidates)):
+            handicap = self.constants_[min(epoch, len(self.constants_) - 1)] * seen
+            yield _Handicapped(scorer, handicap) if seen.any() else scorer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class is made, not written, so pickle cannot find it by name.
+        return _rebuild, (self.base, self.config), self.__dict__
+
+
+def _rebuild(base: type[Method], config: Any) -> Method:
+    return calibrated(base)(config)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Handicapped:
+    scorer: Scorer
+    handicap: FloatArray
+
+    def __call__(self, *inputs: Any) -> Any:
+        # In double precision, because a constant in single precision can undo the order of close scores.
+        return np.asarray(self.scorer(*inputs), dtype=np.float64) - self.handicap
+
+
+def best_constant(scorer: Scorer, rehearsal: Rehearsal) -> float:
+    """The constant with the highest harmonic mean in the rehearsal: the middle of the range that gives it.
+
+    Of several ranges the one nearest to zero is taken, and zero where nothing beats it.
+    """
+    inputs = [rehearsal.features] if rehearsal.maps is None else [rehearsal.features, rehearsal.maps]
+    classes = np.arange(len(rehearsal.candidates))
+    seen = rehearsal.candidates.seen >= 0
+    decisions = GzslDecisions.from_scores(np.asarray(scorer(*inputs)), classes, seen)
+    measured = np.intersect1d(classes[seen], rehearsal.columns)  # a class too small holds no image out
+    curve = seen_unseen_curve(rehearsal.columns, decisions, measured, classes[~seen])
+    H = harmonic_mean(curve.seen, curve.unseen)
+    best = np.flatnonzero(np.isclose(H, H.max(), rtol=0, atol=1e-12))
+    # Point i of the curve holds for constants in (gamma[i - 1], gamma[i]]; its two ends have H = 0.
+    low, high = np.concatenate([[-np.inf], curve.gamma[:-1]])[best], curve.gamma[best]
+    if ((low < 0) & (high >= 0)).any():
+        return 0.0
+    middles = (low + high) / 2
+    return float(middles[np.abs(middles).argmin()])
