@@ -1,0 +1,134 @@
+"""DEM: learning a deep embedding model for zero-shot learning (Zhang et al., CVPR 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from zslbench import Candidates, Choice, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench_methods.common.batches import stream
+from zslbench_methods.common.linear import DoubleArray, unit_rows
+from zslbench_methods.projection import distances
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+
+class DEM(Method):
+    """Embeds semantics in visual space by two layers; an image belongs to the nearest embedded class.
+
+    With ``g(s) = f(f(s W1 + b1) W2 + b2)``, f a ReLU, the publication minimises (section 3, one kind of
+    semantics)
+
+        mean |x - g(s_y)|² + λ (|W1|² + |W2|²)
+
+    by Adam and compares by Euclidean distance. Going from semantics to images rather than back is its point:
+    regression towards the mean then makes no hubs of the classes.
+
+    The squared error is a mean over images and columns and a norm is half its square, as in the released
+    program, so that λ keeps its meaning. The last ReLU suits features that come out of a ReLU themselves;
+    ``output=linear`` leaves it out. Departures: Xavier initialisation (there, a truncated normal); semantics
+    have unit length; the number of steps is chosen for small data sets. Several kinds of semantics and the
+    recurrent text encoder are left out.
+    """
+
+    info = MethodInfo(
+        name="dem",
+        title="DEM",
+        family="embedding",
+        citation="""@inproceedings{zhang2017dem,
+  title     = {Learning a Deep Embedding Model for Zero-Shot Learning},
+  author    = {Zhang, Li and Xiang, Tao and Gong, Shaogang},
+  booktitle = {Proceedings of the IEEE Conference on Computer Vision and Pattern Recognition (CVPR)},
+  pages     = {2021--2030},
+  year      = {2017},
+}""",
+    )
+
+    @dataclass(frozen=True)
+    class Config:
+        """Hidden units and batch as published for AwA."""
+
+        hidden: int = param(300, "hidden units", ge=1, search=Choice((300, 700, 1200)))
+        lr: float = param(1e-3, "Adam's learning rate", gt=0, search=Range(1e-5, 1e-2, log=True))
+        penalty: float = param(1e-3, "λ, weight of the L2 penalty", ge=0, search=Range(1e-6, 1e-1, log=True))
+        epochs: int = param(50, "passes over the images", ge=1)
+        batch: int = param(64, "images per step", ge=1)
+        output: Literal["relu", "linear"] = param(
+            "relu", "what follows the second layer", search=Choice(("relu", "linear"))
+        )
+
+    config: Config
+
+    def fit(self, train: TrainingData) -> None:
+        """Train the network, keeping its state after every epoch."""
+        import torch
+
+        c, self.device_ = self.config, train.device
+        x, y = train.tensor(train.features), train.tensor(train.labels)
+        s = self._semantics(train.semantics)
+        generator = train.torch_generator("dem init")
+        network = make_network(s.shape[1], c.hidden, x.shape[1], c.output, generator).to(train.device)
+        adam = torch.optim.Adam(network.parameters(), lr=c.lr, fused=True)
+
+        self.networks_: list[nn.Sequential] = []
+        for rows in stream(train.rng("dem batches"), len(x), c.batch, c.epochs, wrap=True):
+            for batch in train.tensor(rows):
+                loss(network, x[batch], s[y[batch]], c.penalty).backward()  # type: ignore[no-untyped-call]
+                adam.step()
+                adam.zero_grad()  # last, so that the copies below hold no gradients
+            self.networks_.append(deepcopy(network))
+            train.progress(len(self.networks_), c.epochs)
+
+    def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
+        """Yield the negative distance to each candidate's prototype, one scorer per epoch."""
+        import torch
+
+        semantics = self._semantics(candidates.semantics)
+        for network in self.networks_:
+            with torch.no_grad():
+                prototypes = network(semantics).cpu().numpy().astype(np.float64)
+            yield partial(closeness, prototypes=prototypes)
+
+    def _semantics(self, semantics: Any) -> Tensor:
+        import torch
+
+        return torch.tensor(unit_rows(semantics), dtype=torch.float32, device=self.device_)
+
+
+def closeness(features: Any, prototypes: DoubleArray) -> DoubleArray:
+    """Negative Euclidean distances (N, K)."""
+    return -distances(features, prototypes)
+
+
+def make_network(
+    semantic_width: int, hidden: int, visual_width: int, output: str, generator: Generator
+) -> nn.Sequential:
+    """The network g."""
+    from torch import nn
+
+    from zslbench_methods.common.vae import Affine
+
+    last = nn.ReLU() if output == "relu" else nn.Identity()
+    return nn.Sequential(
+        Affine(semantic_width, hidden, generator=generator),
+        nn.ReLU(),
+        Affine(hidden, visual_width, generator=generator),
+        last,
+    )
+
+
+def loss(network: nn.Sequential, x: Tensor, s: Tensor, penalty: float) -> Tensor:
+    """Mean squared error of the prototypes of `s` (B, A) against images `x` (B, D), and the penalty.
+
+    Biases are not penalised.
+    """
+    weights = (p for p in network.parameters() if p.ndim == 2)
+    error = (network(s) - x).square().mean()
+    result: Tensor = error + penalty / 2 * sum(w.square().sum() for w in weights)
+    return result
