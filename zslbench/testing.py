@@ -294,13 +294,11 @@ def _not_bibtex(text: str) -> str:
         head = re.match(r"@\w+\s*\{\s*[^\s,{}]+\s*,", rest)
         if head is None:
             return f"{rest[:30]!r} does not begin an entry"
-        depth, end = 0, 0
-        for end, character in enumerate(rest, 1):
-            depth += {"{": 1, "}": -1}.get(character, 0)
-            if depth == 0 and character == "}":
-                break
-        if depth:
+        depth = np.cumsum([{"{": 1, "}": -1}.get(character, 0) for character in rest])
+        closed = np.flatnonzero(depth[head.end() :] == 0)
+        if not len(closed):
             return f"the braces of {head[0]!r} do not close"
+        end = head.end() + int(closed[0]) + 1
         entry, rest = rest[:end], rest[end:].strip()
         for field in ("title", "year"):
             if not re.search(rf"\b{field}\s*=", entry, re.IGNORECASE):
@@ -434,8 +432,8 @@ def global_random_state(method: type[Method], config: Any) -> None:
         for name, state in _random_states().items():
             if pickle.dumps(state) != pickle.dumps(before.get(name)):
                 raise ConformanceError(
-                    f"the global random state of {name} has changed: it must be left alone; draw from train.rng(purpose) "
-                    f"or train.torch_generator(purpose), and initialise layers with generator="
+                    f"the global random state of {name} has changed: it must be left alone; draw from train.rng(purpose) or "
+                    f"train.torch_generator(purpose), and initialise layers with generator="
                 )
     finally:
         random.setstate(start["random"])
