@@ -1,0 +1,55 @@
+"""A supervised classifier of the seen classes: how high S can go when no unseen class competes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zslbench import Candidates, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench_methods.common.linear import DoubleArray
+
+
+class SeenOnly(Method):
+    """Multinomial logistic regression on the seen classes, which never predicts an unseen one if it need not.
+
+    A seen candidate scores 1 + its probability, an unseen one 0. S is thus the accuracy of ordinary supervised
+    classification with these features, a bound (though only of linear classifiers) on the S of a method that must
+    also leave room for unseen classes; U and H are 0.
+
+    Among unseen candidates alone all scores are equal. The tie goes to the first, so one class is always right
+    and the others are always wrong: T1 is exactly one over the number of unseen classes and carries no information.
+    """
+
+    info = MethodInfo(name="seen-only", title="Seen classes only (bound of S)", family="bound", citation="")
+
+    @dataclass(frozen=True)
+    class Config:
+        """The penalty is what the validation stage of the bundled data set prefers, by S."""
+
+        penalty: float = param(
+            0.1, "L2 penalty of the classifier on features of mean length 1", gt=0, search=Range(1e-3, 1e2, log=True)
+        )
+
+    config: Config
+
+    def fit(self, train: TrainingData) -> None:
+        """Train the classifier."""
+        from zslbench_methods.common.logistic import fit_softmax
+
+        self.logits_ = fit_softmax(train.features, train.labels, self.config.penalty)
+
+    def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
+        """Yield probabilities that rank every seen candidate above every unseen one."""
+        from scipy.special import softmax
+
+        seen = candidates.seen >= 0
+
+        def scores(features: Any) -> DoubleArray:
+            result = np.zeros((len(features), len(candidates)))
+            result[:, seen] = 1 + softmax(self.logits_(features), axis=1)[:, candidates.seen[seen]]
+            return result
+
+        yield scores
