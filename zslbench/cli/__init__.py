@@ -22,6 +22,8 @@ _COMMANDS = {
     "list": ("zslbench.cli.inspect", "list_", "List methods, data sets or suites."),
     "describe": ("zslbench.cli.inspect", "describe", "Describe a method or a data set."),
     "data": ("zslbench.cli.data", "data", "Prepare data sets from images."),
+    "check": ("zslbench.cli.check", "check", "Try a method on small synthetic trials: does it keep the interface?"),
+    "new-method": ("zslbench.cli.new_method", "new_method", "Make a package to start a method from."),
 }
 
 
