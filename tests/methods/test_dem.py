@@ -84,10 +84,8 @@ def test_training_lowers_the_loss_and_keeps_every_epoch():
     problem = Problem()
     method = short(penalty=1e-4, output="linear")
     method.fit(problem.train)
-    x, s = (
-        problem.train.tensor(problem.train.features),
-        method._semantics(problem.train.semantics)[problem.train.labels],
-    )
+    x, y = problem.train.tensor(problem.train.features), problem.train.tensor(problem.train.labels)
+    s = method._semantics(problem.train.semantics)[y]
     losses = [loss(network, x, s, 1e-4).item() for network in method.networks_]
     assert losses[0] > losses[1] > losses[2]
 
