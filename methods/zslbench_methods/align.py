@@ -173,7 +173,7 @@ def directions(vectors: Tensor) -> Tensor:
 def logits(towers: nn.ModuleDict, features: Tensor, semantics: Tensor) -> Tensor:
     """Cosines over the temperature, (B, K), of features (B, D) and semantics (K, A)."""
     # Radford et al. bound 1 / temperature by 100 to keep training stable.
-    sharpness = towers.sharpness.clamp(max=np.log(100)).exp()
+    sharpness = towers.get_parameter("sharpness").clamp(max=np.log(100)).exp()
     result: Tensor = directions(towers["visual"](features)) @ directions(towers["semantic"](semantics)).T * sharpness
     return result
 

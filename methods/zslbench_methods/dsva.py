@@ -1,15 +1,16 @@
-"""DSVA-like attribute regression on global features (after Xu et al., ISPRS J. 2023)."""
+"""DSVA-like attribute prediction from frozen features and maps (after Xu et al., ISPRS J. 2023)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from zslbench import Candidates, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench import Candidates, InputError, Method, MethodInfo, Range, Scorer, TrainingData, param
 from zslbench_methods.common.linear import DoubleArray, Standardiser, unit_rows
 
 if TYPE_CHECKING:
@@ -17,28 +18,36 @@ if TYPE_CHECKING:
 
 
 class DSVA(Method):
-    """The global head of DSVA on frozen features: ``a = Linear(LayerNorm(x))``, scores ``a Phi'``.
+    """The two heads of DSVA on frozen features; every head predicts attributes, and attributes score classes.
 
-    a (N, A) are an image's predicted attributes and Phi (K, A) the classes'. The loss is a cross-entropy over
-    all seen classes plus a small squared error between a and the row of Phi of the image's class (the
-    publication's semantic compatibility and semantic regression).
+    - Global: ``a = Linear(LayerNorm(x))``, from an image's features x.
+    - Local, where the data set has feature maps: one prototype per attribute is compared with every cell of
+      the map by dot product, and the attribute is the maximum over the cells. This head is the one whose
+      numbers are published.
+
+    With a (N, A) and the class matrix Phi (K, A), scores are ``a Phi'``. The loss of a head is a cross-entropy
+    over all seen classes plus a small squared error between a and the row of Phi of the image's class (the
+    publication's semantic compatibility and semantic regression); the local one also keeps every attribute's
+    map compact around its peak (attention concentration). The losses of both heads are added, and because
+    nothing below the heads is trained, neither head changes the other.
+
+    Without maps the global head alone speaks, whatever `head` says; `fit` prints that.
 
     What is left out, and why this is "DSVA-like" and never DSVA: the transformer is not fine-tuned, there is
-    no crop branch, and without feature maps there is no local prototype head and no attention concentration:
-    this is the global head alone.
+    no crop branch, and no group lasso on the prototypes (its weight is 0 in most of the published runs).
 
     Departures from the public implementation: logits enter the cross-entropy as they are (there, a softmax is
-    applied first and a second one inside the loss, so that gradients all but vanish); the head keeps one
+    applied first and a second one inside the loss, so that gradients all but vanish); the heads keep one
     learning rate and one optimiser state for all epochs (there, it falls to 1e-6 once the transformer is
-    trained too, and the optimiser is made anew every epoch).
+    trained too, and the optimiser is made anew every epoch); maps are kept compact from the first epoch on.
 
     There, the epoch is chosen by test accuracy, which is up to 18 points above that of the last epoch
-    in its own logs; here every epoch's head is kept and yielded, and the last one is the result.
+    in its own logs; here every epoch's heads are kept and yielded, and the last ones are the result.
     """
 
     info = MethodInfo(
         name="dsva",
-        title="DSVA-like (feature level, global head)",
+        title="DSVA-like (feature level)",
         family="embedding",
         citation="""@article{xu2023dsva,
   title   = {Deep Semantic-Visual Alignment for Zero-Shot Remote Sensing Image Scene Classification},
@@ -48,6 +57,7 @@ class DSVA(Method):
   pages   = {140--152},
   year    = {2023},
 }""",
+        uses_maps=True,
     )
 
     @dataclass(frozen=True)
@@ -61,6 +71,11 @@ class DSVA(Method):
         lr: float = param(1e-4, "Adam's learning rate", gt=0, search=Range(1e-5, 1e-2, log=True))
         beta1: float = param(0.5, "Adam's first decay rate", ge=0, lt=1)
         lambda_reg: float = param(1e-2, "weight of the attribute regression", ge=0, search=Range(1e-4, 1e2, log=True))
+        lambda_local: float = param(8e-2, "the same in the local head", ge=0, search=Range(1e-4, 1e2, log=True))
+        compactness: float = param(1e-9, "weight of the compactness of the local head's maps", ge=0)
+        head: Literal["local", "global", "sum"] = param(
+            "local", "whose scores count; without feature maps the global head's do"
+        )
         calibration: float = param(0.0, "constant subtracted from the scores of seen classes (GZSL)")
 
     config: Config
@@ -79,17 +94,35 @@ class DSVA(Method):
             self._phi(train.semantics),
         )
         head = make_head(features.shape[1], phi.shape[1], train.torch_generator("dsva init")).to(train.device)
-        adam = torch.optim.Adam(head.parameters(), lr=config.lr, betas=(config.beta1, 0.999), fused=True)
+        parameters: list[Tensor] = list(head.parameters())
+        self.local_ = train.maps is not None and config.head != "global"
+        if self.local_:
+            maps = train.tensor(train.maps)
+            distances = self._distances(maps.shape[1])
+            prototypes = make_prototypes(maps.shape[2], phi.shape[1], train.torch_generator("dsva local init"))
+            prototypes = prototypes.to(train.device).requires_grad_()
+            parameters.append(prototypes)
+        elif config.head != "global":
+            print("dsva: no feature maps, so the global head alone is trained and scored.")  # noqa: T201
+        adam = torch.optim.Adam(parameters, lr=config.lr, betas=(config.beta1, 0.999), fused=True)
         rng = train.rng("dsva episodes")
 
         self.heads_: list[nn.Sequential] = []
+        self.prototypes_: list[Tensor] = []
         for epoch in range(1, config.epochs + 1):
             rows, _ = draw_episodes(train.labels, config.ways, config.shots, config.batches_per_epoch, rng)
             for batch in train.tensor(rows):
-                loss(head, features[batch], labels[batch], phi, config.lambda_reg).backward()  # type: ignore[no-untyped-call]
+                total = loss(head, features[batch], labels[batch], phi, config.lambda_reg)
+                if self.local_:
+                    total = total + local_loss(
+                        prototypes, maps[batch], labels[batch], phi, config.lambda_local, config.compactness, distances
+                    )
+                total.backward()  # type: ignore[no-untyped-call]
                 adam.step()
                 adam.zero_grad()  # last, so that the copies below hold no gradients
             self.heads_.append(deepcopy(head))
+            if self.local_:
+                self.prototypes_.append(prototypes.detach().clone())
             train.progress(epoch, config.epochs)
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
@@ -99,15 +132,39 @@ class DSVA(Method):
         phi = self._phi(candidates.semantics)
         handicap = self.config.calibration * (candidates.seen >= 0)
 
-        def scorer(head: nn.Sequential) -> Scorer:
+        def scorer(epoch: int) -> Scorer:
             @torch.no_grad()
-            def scores(features: Any) -> DoubleArray:
-                x = torch.tensor(np.asarray(features), device=self.device_)
-                return np.asarray((head(x) @ phi.T).cpu().numpy() - handicap)
+            def scores(features: Any, maps: Any = None) -> DoubleArray:
+                speaking = []
+                if self.config.head != "local" or not self.local_:
+                    x = torch.tensor(np.asarray(features), device=self.device_)
+                    speaking.append(self.heads_[epoch](x) @ phi.T)
+                if self.local_:
+                    speaking.append(self._local_attributes(epoch, maps) @ phi.T)
+                return np.asarray(sum(speaking[1:], speaking[0]).cpu().numpy() - handicap)
 
             return scores
 
-        yield from map(scorer, self.heads_)
+        yield from map(scorer, range(len(self.heads_)))
+
+    def _local_attributes(self, epoch: int, maps: Any) -> Tensor:
+        """(N, A), a few images at a time, because the comparison with every cell is many times larger."""
+        import torch
+
+        blocks = (maps[start : start + 256] for start in range(0, len(maps), 256))
+        prototypes = self.prototypes_[epoch]
+        return torch.cat([(torch.tensor(block, device=self.device_) @ prototypes.T).amax(1) for block in blocks])
+
+    def _distances(self, cells: int) -> Tensor | None:
+        """Squared distances (P, P) between the cells of a square grid, or None where compactness has no weight."""
+        if not self.config.compactness:
+            return None
+        side = math.isqrt(cells)
+        if side * side != cells:
+            raise InputError(
+                f"dsva: compactness needs a square grid of cells, found maps of {cells} cells; set compactness=0."
+            )
+        return squared_distances(side).to(self.device_)
 
     def _phi(self, semantics: Any) -> Tensor:
         """The class matrix Phi (K, A): standardised per attribute over the seen classes, then of unit length.
@@ -131,15 +188,57 @@ def make_head(visual_width: int, semantic_width: int, generator: Generator) -> n
     return nn.Sequential(nn.LayerNorm(visual_width), linear)
 
 
-def loss(head: nn.Module, features: Tensor, labels: Tensor, phi: Tensor, lambda_reg: float) -> Tensor:
-    """Mean over the batch of ``-log softmax(a Phi')_y + lambda_reg * mean_j (a_j - Phi_yj)²``.
+def make_prototypes(map_width: int, semantic_width: int, generator: Generator) -> Tensor:
+    """(A, D'), one prototype per attribute, drawn as the weights of a linear map are."""
+    import torch
+    from torch import nn
 
-    `features` (B, D), `labels` (B,), `phi` (S, A).
+    bound = map_width**-0.5
+    return nn.init.uniform_(torch.empty(semantic_width, map_width), -bound, bound, generator=generator)
+
+
+def squared_distances(side: int) -> Tensor:
+    """(P, P) between the cells of a grid with P = side², row by row, in units of a cell."""
+    import torch
+
+    cells = torch.cartesian_prod(torch.arange(side), torch.arange(side))
+    return (cells[:, None] - cells).square().sum(2).float()
+
+
+def loss(head: nn.Module, features: Tensor, labels: Tensor, phi: Tensor, lambda_reg: float) -> Tensor:
+    """The global head's loss for `features` (B, D), `labels` (B,) and `phi` (S, A)."""
+    return attribute_loss(head(features), labels, phi, lambda_reg)
+
+
+def local_loss(
+    prototypes: Tensor,
+    maps: Tensor,
+    labels: Tensor,
+    phi: Tensor,
+    lambda_local: float,
+    compactness: float,
+    distances: Tensor | None,
+) -> Tensor:
+    """The local head's loss for `prototypes` (A, D') and `maps` (B, P, D').
+
+    The third term, of weight `compactness`, is the sum over images, attributes and cells of sigmoid(activation)
+    times the squared distance of the cell to the one where the activation is largest. `distances` (P, P) may be
+    None, which leaves that term out.
     """
-    attributes = head(features)
+    activations = maps @ prototypes.T  # (B, P, A)
+    attributes, peaks = activations.max(dim=1)  # (B, A)
+    result = attribute_loss(attributes, labels, phi, lambda_local)
+    if distances is not None:
+        to_peak = distances[peaks].transpose(1, 2)  # (B, P, A)
+        result = result + compactness * (activations.sigmoid() * to_peak).sum()
+    return result
+
+
+def attribute_loss(attributes: Tensor, labels: Tensor, phi: Tensor, weight: float) -> Tensor:
+    """Mean over the batch of ``-log softmax(a Phi')_y + weight * mean_j (a_j - Phi_yj)²``, for `attributes` (B, A)."""
     logits = attributes @ phi.T
     own = logits.gather(1, labels[:, None]).squeeze(1)
     cross_entropy = (logits.logsumexp(1) - own).mean()
     regression = (attributes - phi[labels]).square().mean()
-    result: Tensor = cross_entropy + lambda_reg * regression
+    result: Tensor = cross_entropy + weight * regression
     return result
