@@ -432,8 +432,8 @@ def global_random_state(method: type[Method], config: Any) -> None:
         for name, state in _random_states().items():
             if pickle.dumps(state) != pickle.dumps(before.get(name)):
                 raise ConformanceError(
-                    f"the global random state of {name} has changed: it must be left alone; draw from train.rng(purpose) "
-                    f"or train.torch_generator(purpose), also where layers are initialised"
+                    f"the global random state of {name} has changed: it must be left alone; draw from "
+                    f"train.rng(purpose) or train.torch_generator(purpose), also where layers are initialised"
                 )
     finally:
         random.setstate(start["random"])
