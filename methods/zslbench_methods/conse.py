@@ -17,7 +17,7 @@ class ConSE(Method):
 
     If p are an image's probabilities and t = 1..T its T most probable seen classes, its semantics are
 
-        f(x) = Σ_t p_t s_t / Σ_t p_t                                 (section 3, eqs. 3 and 4)
+        f(x) = Σ_t p_t s_t / Σ_t p_t                                 (section 3)
 
     and it goes to the candidate with the largest cosine to f(x). The classifier here is a multinomial logistic
     regression on the given features, which is the last layer of the publication's network.

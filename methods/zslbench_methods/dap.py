@@ -18,7 +18,7 @@ class DAP(Method):
 
     With a^c the attributes of class c (0 or 1) and a prior p(a_m) for each, the posterior of c is proportional to
 
-        Π_m p(a_m = a_m^c | x) / p(a_m = a_m^c)                      (section 2.2 of the TPAMI paper)
+        Π_m p(a_m = a_m^c | x) / p(a_m = a_m^c)                      (the MAP prediction of both papers)
 
     whose logarithm is the score. Attributes are independent given the image, classes equally probable, and
     p(a_m) is the share of seen classes that have the attribute.

@@ -17,10 +17,10 @@ class SAE(Method):
 
     With images X (N, D) and the semantics S (N, A) of their classes, row by row, the publication minimises
 
-        |X - S W|² + λ |X W' - S|²                                   (its eq. 3, transposed)
+        |X - S W|² + λ |X W' - S|²                                   (section 3, transposed)
 
     over W (A, D): the decoder maps semantics to images, its transpose encodes. Setting the derivative to zero
-    gives the Sylvester equation ``A W + W B = C`` with A = S'S, B = λX'X and C = (1 + λ) S'X (its eq. 5).
+    gives the Sylvester equation ``A W + W B = C`` with A = S'S, B = λX'X and C = (1 + λ) S'X.
 
     - visual-to-semantic: encode the image, score by the cosine to each class's semantics.
     - semantic-to-visual: decode each class's semantics, score by the cosine to the image.
