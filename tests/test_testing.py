@@ -1,0 +1,294 @@
+"""The conformance suite: each check catches a plugin that breaks just that, and a good one passes them all."""
+
+import os
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from plugins import write_plugin
+
+from zslbench.registry import load_plugin
+from zslbench.testing import CHECKS, ConformanceError, check_method, name_of, run_check
+
+GOOD = '''\
+from dataclasses import dataclass
+import dataclasses, os, random
+import numpy as np
+from zslbench import Choice, Method, MethodInfo, Range, param
+
+class Good(Method):
+    """A ridge regression."""
+    info = MethodInfo(name="good", title="Good", family="linear", citation="")
+
+    @dataclass(frozen=True)
+    class Config:
+        ridge: float = param(1.0, "penalty", gt=0, search=Range(0.1, 10.0))
+        scale: str = param("none", "how features are scaled", search=Choice(("none", "unit")))
+
+    def __init__(self, config=None):
+        super().__init__(config)
+        pass  # here: init
+
+    def fit(self, train):
+        pass  # here: fit
+        X, S = train.features.astype(float), train.semantics[train.labels].astype(float)
+        self.W_ = X.T @ np.linalg.solve(X @ X.T + self.config.ridge * np.eye(len(X)), S)
+        pass  # here: fitted
+
+    def scorers(self, candidates):
+        pass  # here: scorers
+        for epoch in range(2):
+            yield lambda features: self.score(features, candidates)
+
+    def score(self, features, candidates):
+        scores = features @ self.W_ @ candidates.semantics.T
+        pass  # here: score
+        return scores
+'''
+
+BREAKS = {
+    "no docstring": ("metadata", '    """A ridge regression."""\n', "", "no docstring"),
+    "a citation in prose": ("metadata", 'citation=""', 'citation="Doe 2020"', "BibTeX"),
+    "a citation that does not close": (
+        "metadata", 'citation=""', 'citation="@misc{a, title = {A}, year = 2020"', "do not close",
+    ),
+    "a citation without a year": ("metadata", 'citation=""', 'citation="@misc{a, title = {{A}}}"', "no year"),
+    "a parameter without a meaning": ("metadata", 'param(1.0, "penalty"', 'param(1.0, ""', "'ridge'"),
+    "a search beyond the bounds": ("configuration", "Range(0.1, 10.0)", "Range(0.0, 10.0)", "> 0"),
+    "a choice that cannot be typed": ("configuration", '"unit"', '"a,b"', "cannot be read back"),
+    "a choice that is no parameter's type": ("configuration", '"unit"', "3", "'scale'"),
+    "no scorer": ("scores", "range(2)", "range(0)", "at least one scorer"),
+    "scores of another shape": ("scores", "return scores", "return scores[:, :2]", "column per candidate"),
+    "NaN": ("scores", "pass  # here: score\n", "scores[0, 0] = np.nan\n", "NaN"),
+    "NaN in GZSL alone": (
+        "scores", "pass  # here: score\n", "scores[0] /= 0 if candidates.generalized else 1\n", "NaN or infinite",
+    ),
+    "a trial that fails on validation classes": (
+        "trial", "pass  # here: fit\n", "assert len(train.semantics) == 6\n", "validation stage raised AssertionError",
+    ),
+    "scorers that wear the model out": (
+        "settings in either order", "pass  # here: scorers", "self.W_ = self.W_ * 0.5", "asked twice",
+    ),
+    "a first setting that decides": (
+        "settings in either order", "pass  # here: scorers",
+        "self.first_ = getattr(self, 'first_', len(candidates)); self.W_ = self.W_ + (self.first_ - 3)",
+        "asked",
+    ),
+    "a last scorer that waits for the others": (
+        "settings in either order", "pass  # here: score\n",
+        "self.calls_ = getattr(self, 'calls_', 0) + 1; scores = scores + (self.calls_ % 2)\n", "last scorer alone",
+    ),
+    "random numbers of its own": (
+        "determinism", "pass  # here: fitted", "self.W_ += np.random.default_rng().normal()", "train.rng(purpose)",
+    ),
+    "a write to its input": ("inputs untouched", "pass  # here: fit\n", "train.features[0] = 0\n", "copy first"),
+    "a forced write to its input": (
+        "inputs untouched", "pass  # here: fit\n",
+        "train.features.flags.writeable = True; train.features[0] = 0\n", "train.features was written to",
+    ),
+    "a forced write in a scorer": (
+        "inputs untouched", "pass  # here: score\n",
+        "features.flags.writeable = True; features[0] *= 2\n", "settings.0.inputs.0 was written to",
+    ),
+    "NumPy's generator drawn from": ("global random state", "pass  # here: fit\n", "np.random.rand()\n", "of numpy"),
+    "NumPy's generator seeded": ("global random state", "pass  # here: fit\n", "np.random.seed(0)\n", "of numpy"),
+    "Python's generator seeded": ("global random state", "pass  # here: fit\n", "random.seed(0)\n", "of random"),
+    "torch seeded": (
+        "global random state", "pass  # here: fit\n", "import torch; torch.manual_seed(0)\n", "of torch",
+    ),
+    "scores centred over the batch": (
+        "rows on their own", "pass  # here: score\n", "scores = scores - scores.mean(0)\n", "row alone",
+    ),
+    "scores that follow the place": (
+        "rows on their own", "pass  # here: score\n",
+        "scores = scores + np.arange(len(scores))[:, None]\n", "depend on that row alone",
+    ),
+    "a squeeze": ("one row", "return scores", "return scores.squeeze()", "row per image"),
+    "three images or more": ("one row", "pass  # here: score\n", "assert len(features) > 2\n", "raised AssertionError"),
+    "classes of one size": (
+        "unequal classes", "pass  # here: fit\n", "assert np.ptp(np.bincount(train.labels)) == 0\n", "unequal classes",
+    ),
+    "two images per class": (
+        "one image classes", "pass  # here: fit\n", "assert np.bincount(train.labels).max() > 1\n", "one image",
+    ),
+    "three unseen classes": (
+        "two unseen classes", "pass  # here: scorers", "assert len(candidates) > 2", "two unseen classes",
+    ),
+    "three seen classes": (
+        "two seen classes", "pass  # here: fit\n", "assert len(train.semantics) > 2\n", "two seen classes",
+    ),
+    "two features": ("feature width 1", "pass  # here: fit\n", "train.features[0, 1]\n", "IndexError"),
+    "few features": ("feature width 4096", "pass  # here: fit\n", "assert train.features.shape[1] < 4096\n", "4096"),
+    "two attributes": ("semantic width 1", "pass  # here: fit\n", "train.semantics[0, 1]\n", "IndexError"),
+    "few attributes": ("semantic width 1024", "pass  # here: fit\n", "assert train.semantics.size < 6144\n", "1024"),
+    "columns that vary": (
+        "constant columns", "pass  # here: fitted", "self.W_ /= np.ptp(train.features, 0)[:, None]", "NaN",
+    ),
+    "maps at any price": (
+        "no maps", "    def fit(self, train):\n",
+        "    info = dataclasses.replace(info, uses_maps=True)\n\n    def fit(self, train):\n        train.maps.shape\n",
+        "has no attribute 'shape'",
+    ),
+    "what cannot be pickled": ("another process", "pass  # here: init", "self.f = lambda: 0", "cannot be pickled"),
+    "a number of this process": (
+        "another process", "pass  # here: fitted", "self.W_ *= os.getpid()", "in a fresh process",
+    ),
+    "an error elsewhere": (
+        "another process", "pass  # here: fit\n", "assert os.getpid() == PID\n", "AssertionError",
+    ),
+}  # fmt: skip
+
+
+def plugin(path, text):
+    """The one method of a plugin file with this text."""
+    path.write_text(text)
+    (method,) = load_plugin(path)
+    return method
+
+
+@pytest.fixture
+def good(tmp_path):
+    """A method that does nothing wrong."""
+    return plugin(tmp_path / "good.py", GOOD)
+
+
+def test_a_good_method_passes_every_check(good):
+    """No check fails; what does not apply is skipped with a reason; names and times are told."""
+    results = check_method(good)
+    assert {result.name: result.message for result in results if result.status != "passed"} == {
+        "no maps": "maps are no option of it"
+    }
+    assert all(result.passed for result in results)
+    assert [result.name for result in results] == [name_of(check) for check in CHECKS]
+    assert all(0 < result.seconds < 60 for result in results)
+
+
+@pytest.mark.parametrize("fault", BREAKS)
+def test_each_fault_is_caught(tmp_path, fault):
+    """The check of that name fails, with one line that says what is wrong."""
+
+    name, old, new, said = BREAKS[fault]
+    assert old in GOOD
+    method = plugin(tmp_path / "bad.py", GOOD.replace(old, new).replace("PID", str(os.getpid())))
+    (check,) = (check for check in CHECKS if name_of(check) == name)
+    with np.errstate(all="ignore"):
+        result = run_check(check, method)
+    assert result.status == "failed"
+    assert said in result.message
+    assert "\n" not in result.message
+    with np.errstate(all="ignore"), pytest.raises(ConformanceError):
+        check(method, method.Config())
+
+
+def test_every_check_has_a_fault_that_it_catches():
+    """No check is there for show."""
+    assert {name for name, *_ in BREAKS.values()} == {name_of(check) for check in CHECKS}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["no docstring", "a search beyond the bounds", "a first setting that decides", "NumPy's generator seeded",
+     "three images or more", "classes of one size", "three seen classes", "columns that vary",
+     "what cannot be pickled", "a number of this process"],
+)  # fmt: skip
+def test_a_fault_fails_its_own_check_alone(tmp_path, fault):
+    """The other checks go on and pass, so that the author is pointed to the one thing that is wrong."""
+    name, old, new, _ = BREAKS[fault]
+    method = plugin(tmp_path / "bad.py", GOOD.replace(old, new))
+    with np.errstate(all="ignore"):
+        results = check_method(method)
+    assert len(results) == len(CHECKS)
+    assert [result.name for result in results if not result.passed] == [name]
+
+
+def test_global_generators_are_left_as_they_were(tmp_path):
+    """A check on a method that seeds everything leaves no trace in this process."""
+    method = plugin(tmp_path / "bad.py", GOOD.replace("pass  # here: fit\n", "np.random.seed(0); random.seed(0)\n"))
+    before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    (check,) = (check for check in CHECKS if name_of(check) == "global random state")
+    assert not run_check(check, method).passed
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002
+
+
+def test_a_method_is_handed_what_it_declares(tmp_path):
+    """Unseen semantics, maps, a rehearsal, a joint space and an oracle's semantics are given as in a trial."""
+    method = plugin(
+        tmp_path / "declares.py",
+        GOOD.replace('family="linear", citation=""', 'family="bound", citation="", oracle=True, needs_maps=True, '
+                     "uses_rehearsal=True, uses_unseen_semantics=True")
+        .replace("pass  # here: fit\n", "self.see(train)\n")
+        .replace("def score(self, features, candidates):", "def score(self, features, maps, candidates):")
+        .replace("lambda features: self.score(features, candidates)",
+                 "lambda features, maps: self.score(features, maps, candidates)")
+        + """
+    def see(self, train):
+        N, D = train.features.shape
+        assert train.maps.shape == (N, 4, D)
+        assert train.semantics.shape[1] == train.unseen_semantics.shape[1] == D
+        means = [train.features[train.labels == label].mean(0) for label in range(len(train.semantics))]
+        np.testing.assert_allclose(train.semantics, means, rtol=1e-5)
+        assert len(train.semantics) < 6 or train.rehearsal is not None or np.bincount(train.labels).max() == 1
+""",
+    )  # fmt: skip
+    results = check_method(method)
+    assert [result for result in results if not result.passed] == []
+    skipped = {result.name: result.message for result in results if result.status == "skipped"}
+    assert skipped["semantic width 1"] == "its semantics are mean features, as wide as features"
+
+
+def test_widths_are_tied_in_a_joint_space(tmp_path):
+    """A method of a joint space gets semantics as wide as the features, and the width checks say why they skip."""
+    text = GOOD.replace('citation=""', 'citation="", needs_joint_space=True')
+    text = text.replace("pass  # here: fit\n", "assert train.semantics.shape[1] == train.features.shape[1]\n")
+    results = {result.name: result for result in check_method(plugin(tmp_path / "joint.py", text))}
+    assert all(result.passed for result in results.values())
+    assert results["feature width 4096"].status == "passed"
+    assert results["semantic width 1024"].message == "semantics are as wide as features in a joint space"
+
+
+def test_a_whole_trial_says_what_the_protocol_says(tmp_path):
+    """What the protocol refuses is told in its own words, without the name of an exception."""
+    method = plugin(tmp_path / "bad.py", GOOD.replace("return scores", "return scores[:, :2]"))
+    (check,) = (check for check in CHECKS if name_of(check) == "trial")
+    assert run_check(check, method).message.startswith("scorer 1 returned (21, 2) float64: expected (21, 3) numbers")
+
+
+def test_anything_raised_becomes_a_result(good):
+    """A method that ends the process, or a check that is itself broken, fails that check and no more."""
+
+    def ends(method, config):
+        raise SystemExit(3)
+
+    result = run_check(ends, good)
+    assert (result.status, result.message, result.name) == ("failed", "SystemExit: 3", "ends")
+
+
+def test_checks_are_tests_of_pytest(tmp_path):
+    """As the module's docstring shows: ids are the checks' names, what does not apply is a skipped test."""
+    write_plugin(tmp_path / "mine.py")
+    (tmp_path / "test_mine.py").write_text(
+        "import pytest\nfrom mine import Mine\nfrom zslbench.testing import CHECKS\n\n"
+        '@pytest.mark.parametrize("check", CHECKS)\ndef test_it(check):\n    check(Mine, Mine.Config())\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "-q", "test_mine.py"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"},
+    )  # fmt: skip
+    assert "PASSED test_mine.py::test_it[settings_in_either_order]" in done.stdout
+    assert (
+        "FAILED test_mine.py::test_it[metadata] - zslbench.testing.ConformanceError: Mine has no docstring"
+        in done.stdout
+    )
+    assert "maps are no option of it" in done.stdout
+    assert "1 failed" in done.stdout
+    assert "1 skipped" in done.stdout
+
+
+def test_the_suite_needs_neither_pytest_nor_torch():
+    """Importing it imports none of them; a NumPy method is checked without torch in this process."""
+    code = "import sys, zslbench.testing; print(sorted({'pytest', 'torch', 'ray'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
