@@ -60,7 +60,7 @@ class Align(Method):
 
         width: int = param(128, "dimensions of the joint space", ge=1, search=Choice((32, 64, 128, 256)))
         visual: Literal["linear", "mlp"] = param(
-            "linear", "one layer for features, or two", search=Choice(("linear", "mlp"))
+            "mlp", "one layer for features, or two", search=Choice(("linear", "mlp"))
         )
         semantic: Literal["linear", "mlp"] = param(
             "mlp", "one layer for semantics, or two", search=Choice(("linear", "mlp"))
@@ -69,7 +69,7 @@ class Align(Method):
         epochs: int = param(50, "training epochs", ge=1)
         batch: int = param(128, "images per batch", ge=1)
         lr: float = param(1e-3, "AdamW's first learning rate", gt=0, search=Range(1e-5, 1e-2, log=True))
-        weight_decay: float = param(1e-2, "AdamW's weight decay", ge=0, search=Range(1e-4, 1e1, log=True))
+        weight_decay: float = param(1.0, "AdamW's weight decay", ge=0, search=Range(1e-4, 1e1, log=True))
         noise: float = param(
             0.5, "typical length of the noise added to semantics of length 1", ge=0, search=Range(0, 2)
         )
@@ -185,7 +185,7 @@ def loss(towers: nn.ModuleDict, features: Tensor, semantics: Tensor, labels: Ten
     over i of ``-sum_j t_ij log softmax_j(z_i.)``, averaged with the same over the columns.
     """
     z = logits(towers, features, semantics)
-    same = (labels[:, None] == labels).float()
+    same = (labels[:, None] == labels).to(z.dtype)
     targets = same / same.sum(1, keepdim=True)
     from_images = (targets * z.log_softmax(1)).sum()
     from_semantics = (targets.T * z.log_softmax(0)).sum()
