@@ -360,3 +360,16 @@ def test_the_order_of_records_is_irrelevant(shuffler: random.Random, selection: 
     expected = leaderboard(records, selection=selection)
     shuffler.shuffle(records)
     assert leaderboard(iter(records), selection=selection) == expected
+
+
+def test_bounds_are_shown_last_and_never_ranked() -> None:
+    """A bound has no rank however high it is, stands below every method, and its missing trials unrank nobody."""
+    bound = record("oracle", H=0.9)
+    bound.family, bound.needs = "bound", ["labelled test images"]
+    made = [record("m", split, H=0.5) for split in range(2)] + [record("n", H=0.1)]
+    rows = only(leaderboard([bound, *made])).rows
+    assert [(row.label, row.rank) for row in rows] == [("m", 1), ("n", None), ("oracle", None)]
+    assert rows[-1].needs == ["labelled test images"]
+    planned = plan(trial("oracle", 0), trial("oracle", 5))
+    planned.rows[0].family = "bound"
+    assert row(leaderboard(made[:2], [planned])).rank == 1

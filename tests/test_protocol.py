@@ -180,11 +180,11 @@ def test_optional_maps_are_given_where_there_are_any(view, split):
     maps = np.random.default_rng(0).normal(size=(len(view.labels), 4, 3)).astype(np.float16)
 
     def scorers(candidates):
-        yield (
-            lambda features, maps=None: (
-                features[:, :1] * np.arange(1, len(candidates) + 1) + (0 if maps is None else maps.sum((1, 2))[:, None])
-            )
-        )
+        def scores(features, maps=None):
+            factor = features[:, :1] if maps is None else maps.sum((1, 2))[:, None]
+            return factor * np.arange(1, len(candidates) + 1)
+
+        yield scores
 
     with_maps = run_trial(method(scorers=scorers, uses_maps=True), None, replace(view, maps=maps), split, "test", 0)
     without = run_trial(method(scorers=scorers, uses_maps=True), None, view, split, "test", 0)

@@ -1,0 +1,101 @@
+"""Every method learns where there is something to learn, and none where there is nothing.
+
+The data are SYNTHETIC. Where the features are a known function of the semantics each method must reach a stated
+accuracy on unseen classes; where they are unrelated to the semantics none may beat chance, which is how leaks show.
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+from quick import quick
+
+from zslbench.datasets import DataView
+from zslbench.protocol import run_trial
+from zslbench.registry import Registry
+from zslbench.splits import make_splits
+
+REGISTRY = Registry()
+METHODS = [name for name in REGISTRY.names if REGISTRY.get(name).info.family not in ("bound", "foundation")]
+CLASSES, UNSEEN, PER_CLASS, WIDTH, ATTRIBUTES = 30, 4, 20, 32, 8
+SPLITS = 3
+
+
+class Made:
+    """What `make_splits` reads of a data set."""
+
+    name = "made"
+    class_names = tuple(f"class{index}" for index in range(CLASSES))
+    labels = np.repeat(np.arange(CLASSES), PER_CLASS)
+
+
+def linear(semantics: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random linear map."""
+    return semantics @ rng.normal(size=(ATTRIBUTES, WIDTH))
+
+
+def nonlinear(semantics: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random linear map, bent by a rectifier, mapped again: what networks before pooling do."""
+    hidden = np.maximum((semantics - 0.5) @ rng.normal(size=(ATTRIBUTES, 24)), 0)
+    return hidden @ rng.normal(size=(24, WIDTH))
+
+
+def nothing(semantics: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Class means that have nothing to do with the semantics."""
+    return rng.normal(size=(len(semantics), WIDTH)) * 3
+
+
+@cache
+def view(structure: Callable[..., np.ndarray], seed: int = 0) -> DataView:
+    """Binary attributes, all classes different; features are the class's mean and noise."""
+    rng = np.random.default_rng(seed)
+    codes = rng.permutation(2**ATTRIBUTES)[:CLASSES]
+    semantics = ((codes[:, None] >> np.arange(ATTRIBUTES)) & 1).astype(np.float32)
+    means = structure(semantics, rng)
+    features = means[Made.labels] + 0.3 * means.std() * rng.normal(size=(len(Made.labels), WIDTH))
+    features = (features / features.std()).astype(np.float32)
+    return DataView(
+        "made", Made.class_names, "made", "made", features, Made.labels, semantics, None, {}, named_attributes=True
+    )
+
+
+def accuracy(name: str, structure: Callable[..., np.ndarray]) -> float:
+    """Mean T1 of the last epoch over splits into 26 seen and 4 unseen classes."""
+    method, config, _ = REGISTRY.build(quick(name, learning=True))
+    splits = make_splits(Made, f"{CLASSES - UNSEEN}/{UNSEEN}", SPLITS)
+    measured = [run_trial(method, config, view(structure), split, "test", 0) for split in splits]
+    return float(np.mean([each.outcome.zsl["T1"][-1] for each in measured]))
+
+
+REACHED = {"eszsl": (0.75, 0.6), "conse": (0.7, 0.5), "latem": (0.8, 0.65), "sae": (0.85, 0.7), "mcfa": (0.9, 0.65)}
+"""Accuracy that a method must reach on the linear and on the bent structure, where it is not the usual one."""
+USUAL = (0.9, 0.7)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_linear_structure_is_learned(name: str) -> None:
+    """Unseen classes of a linear structure are recognised; chance is 25 %."""
+    assert accuracy(name, linear) >= REACHED.get(name, USUAL)[0]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_nonlinear_structure_is_learned(name: str) -> None:
+    """Unseen classes of a structure bent by a rectifier are recognised; chance is 25 %."""
+    assert accuracy(name, nonlinear) >= REACHED.get(name, USUAL)[1]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_nothing_is_learned_from_nothing(name: str) -> None:
+    """Where semantics say nothing about features, accuracy on unseen classes is that of guessing.
+
+    All images of a class tend to be given to one class, so a guess is right or wrong for the whole class: the bound is
+    three standard deviations of a mean over 3 splits x 4 classes, each right with probability 1/4.
+    """
+    bound = 0.25 + 3 * np.sqrt(0.25 * 0.75 / (SPLITS * UNSEEN))
+    assert accuracy(name, nothing) <= bound
+
+
+def test_a_leak_would_show() -> None:
+    """Whoever is told the unseen classes' images is right on all of them where the semantics say nothing."""
+    assert accuracy("oracle-prototypes", nothing) > 0.95
