@@ -52,12 +52,16 @@ class DEM(Method):
 
     @dataclass(frozen=True)
     class Config:
-        """Hidden units and batch as published for AwA."""
+        """Hidden units and batch as published for AwA; λ is there 1e-3 and the learning rate 1e-4.
+
+        Both are chosen anew on validation classes of the bundled data set: there λ = 1e-3 costs some ten points
+        against 1e-4 (less than that changes little), and a faster rate needs fewer epochs for the same accuracy.
+        """
 
         hidden: int = param(300, "hidden units", ge=1, search=Choice((300, 700, 1200)))
         lr: float = param(1e-3, "Adam's learning rate", gt=0, search=Range(1e-5, 1e-2, log=True))
-        penalty: float = param(1e-3, "λ, weight of the L2 penalty", ge=0, search=Range(1e-6, 1e-1, log=True))
-        epochs: int = param(50, "passes over the images", ge=1)
+        penalty: float = param(1e-4, "λ, weight of the L2 penalty", ge=0, search=Range(1e-6, 1e-1, log=True))
+        epochs: int = param(30, "passes over the images", ge=1)
         batch: int = param(64, "images per step", ge=1)
         output: Literal["relu", "linear"] = param(
             "relu", "what follows the second layer", search=Choice(("relu", "linear"))

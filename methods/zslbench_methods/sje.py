@@ -50,7 +50,7 @@ class SJE(BilinearMethod):
 
     @dataclass(frozen=True)
     class Config(BilinearConfig):
-        """The publication tunes step size and epochs; the defaults suit validation classes of the bundled data set."""
+        """The publication tunes step size and epochs on validation classes; see `BilinearConfig` for the defaults."""
 
     config: Config
 
