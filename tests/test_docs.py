@@ -1,0 +1,40 @@
+"""What the documentation shows works as shown: its blocks are run in order."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from zslbench.datasets import bundled_names
+
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.skipif("ucm" not in bundled_names(), reason="UCM is not bundled here")
+@pytest.mark.parametrize("page", ["tutorial.md"])
+def test_the_blocks_of_a_page_run_in_order(page, tmp_path):
+    """Files are written, shell blocks run without error, and lines shown as output begin lines of that output."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {key: value for key, value in os.environ.items() if key != "ZSLBENCH_STORE"} | {"PATH": path}
+    output: list[str] = []
+    blocks = BLOCK.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
+    assert {kind for kind, _ in blocks} == {"python", "sh", "text"}
+    for kind, text in blocks:
+        if kind == "python":
+            first, _, _ = text.partition("\n")
+            assert first.startswith("# file: ")
+            (tmp_path / first.removeprefix("# file: ")).write_text(text, encoding="utf-8")
+        elif kind == "sh":
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", text],
+                cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+            output = done.stdout.splitlines()
+        else:
+            for line in text.splitlines():
+                assert any(said.startswith(line) for said in output), f"{line!r} is not in\n" + "\n".join(output)
