@@ -29,10 +29,10 @@ class Align(Method):
     - Several images of a batch share a class and so its semantics. All pairs of one class are positives: the
       target of a row is uniform over them (the supervised form: Khosla et al. 2020, the loss outside the
       logarithm; for two towers Yang et al. 2022), so that no pair of equal classes is pushed apart.
-    - The towers are small and start from random numbers: one linear map for features that are learned
-      already, one hidden layer for semantics. With so few classes the danger is to learn them by heart;
-      weight decay and Gaussian noise on the semantics work against it. The noise makes a class a cloud of
-      semantics rather than a point, and differs for every image.
+    - The towers are small and start from random numbers: one hidden layer each (or none) on top of features
+      and semantics that stay as they are. With so few classes the danger is to learn them by heart; weight
+      decay and Gaussian noise on the semantics work against it. The noise makes a class a cloud of semantics
+      rather than a point; it is drawn anew for every image and epoch.
     - The learning rate falls to zero along a cosine, without the warm-up.
 
     Features have unit length per image before they are standardised per column over the training images;
@@ -56,9 +56,14 @@ class Align(Method):
 
     @dataclass(frozen=True)
     class Config:
-        """The temperature and its bound are Radford et al.'s; the rest was chosen on validation classes."""
+        """The temperature and its bound are Radford et al.'s.
 
-        width: int = param(128, "dimensions of the joint space", ge=1, search=Choice((32, 64, 128, 256)))
+        The rest was chosen by the mean T1, and among equals H, on the validation classes of ten splits of the
+        bundled data set, one value after another. Of all values there the noise alone matters much for H, and
+        the learning rate for T1; T1 hardly changes after the fifth epoch.
+        """
+
+        width: int = param(64, "dimensions of the joint space", ge=1, search=Choice((32, 64, 128, 256)))
         visual: Literal["linear", "mlp"] = param(
             "mlp", "one layer for features, or two", search=Choice(("linear", "mlp"))
         )
@@ -66,12 +71,12 @@ class Align(Method):
             "mlp", "one layer for semantics, or two", search=Choice(("linear", "mlp"))
         )
         hidden: int = param(512, "hidden units of a tower with two layers", ge=1)
-        epochs: int = param(50, "training epochs", ge=1)
+        epochs: int = param(20, "training epochs", ge=1)
         batch: int = param(128, "images per batch", ge=1)
         lr: float = param(1e-3, "AdamW's first learning rate", gt=0, search=Range(1e-5, 1e-2, log=True))
         weight_decay: float = param(1.0, "AdamW's weight decay", ge=0, search=Range(1e-4, 1e1, log=True))
         noise: float = param(
-            0.5, "typical length of the noise added to semantics of length 1", ge=0, search=Range(0, 2)
+            1.0, "typical length of the noise added to semantics of length 1", ge=0, search=Range(0, 2)
         )
         temperature: float = param(0.07, "temperature at the start; it is learned", ge=0.01)
 
