@@ -12,8 +12,7 @@ import numpy as np
 
 from zslbench import Candidates, Choice, Method, MethodInfo, Range, Scorer, TrainingData, param
 from zslbench_methods.common.batches import stream
-from zslbench_methods.common.linear import DoubleArray, unit_rows
-from zslbench_methods.projection import distances
+from zslbench_methods.common.linear import DoubleArray, distances, unit_rows
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn

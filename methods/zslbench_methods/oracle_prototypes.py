@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zslbench import Candidates, InputError, Method, MethodInfo, Scorer, TrainingData
-from zslbench_methods.projection import distances
+from zslbench_methods.common.linear import distances
 
 
 class OraclePrototypes(Method):

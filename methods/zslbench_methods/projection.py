@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from zslbench import Candidates, Choice, Method, MethodInfo, Range, Scorer, TrainingData, param
-from zslbench_methods.common.linear import DoubleArray, Standardiser, cosine, ridge
+from zslbench_methods.common.linear import DoubleArray, Standardiser, cosine, distances, ridge
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,3 @@ class Projection(Method):
             yield cosine_in_visual_space
         else:
             yield lambda features: -distances(features, prototypes)
-
-
-def distances(a: Any, b: DoubleArray) -> DoubleArray:
-    """Euclidean distances (N, K) between the rows of `a` (N, P) and of `b` (K, P)."""
-    rows = np.asarray(a, np.float64)
-    squared = np.square(rows).sum(1)[:, None] - 2 * rows @ b.T + np.square(b).sum(1)
-    return np.asarray(np.sqrt(np.maximum(squared, 0.0)))  # rounding can leave a tiny negative square

@@ -11,8 +11,8 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import StandardScaler
 
 from zslbench import Candidates, TrainingData
-from zslbench_methods.common.linear import Standardiser, cosine, unit_rows
-from zslbench_methods.projection import AffineMap, Projection, distances
+from zslbench_methods.common.linear import Standardiser, cosine, distances, unit_rows
+from zslbench_methods.projection import AffineMap, Projection
 
 DIRECTIONS = get_args(get_type_hints(Projection.Config)["direction"])
 

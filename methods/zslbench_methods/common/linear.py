@@ -39,6 +39,13 @@ def cosine(a: Any, b: Any) -> DoubleArray:
     return unit_rows(a) @ unit_rows(b).T
 
 
+def distances(a: Any, b: DoubleArray) -> DoubleArray:
+    """Euclidean distances (N, K) between the rows of `a` (N, P) and of `b` (K, P)."""
+    rows = np.asarray(a, np.float64)
+    squared = np.square(rows).sum(1)[:, None] - 2 * rows @ b.T + np.square(b).sum(1)
+    return np.asarray(np.sqrt(np.maximum(squared, 0.0)))  # rounding can leave a tiny negative square
+
+
 @dataclass(frozen=True)
 class Standardiser:
     """Scales columns to mean 0 and standard deviation 1, as measured on the rows it was made from.
