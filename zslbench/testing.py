@@ -533,17 +533,9 @@ def another_process(method: type[Method], config: Any) -> None:
             f"keep what cannot be pickled out of __init__"
         ) from error
     here = _play(method, config, _trial(method.info))
-    done = subprocess.run(
-        [sys.executable, "-c", _CHILD],
-        input=pickle.dumps((sys.path, plugins, sent)),
-        capture_output=True,
-        check=False,
-        env=os.environ | {"OMP_NUM_THREADS": str(THREADS)},
-    )
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-        raise ConformanceError(f"in a fresh process it fails, where it does not here: {lines[-1]}")
-    there: list[Curve] = pickle.loads(done.stdout)  # noqa: S301  our own child's
+    (there,) = _in_fresh_process(plugins, [sent])
+    if isinstance(there, str):
+        raise ConformanceError(f"in a fresh process it fails, where it does not here: {there}")
     _expect_equal(here, there, "fitted in a fresh process", "it must not depend on the process: sets, hash(), globals")
 
 
@@ -556,17 +548,38 @@ _answer(plugins, sent)
 """
 
 
-def _answer(plugins: list[str], sent: bytes) -> None:
-    """In the fresh process: fit, score, and write the pickled scores to stdout."""
+def _in_fresh_process(plugins: list[str | None], sent: list[bytes]) -> list[list[Curve] | str]:
+    """For each pickled method: its curves, or the line that says why there are none."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD],
+        input=pickle.dumps((sys.path, plugins, sent)),
+        capture_output=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": str(THREADS)},
+    )
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        return [lines[-1] if lines else f"exit code {done.returncode}"] * len(sent)
+    answers: list[list[Curve] | str] = pickle.loads(done.stdout)  # noqa: S301  our own child's
+    return answers
+
+
+def _answer(plugins: list[str], sent: list[bytes]) -> None:
+    """In the fresh process: load, fit and score each method, and write what came of it to stdout."""
     stdout = os.dup(1)
-    os.dup2(2, 1)  # what the method prints must not get among them
+    os.dup2(2, 1)  # what the methods print must not get among it
+    answers: list[list[Curve] | str] = []
     for plugin in plugins:
         load_plugin(plugin)
-    unfitted: Method = pickle.loads(sent)  # noqa: S301  our own parent's
-    with limited_threads(THREADS):
-        curves = _play(lambda config: unfitted, None, _trial(unfitted.info))  # type: ignore[arg-type]
+    for method in sent:
+        try:
+            unfitted: Method = pickle.loads(method)  # noqa: S301  our own parent's
+            with limited_threads(THREADS):
+                answers.append(_play(lambda config, it=unfitted: it, None, _trial(unfitted.info)))  # type: ignore[arg-type]
+        except Exception as error:
+            answers.append(f"{type(error).__name__}: {error}")
     with os.fdopen(stdout, "wb") as out:
-        out.write(pickle.dumps(curves))
+        out.write(pickle.dumps(answers))
 
 
 CHECKS: tuple[Check, ...] = tuple(_checks)
