@@ -13,12 +13,12 @@ from zslbench.testing import CHECKS, name_of
 
 CLASSIFIER = {"zsl_epochs": 2, "gzsl_epochs": 2, "zsl_samples": 4, "seen_samples": 4, "unseen_samples": 4}
 ENCODERS = {"visual_encoder": 9, "visual_decoder": 9, "semantic_encoder": 9, "semantic_decoder": 9}
-GENERATOR = {"epochs": 2}
+GENERATOR = {"hidden": 16, "epochs": 2, "samples": 4, "classifier_epochs": 2}
 QUICK = {
     "align": {"hidden": 16, "epochs": 2},
     "ale": {"epochs": 2},
     "cada": ENCODERS | CLASSIFIER | {"epochs": 2},
-    "clswgan": GENERATOR,
+    "clswgan": GENERATOR | {"seen_epochs": 2},
     "dem": {"hidden": 16, "epochs": 2},
     "devise": {"epochs": 2},
     "dsva": {"epochs": 2, "batches_per_epoch": 2},
