@@ -1,0 +1,132 @@
+"""f-CLSWGAN: a Wasserstein GAN generates visual features from semantics, and a classifier of seen classes sees to it
+that they can be told apart. Features generated for unseen classes then train an ordinary classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zslbench import Candidates, Method, MethodInfo, Range, Scorer, TrainingData, param
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zslbench_methods.common.gan import Critic, SeenData
+
+
+def loss(critic: Critic, seen: Tensor, fake: Tensor, s: Tensor, y: Tensor, weight: float) -> Tensor:
+    """The generator's objective: -mean D(fake) + weight * mean of -log p(y | fake) (section 3).
+
+    Args:
+        critic: the critic.
+        seen: (D + 1, S) the fixed softmax classifier of seen classes, biases last.
+        fake: (B, D) generated features.
+        s: (B, A) their semantics.
+        y: (B,) their classes.
+        weight: of the classification.
+    """
+    log_p = (fake @ seen[:-1] + seen[-1]).log_softmax(1)
+    classification: Tensor = -log_p.gather(1, y[:, None]).mean()
+    adversarial: Tensor = critic(fake, s).mean()
+    return weight * classification - adversarial
+
+
+class CLSWGAN(Method):
+    """f-CLSWGAN (sections 3 and 4 of the publication).
+
+    Features x are scaled to [0, 1] on the training rows and semantics s to unit length. The generator G(z, s), with
+    normal noise z as wide as s, and the critic D(x, s) have one hidden layer each. Before every step of the
+    generator the critic takes `critic_steps` on
+
+        mean D(G(z, s), s) - mean D(x, s) + penalty * mean (|grad D| - 1)²
+
+    and the generator's objective adds the cross-entropy of a softmax classifier that was trained on seen features
+    beforehand and stays fixed. Neither looks at unseen semantics. In `scorers`, `samples` features are generated for
+    every unseen candidate; they and, in GZSL, the seen training images train a softmax classifier, whose
+    log-probabilities are the scores.
+
+    The released program evaluates on test images after every epoch of the GAN; here the GAN is trained for `epochs`,
+    and the epochs whose scorers are yielded are those of the last classifier.
+    """
+
+    info = MethodInfo(
+        name="clswgan",
+        title="f-CLSWGAN: feature generating networks for zero-shot learning",
+        family="generative",
+        citation="""@inproceedings{xian2018feature,
+  title = {Feature Generating Networks for Zero-Shot Learning},
+  author = {Xian, Yongqin and Lorenz, Tobias and Schiele, Bernt and Akata, Zeynep},
+  booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+  year = {2018}
+}""",
+    )
+
+    @dataclass(frozen=True)
+    class Config:
+        """Defaults: the publication's; where it differs by data set, those for CUB."""
+
+        hidden: int = param(4096, "hidden units of the generator and of the critic", ge=1)
+        epochs: int = param(50, "epochs of the GAN", ge=1)
+        batch: int = param(64, "images per step", ge=1)
+        critic_steps: int = param(5, "steps of the critic per step of the generator", ge=1)
+        lr: float = param(1e-4, "step size (Adam) of both", gt=0, search=Range(1e-5, 1e-3, log=True))
+        penalty: float = param(10.0, "weight of the gradient penalty", ge=0)
+        classification: float = param(
+            0.01, "weight of the classification loss", ge=0, search=Range(1e-3, 1.0, log=True)
+        )
+        seen_epochs: int = param(50, "epochs of the classifier of seen classes", ge=1)
+        seen_lr: float = param(1e-3, "its step size (Adam)", gt=0)
+        seen_batch: int = param(100, "its images per step", ge=1)
+        samples: int = param(300, "synthetic features per unseen class", ge=1, search=Range(50, 1000, log=True))
+        classifier_epochs: int = param(25, "epochs of the last classifier", ge=1)
+        classifier_lr: float = param(1e-3, "its step size (Adam)", gt=0)
+        classifier_batch: int = param(300, "its features per step", ge=1)
+
+    config: Config
+
+    def fit(self, train: TrainingData) -> None:
+        """Train the classifier of seen classes, then the GAN."""
+        import torch
+
+        from zslbench_methods.common.feature_classifier import FeatureClassifier
+        from zslbench_methods.common.gan import Critic, Generator, SeenData, adam, critic_loss, descend
+
+        c, data, init = self.config, SeenData(train, self.config), train.torch_generator("init")
+        generator = Generator(data.A, data.A, c.hidden, data.D, "relu", init).to(train.device)
+        critic = Critic(data.D, data.A, c.hidden, init).to(train.device)
+        move_generator, move_critic = adam(c.lr, generator), adam(c.lr, critic)
+        seen = self._seen_classifier(train, data)
+
+        for epoch in range(c.epochs):
+            for batches in data.epoch():
+                for x, s, _ in batches:
+                    with torch.no_grad():
+                        fake = generator(data.normal(len(x)), s)
+                    descend(critic_loss(critic, x, fake, s, data.uniform(len(x)), c.penalty), move_critic)
+                _, s, y = batches[-1]
+                fake = generator(data.normal(len(s)), s)
+                descend(loss(critic, seen, fake, s, y, c.classification), move_generator)
+            train.progress(epoch + 1, c.epochs)
+        self.generator_ = generator
+        self.classifier_ = FeatureClassifier(generator, data, train, c)
+
+    def _seen_classifier(self, train: TrainingData, data: SeenData) -> Tensor:
+        from zslbench_methods.common.latent_classifier import softmax_regression
+
+        *_, weights = softmax_regression(
+            data.X.numpy(force=True),
+            train.labels,
+            len(train.semantics),
+            epochs=self.config.seen_epochs,
+            batch=self.config.seen_batch,
+            lr=self.config.seen_lr,
+            wrap=True,
+            rng=train.rng("seen classifier batches"),
+            generator=train.torch_generator("seen classifier init"),
+        )
+        return train.tensor(weights)
+
+    def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
+        """The last classifier after each of its epochs."""
+        return self.classifier_.scorers(candidates)

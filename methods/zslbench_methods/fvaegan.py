@@ -1,0 +1,132 @@
+"""f-VAEGAN-D2, inductive: one network is the decoder of a variational autoencoder and the generator of a Wasserstein
+GAN, so that generated features cover what the autoencoder has to reconstruct. Features generated for unseen classes
+then train an ordinary classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zslbench import Candidates, Method, MethodInfo, Range, Scorer, TrainingData, param
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zslbench_methods.common.gan import Critic, Encoder, Generator
+
+
+def loss(
+    encoder: Encoder, generator: Generator, critic: Critic, x: Tensor, s: Tensor, noise: Tensor, gamma: float
+) -> Tensor:
+    """The objective of encoder and generator: L_VAE - gamma * mean D(generated features) (section 3.1).
+
+    Args:
+        encoder: the encoder.
+        generator: the decoder and generator.
+        critic: the critic.
+        x: (B, D) scaled visual features.
+        s: (B, A) their semantics.
+        noise: (B, Z) to let the critic see reconstructed features, or (2 B, Z) to let it see generated ones too.
+        gamma: weight of the GAN.
+    """
+    from zslbench_methods.common.gan import latents, vae_loss
+
+    mu, logvar, z = latents(encoder, x, s, noise)
+    s_all = s.repeat(len(z) // len(s), 1)
+    logits = generator.logits(z, s_all)
+    adversarial: Tensor = critic(generator.last(logits), s_all).mean()
+    return vae_loss(logits[: len(x)], x, mu, logvar) - gamma * adversarial
+
+
+class FVAEGAN(Method):
+    """f-VAEGAN-D2 without unlabelled images of unseen classes (sections 3.1 and 3.2 of the publication).
+
+    Features x are scaled to [0, 1] on the training rows and semantics s to unit length; latents are as wide as s.
+    Encoder and generator minimise
+
+        BCE(x, G(z, s)) + KL(q(z | x, s) || N(0, 1)) - gamma * mean D(fake, s)
+
+    with sums over columns and means over images; the critic is that of WGAN-GP and takes `critic_steps` before each
+    of their steps. It is shown reconstructed features G(z ~ q, s) and, with `sampled`, as many generated ones
+    G(z ~ N(0, 1), s). Unseen semantics are not looked at. In `scorers`, `samples` features are generated for every
+    unseen candidate; they and, in GZSL, the seen training images train a softmax classifier.
+
+    The critic D2 on unlabelled images makes the publication's transductive variant and is left out. The weight
+    gamma does not appear in the critic's own loss, where Adam would cancel it. The publication reports no choice of
+    an epoch and follow-up programs choose it on test images; here the GAN is trained for `epochs`, and the epochs
+    whose scorers are yielded are those of the last classifier.
+    """
+
+    info = MethodInfo(
+        name="fvaegan",
+        title="f-VAEGAN-D2 (inductive): a feature generating framework for any-shot learning",
+        family="generative",
+        citation="""@inproceedings{xian2019fvaegan,
+  title = {{f-VAEGAN-D2}: A Feature Generating Framework for Any-Shot Learning},
+  author = {Xian, Yongqin and Sharma, Saurabh and Schiele, Bernt and Akata, Zeynep},
+  booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+  year = {2019}
+}""",
+    )
+
+    @dataclass(frozen=True)
+    class Config:
+        """Defaults: the publication's, and those of the re-implementation in TF-VAEGAN's released program for CUB."""
+
+        hidden: int = param(4096, "hidden units of every network", ge=1)
+        epochs: int = param(50, "epochs of the VAE-GAN", ge=1)
+        batch: int = param(64, "images per step", ge=1)
+        critic_steps: int = param(5, "steps of the critic per step of the generator", ge=1)
+        lr: float = param(1e-4, "step size (Adam) of every network", gt=0, search=Range(1e-5, 1e-3, log=True))
+        penalty: float = param(10.0, "weight of the gradient penalty", ge=0)
+        gamma: float = param(10.0, "weight of the GAN", ge=0, search=Range(0.1, 1000.0, log=True))
+        sampled: bool = param(True, "show the critic features generated from the prior beside reconstructed ones")
+        samples: int = param(300, "synthetic features per unseen class", ge=1, search=Range(50, 1000, log=True))
+        classifier_epochs: int = param(25, "epochs of the last classifier", ge=1)
+        classifier_lr: float = param(1e-3, "its step size (Adam)", gt=0)
+        classifier_batch: int = param(300, "its features per step", ge=1)
+
+    config: Config
+
+    def fit(self, train: TrainingData) -> None:
+        """Train encoder, generator and critic on seen classes."""
+        import torch
+
+        from zslbench_methods.common.feature_classifier import FeatureClassifier
+        from zslbench_methods.common.gan import (
+            Critic,
+            Encoder,
+            Generator,
+            SeenData,
+            adam,
+            critic_loss,
+            descend,
+            latents,
+        )
+
+        c, data, init = self.config, SeenData(train, self.config), train.torch_generator("init")
+        encoder = Encoder(data.D, data.A, c.hidden, data.A, init).to(train.device)
+        generator = Generator(data.A, data.A, c.hidden, data.D, "sigmoid", init).to(train.device)
+        critic = Critic(data.D, data.A, c.hidden, init).to(train.device)
+        move_generator, move_critic = adam(c.lr, encoder, generator), adam(c.lr, critic)
+        blocks = 2 if c.sampled else 1
+
+        for epoch in range(c.epochs):
+            for batches in data.epoch():
+                for x, s, _ in batches:
+                    rows = blocks * len(x)
+                    with torch.no_grad():
+                        _, _, z = latents(encoder, x, s, data.normal(rows))
+                        fake = generator(z, s.repeat(blocks, 1))
+                    descend(critic_loss(critic, x, fake, s, data.uniform(rows), c.penalty), move_critic)
+                x, s, _ = batches[-1]
+                noise = data.normal(blocks * len(x))
+                descend(loss(encoder, generator, critic, x, s, noise, c.gamma), move_generator)
+            train.progress(epoch + 1, c.epochs)
+        self.generator_ = generator
+        self.classifier_ = FeatureClassifier(generator, data, train, c)
+
+    def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
+        """The last classifier after each of its epochs."""
+        return self.classifier_.scorers(candidates)
