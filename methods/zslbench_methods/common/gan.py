@@ -134,7 +134,7 @@ def gradient_penalty(critic: Critic, hidden: Tensor) -> Tensor:
     The critic is piecewise linear in x, so its gradient is written down, W (w * slope), and the penalty is
     differentiated once: the slopes are constant almost everywhere. A gradient of a gradient is slower.
     """
-    slopes = torch.where(hidden.detach() > 0, 1.0, SLOPE).to(hidden.dtype)
+    slopes = torch.ones_like(hidden).masked_fill_(hidden <= 0, SLOPE)
     gradient = (slopes * critic.second.weight.T) @ critic.visual.weight.T
     penalty: Tensor = (torch.linalg.vector_norm(gradient, dim=1) - 1).square().mean()
     return penalty
