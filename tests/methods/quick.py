@@ -4,15 +4,22 @@ from typing import Any
 
 from zslbench.configuration import MethodSpec
 
+_CLASSIFIER = {"zsl_epochs": 2, "gzsl_epochs": 2, "zsl_samples": 4, "seen_samples": 4, "unseen_samples": 4}
+_ENCODERS = {"visual_encoder": 9, "visual_decoder": 9, "semantic_encoder": 9, "semantic_decoder": 9}
+_GENERATOR = {"hidden": 16, "epochs": 2, "samples": 4, "classifier_epochs": 2}
 SHORT: dict[str, dict[str, Any]] = {
-    "mcfa": {"epochs": 2, "zsl_epochs": 2, "gzsl_epochs": 2},
-    "cada": {"epochs": 2, "zsl_epochs": 2, "gzsl_epochs": 2},
-    "dsva": {"epochs": 2, "batches_per_epoch": 10},
-    "align": {"epochs": 2},
-    "dem": {"epochs": 2},
-    "clswgan": {"epochs": 2, "hidden": 16},
-    "fvaegan": {"epochs": 2, "hidden": 16},
-    "tfvaegan": {"epochs": 2, "hidden": 16},
+    "align": {"hidden": 16, "epochs": 2},
+    "ale": {"epochs": 2},
+    "cada": _ENCODERS | _CLASSIFIER | {"epochs": 2},
+    "clswgan": _GENERATOR | {"seen_epochs": 2},
+    "dem": {"hidden": 16, "epochs": 2},
+    "devise": {"epochs": 2},
+    "dsva": {"epochs": 2, "batches_per_epoch": 2},
+    "fvaegan": _GENERATOR,
+    "latem": {"epochs": 2},
+    "mcfa": _ENCODERS | _CLASSIFIER | {"epochs": 2},
+    "sje": {"epochs": 2},
+    "tfvaegan": _GENERATOR,
 }
 """For tests of shape and conduct."""
 
