@@ -53,8 +53,8 @@ class FVAEGAN(Method):
     unseen candidate; they and, in GZSL, the seen training images train a softmax classifier.
 
     The critic D2 on unlabelled images makes the publication's transductive variant and is left out. The weight
-    gamma does not appear in the critic's own loss, where Adam would cancel it. The publication reports no choice of
-    an epoch and follow-up programs choose it on test images; here the GAN is trained for `epochs`, and the epochs
+    gamma does not appear in the critic's own loss, where Adam would cancel it. Follow-up
+    programs choose the epoch on test images; here the GAN is trained for `epochs`, and the epochs
     whose scorers are yielded are those of the last classifier.
     """
 
