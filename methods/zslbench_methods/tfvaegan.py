@@ -114,7 +114,8 @@ class TFVAEGAN(Method):
     Departures: the program weighs each absolute error of Dec by the error's squared share and shrinks or grows the
     weight of the gradient penalty by a tenth after most steps; here the cycle loss is the publication's L1, the
     penalty's weight stays, and the encoder shares the generator's optimiser (there, its first decay rate is 0.9).
-    The program reports the best epoch on test images; here the networks are trained for `epochs`, and the epochs whose scorers are yielded are those of the last classifier.
+    The program reports the best epoch on test images; here the networks are trained for `epochs`, and the epochs
+    whose scorers are yielded are those of the last classifier.
     """
 
     info = MethodInfo(
