@@ -165,3 +165,17 @@ def test_versions_follow_the_base_method() -> None:
     """A new version of the base method is a new version of the calibrated one."""
     newer = type("Newer", (ESZSL,), {"info": dataclasses.replace(ESZSL.info, version=ESZSL.info.version + 1)})
     assert calibrated(newer).info.version == calibrated(ESZSL).info.version + 1
+
+
+def test_calibrating_twice_is_refused() -> None:
+    """A method that chooses on the validation classes itself, a calibrated one above all, is not calibrated again."""
+    with pytest.raises(InputError, match="'eszsl\\+cal' chooses on the validation classes itself"):
+        Registry().get("eszsl+cal+cal")
+
+
+def test_both_sources_are_cited() -> None:
+    """A calibrated method says what the base method does, and cites its paper and that of calibrated stacking."""
+    method = calibrated(ESZSL)
+    assert ESZSL.info.citation in method.info.citation
+    assert "Chao, Wei-Lun" in method.info.citation
+    assert "bilinear compatibility" in (method.__doc__ or "")

@@ -7,6 +7,7 @@ the method fitted on all seen classes. ZSL, where no seen class is a candidate, 
 """
 
 import dataclasses
+import inspect
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from zslbench._types import FloatArray
+from zslbench.errors import InputError
 from zslbench.methods import Candidates, Method, Rehearsal, Scorer, TrainingData
 from zslbench.metrics import GzslDecisions, harmonic_mean, seen_unseen_curve
 
@@ -21,19 +23,36 @@ CALIBRATED = "+cal"
 """What a calibrated method's name ends in."""
 _VERSION = 1
 """Raise it whenever the same method would get another constant."""
+_CITATION = """@inproceedings{chao2016gzsl,
+  title     = {An Empirical Study and Analysis of Generalized Zero-Shot Learning for Object Recognition in the Wild},
+  author    = {Chao, Wei-Lun and Changpinyo, Soravit and Gong, Boqing and Sha, Fei},
+  booktitle = {Computer Vision -- ECCV 2016},
+  pages     = {52--68},
+  year      = {2016},
+}"""
 
 
 @cache
 def calibrated(base: type[Method]) -> type[Method]:
-    """The method `base` with calibrated stacking."""
+    """The method `base` with calibrated stacking.
+
+    Raises:
+        InputError: `base` uses the rehearsal itself (as a calibrated method does), which can be played only once.
+    """
+    if base.info.uses_rehearsal:
+        raise InputError(
+            f"method {base.info.name!r} chooses on the validation classes itself, so {CALIBRATED} cannot choose there "
+            f"too."
+        )
     info = dataclasses.replace(
         base.info,
         name=base.info.name + CALIBRATED,
         title=f"{base.info.title}, calibrated stacking",
+        citation=f"{base.info.citation}\n{_CITATION}".strip(),
         version=base.info.version + _VERSION - 1,
         uses_rehearsal=True,
     )
-    about = f"`{base.info.name}` with calibrated stacking (Chao et al., ECCV 2016).\n\n{__doc__}"
+    about = f"{inspect.cleandoc(base.__doc__ or '')}\n\n{__doc__}"
     attributes = {"info": info, "Config": base.Config, "base": base, "__doc__": about, "__module__": __name__}
     return type(f"Calibrated{base.__name__}", (_Calibrated,), attributes)
 
@@ -43,8 +62,6 @@ class _Calibrated(Method):
 
     def fit(self, train: TrainingData) -> None:
         """Choose the constants in a rehearsal, then fit on all seen classes."""
-        # A base that uses the rehearsal itself plays it in both fits, as it would without calibration.
-        inner = train if self.base.info.uses_rehearsal else dataclasses.replace(train, rehearsal=None)
         self.constants_ = np.zeros(1)
         if train.rehearsal is not None:
             rehearsing = self.base(self.config)
@@ -52,7 +69,7 @@ class _Calibrated(Method):
             scorers = rehearsing.scorers(train.rehearsal.candidates)
             self.constants_ = np.array([best_constant(scorer, train.rehearsal) for scorer in scorers])
         self.fitted_ = self.base(self.config)
-        self.fitted_.fit(inner)
+        self.fitted_.fit(dataclasses.replace(train, rehearsal=None))
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The method's scorers, each less the constant of its epoch (the last one's where it has more)."""

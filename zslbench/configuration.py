@@ -81,7 +81,8 @@ def parse_methods(text: str) -> list[MethodSpec]:
         match = _SPEC.match(text, position)
         if match is None:
             raise InputError(
-                f"cannot read the method list at {text[position:]!r}: expected name or name[param=value,...]"
+                f"cannot read the method list at {text[position:]!r}: expected name or name[param=value,...], "
+                f"calibrated name+cal[param=value,...]"
             )
         overrides: dict[str, Any] = {}
         for item in filter(str.strip, (match["params"] or "").split(",")):

@@ -69,15 +69,19 @@ def read_suite(path: str | Path) -> Suite:
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"suite {path} cannot be read as TOML: {error}") from error
     _check_keys(raw, Suite, f"suite {path}")
-    for number, method in enumerate(raw.get("methods") or [], 1):
-        if isinstance(method, dict):
-            _check_keys(method, SuiteMethod, f"suite {path}, method {number}")
+    methods = raw.get("methods")
+    if not isinstance(methods, list) or not methods or not all(isinstance(method, dict) for method in methods):
+        raise InputError(f"suite {path} names no method: expected [[methods]] tables, each with a 'name'.")
+    for number, method in enumerate(methods, 1):
+        _check_keys(method, SuiteMethod, f"suite {path}, method {number}")
+        if "[" in str(method.get("name")):
+            raise InputError(
+                f"suite {path}, method {number}: parameters go to 'params', as in params = {{ lr = 0.1 }}."
+            )
     try:
         suite = msgspec.convert(raw, Suite)
     except msgspec.ValidationError as error:
         raise InputError(f"suite {path}: {error}.") from error
-    if not suite.methods:
-        raise InputError(f"suite {path} names no method: expected [[methods]] tables with a 'name'.")
     counts = {"splits": suite.splits, "seeds": suite.seeds}
     counts |= {f"splits of {method.name}": method.splits for method in suite.methods}
     for key, count in counts.items():

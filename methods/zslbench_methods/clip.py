@@ -17,7 +17,7 @@ class CLIP(Method):
     embedded. Nothing is learned from the training images.
 
     "Zero-shot" means less here than elsewhere: the pre-training may have shown images with the names of the
-    unseen classes, so the method is not ranked on a par with those that have never met them.
+    unseen classes. The leaderboard says so in the row's needs; compare it with methods on the same features.
     """
 
     info = MethodInfo(

@@ -49,7 +49,10 @@ class ConSE(Method):
             10, "T, how many seen classes are combined (all, if there are fewer)", ge=1, search=Range(1, 20)
         )
         penalty: float = param(
-            0.1, "L2 penalty of the classifier on features of mean length 1", gt=0, search=Range(1e-3, 1e2, log=True)
+            0.1,
+            "L2 penalty of the classifier on centred features of unit RMS length",
+            gt=0,
+            search=Range(1e-3, 1e2, log=True),
         )
 
     config: Config

@@ -24,8 +24,9 @@ class DAP(Method):
     p(a_m) is the share of seen classes that have the attribute.
 
     Attributes that come as numbers are cut at their mean over the seen classes. One that all seen classes share,
-    or all lack, is left out: it has no classifier. Departure: the classifiers are logistic regressions on
-    the given features, where the publication calibrates support vector machines to give probabilities.
+    or all lack, is left out: it has no classifier. Departures: the publication's attributes are binary from the
+    start; the classifiers are logistic regressions on the given features, where the publication calibrates
+    support vector machines to give probabilities.
 
     With seen candidates (GZSL) every candidate is scored by its attributes, as in Xian et al. (TPAMI 2019).
     """
@@ -52,7 +53,10 @@ class DAP(Method):
         """The penalty is what validation classes of the bundled data set prefer, by AUSUC."""
 
         penalty: float = param(
-            0.1, "L2 penalty of the classifiers on features of mean length 1", gt=0, search=Range(1e-3, 1e2, log=True)
+            0.1,
+            "L2 penalty of the classifiers on centred features of unit RMS length",
+            gt=0,
+            search=Range(1e-3, 1e2, log=True),
         )
 
     config: Config

@@ -30,10 +30,10 @@ class DEM(Method):
     regression towards the mean then makes no hubs of the classes.
 
     The squared error is a mean over images and columns and a norm is half its square, as in the released
-    program, so that λ keeps its meaning. The last ReLU suits features that come out of a ReLU themselves;
-    ``output=linear`` leaves it out. Departures: Xavier initialisation (there, a truncated normal); semantics
-    have unit length; the number of steps is chosen for small data sets. Several kinds of semantics and the
-    recurrent text encoder are left out.
+    programs. The last ReLU suits features that come out of a ReLU themselves; ``output=linear`` leaves it out.
+    Departures: Xavier initialisation and biases zero (there, a truncated normal and 0.1); biases are not
+    penalised; semantics have unit length; the number of steps is chosen for small data sets. Several kinds of
+    semantics and the recurrent text encoder are left out.
     """
 
     info = MethodInfo(
@@ -51,9 +51,10 @@ class DEM(Method):
 
     @dataclass(frozen=True)
     class Config:
-        """Hidden units and batch as published for AwA; λ is there 1e-3 and the learning rate 1e-4.
+        """Hidden units and batch are those of the released program for AwA attributes, where λ is 1e-2 and the
+        learning rate 1e-4.
 
-        Both are chosen anew on validation classes of the bundled data set: there λ = 1e-3 costs some ten points
+        Those two are chosen anew on validation classes of the bundled data set: there λ = 1e-3 costs some ten points
         against 1e-4 (less than that changes little), and a faster rate needs fewer epochs for the same accuracy.
         """
 

@@ -16,13 +16,14 @@ class OraclePrototypes(Method):
 
     The publication asks what ideal semantics would achieve and takes each class's mean visual feature for them
     (section 5). Here, too, the harness hands over those means as semantics, (K, D): of the training images
-    for a seen class, of the very images to be classified for an unseen one. It is an oracle and never a result: a
-    bound for methods that end in one prototype per class, given these features.
+    for a seen class, of the very images to be classified for an unseen one. It is an oracle and never a result: it
+    shows how far ideal semantics would carry a nearest-prototype rule. It bounds no single number: a trained
+    classifier of seen classes can have a higher S.
     """
 
     info = MethodInfo(
         name="oracle-prototypes",
-        title="Oracle prototypes (upper bound)",
+        title="Oracle prototypes (ideal semantics)",
         family="bound",
         citation="""@inproceedings{chao2016gzsl,
   title     = {An Empirical Study and Analysis of Generalized Zero-Shot Learning for Object Recognition in the Wild},

@@ -16,21 +16,24 @@ class SeenOnly(Method):
     """Multinomial logistic regression on the seen classes, which never predicts an unseen one if it need not.
 
     A seen candidate scores 1 + its probability, an unseen one 0. S is thus the accuracy of ordinary supervised
-    classification with these features, a bound (though only of linear classifiers) on the S of a method that must
-    also leave room for unseen classes; U and H are 0.
+    classification with these features, a mark for the S of a method that must also leave room for unseen classes (a
+    method with a better classifier of seen classes can pass it); U and H are 0.
 
     Among unseen candidates alone all scores are equal. The tie goes to the first, so one class is always right
     and the others are always wrong: T1 is exactly one over the number of unseen classes and carries no information.
     """
 
-    info = MethodInfo(name="seen-only", title="Seen classes only (bound of S)", family="bound", citation="")
+    info = MethodInfo(name="seen-only", title="Seen classes only (supervised)", family="bound", citation="")
 
     @dataclass(frozen=True)
     class Config:
         """The penalty is what the validation stage of the bundled data set prefers, by S."""
 
         penalty: float = param(
-            0.1, "L2 penalty of the classifier on features of mean length 1", gt=0, search=Range(1e-3, 1e2, log=True)
+            0.1,
+            "L2 penalty of the classifier on centred features of unit RMS length",
+            gt=0,
+            search=Range(1e-3, 1e2, log=True),
         )
 
     config: Config

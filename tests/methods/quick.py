@@ -30,9 +30,9 @@ LEARNING: dict[str, dict[str, Any]] = {
     "dsva": {"epochs": 3, "lr": 1e-2, "batches_per_epoch": 100},
     "eszsl": {"log10_gamma": 0.0},
     "sae": {},
-    "clswgan": {"epochs": 30, "hidden": 128},
-    "fvaegan": {"epochs": 30, "hidden": 128},
-    "tfvaegan": {"epochs": 30, "hidden": 128},
+    "clswgan": {"epochs": 60, "hidden": 256, "lr": 1e-3, "batch": 32},
+    "fvaegan": {"epochs": 150, "hidden": 64, "lr": 1e-3, "critic_steps": 1, "sampled": False},
+    "tfvaegan": {"epochs": 60, "hidden": 64, "lr": 1e-3, "critic_steps": 1},
 }  # fmt: skip
 """Long enough to learn something on small data."""
 

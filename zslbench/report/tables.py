@@ -25,7 +25,7 @@ _RULES = {
 }
 
 
-_EXPENDABLE = ("s/trial", "needs", "OA", "oracle gain T1/H", "AUSUC", "done")
+_EXPENDABLE = ("s/trial", "OA", "oracle gain T1/H", "AUSUC", "needs", "done")
 """Columns that a narrow terminal can do without, first to last."""
 
 
@@ -54,7 +54,9 @@ def notes(table: Table) -> list[str]:
             "Oracle gain: what choosing the epoch on the test set would add to T1 and H; it is never part of a result."
         )
     if any(row.family == "bound" for row in rows):
-        said.append("Bounds are no methods: they tell what chance, seen classes alone or ideal semantics would give.")
+        said.append(
+            "Bounds are no methods: they mark what chance, a classifier of seen classes or ideal semantics would give."
+        )
     if any(row.rank is None and row.family != "bound" for row in rows):
         said.append(
             "Methods without a rank lack trials that this table needs (done/planned, or splits that others have), or "

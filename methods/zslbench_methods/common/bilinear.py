@@ -1,6 +1,6 @@
 """Compatibilities ``F(x, s) = x W s'`` trained by stochastic gradient descent on a ranking loss.
 
-ALE, DeViSE and SJE differ in the loss on the scores of an image and in nothing else; LatEm takes the largest
+ALE, DeViSE and SJE differ in the loss on the scores of an image (and in how long they train); LatEm takes the largest
 of K such compatibilities. Shapes: B images, D visual width, A semantic width, S seen classes, K matrices.
 """
 
