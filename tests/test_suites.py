@@ -61,7 +61,7 @@ def test_options_override_the_suite(zslbench, synthetic, tmp_path) -> None:
         ('dataset = "toy"\nmethods = []\n', "names no method"),
         ('dataset = "toy"\n', "expected [[methods]] tables"),
         ('dataset = "toy"\nmethods = ["eszsl"]\n', "expected [[methods]] tables"),
-        (GOOD.replace('"eszsl"', '"eszsl[log10_gamma=1]"'), "method 1: parameters go to params"),
+        (GOOD.replace('"eszsl"', '"eszsl[log10_gamma=1]"'), "method 1: parameters go to 'params'"),
         ("dataset = \n", "cannot be read as TOML"),
         ('splits_file = "x.json"\n' + GOOD, "exclude each other"),
         (GOOD.replace('name = "eszsl"\n', ""), "missing required field `name`"),
