@@ -18,8 +18,7 @@ from zslbench.splits import make_splits
 
 REGISTRY = Registry()
 METHODS = [name for name in REGISTRY.names if REGISTRY.get(name).info.family not in ("bound", "foundation")]
-CLASSES, UNSEEN, PER_CLASS, WIDTH, ATTRIBUTES = 30, 4, 20, 32, 8
-SPLITS = 3
+CLASSES, UNSEEN, PER_CLASS, WIDTH, ATTRIBUTES = 64, 4, 10, 32, 8
 
 
 class Made:
@@ -60,17 +59,22 @@ def view(structure: Callable[..., np.ndarray], seed: int = 0) -> DataView:
     )
 
 
+def splits_for(name: str) -> int:
+    """Over how many splits a method is measured: one where a fit takes seconds and one is enough."""
+    return 1 if name in ("fvaegan", "tfvaegan") else 3
+
+
 def accuracy(name: str, structure: Callable[..., np.ndarray]) -> float:
-    """Mean T1 of the last epoch over splits into 26 seen and 4 unseen classes."""
+    """Mean T1 of the last epoch over splits into 60 seen and 4 unseen classes."""
     method, config, _ = REGISTRY.build(quick(name, learning=True))
-    splits = make_splits(Made, f"{CLASSES - UNSEEN}/{UNSEEN}", SPLITS)
+    splits = make_splits(Made, f"{CLASSES - UNSEEN}/{UNSEEN}", splits_for(name))
     measured = [run_trial(method, config, view(structure), split, "test", 0) for split in splits]
     return float(np.mean([each.outcome.zsl["T1"][-1] for each in measured]))
 
 
-REACHED = {"eszsl": (0.75, 0.6), "conse": (0.7, 0.5), "latem": (0.8, 0.65), "sae": (0.85, 0.7), "mcfa": (0.9, 0.65)}
+REACHED = {"eszsl": (0.5, 0.45), "clswgan": (0.55, 0.4)}
 """Accuracy that a method must reach on the linear and on the bent structure, where it is not the usual one."""
-USUAL = (0.9, 0.7)
+USUAL = (0.9, 0.8)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -90,9 +94,9 @@ def test_nothing_is_learned_from_nothing(name: str) -> None:
     """Where semantics say nothing about features, accuracy on unseen classes is that of guessing.
 
     All images of a class tend to be given to one class, so a guess is right or wrong for the whole class: the bound is
-    three standard deviations of a mean over 3 splits x 4 classes, each right with probability 1/4.
+    three standard deviations of a mean over splits and their 4 classes, each right with probability 1/4.
     """
-    bound = 0.25 + 3 * np.sqrt(0.25 * 0.75 / (SPLITS * UNSEEN))
+    bound = 0.25 + 3 * np.sqrt(0.25 * 0.75 / (splits_for(name) * UNSEEN))
     assert accuracy(name, nothing) <= bound
 
 
