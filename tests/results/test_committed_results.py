@@ -10,7 +10,9 @@ from zslbench.datasets import load_dataset
 from zslbench.leaderboard import leaderboard
 from zslbench.metrics import GzslDecisions, harmonic_mean, overall_accuracy, per_class_accuracies, seen_unseen_curve
 from zslbench.records import Store
+from zslbench.registry import Registry
 from zslbench.splits import make_splits
+from zslbench.suites import read_suite
 
 STORE = Store(ROOT / "results" / "ucm-16-5")
 
@@ -22,13 +24,27 @@ def test_the_readme_s_table_is_what_the_records_say():
 
 
 def test_every_method_beats_chance_on_ucm():
-    """On 10 splits of 16/5 the 95 % interval of T1 lies above chance (one of five classes) for all five methods."""
+    """The 95 % interval of T1 lies above chance (one of five classes) for every ranked method, over 10 splits."""
     (table,) = leaderboard(STORE.latest().values(), STORE.plans())
-    assert {row.label for row in table.rows} == {"mcfa", "cada", "dsva", "projection", "eszsl"}
-    for row in table.rows:
-        assert row.rank is not None
+    suite = read_suite(ROOT / "benchmarks" / "ucm-all.toml")
+    assert {row.label for row in table.rows} == {Registry().build(method.spec)[2] for method in suite.methods}
+    assert {row.method.removesuffix("+cal") for row in table.rows} == set(Registry().names) - {"clip"}
+    ranked = [row for row in table.rows if row.rank is not None]
+    assert len(ranked) == sum(method.splits is None for method in suite.methods) - 3  # less the bounds
+    for row in ranked:
         assert row.metrics["T1"].splits == 10
         assert row.metrics["T1"].low > 0.2, row.label
+
+
+def test_bounds_are_where_they_must_be():
+    """Guessing is at chance, seen classes alone give U = 0, and nothing passes ideal semantics in T1 or H."""
+    (table,) = leaderboard(STORE.latest().values(), STORE.plans())
+    rows = {row.label: row for row in table.rows}
+    chance = rows["chance"].metrics["T1"]
+    assert chance.low < 0.2 < chance.high
+    assert rows["seen-only"].metrics["U"].mean == 0
+    for metric in ("T1", "H"):
+        assert max(rows.values(), key=lambda row: row.metrics[metric].mean).label == "oracle-prototypes"
 
 
 def test_records_belong_to_the_bundled_data_and_splits():
@@ -42,7 +58,7 @@ def test_records_belong_to_the_bundled_data_and_splits():
         assert record.trial.split_hash == splits[record.trial.split]
 
 
-@pytest.mark.parametrize("label", ["mcfa", "projection"])
+@pytest.mark.parametrize("label", ["mcfa", "projection", "eszsl+cal", "chance"])
 def test_metrics_follow_from_the_stored_predictions(label):
     """The last epoch's metrics of every shipped record are recomputed from its predictions alone."""
     splits = make_splits(load_dataset("ucm"), "16/5", 10)
