@@ -38,3 +38,16 @@ def test_the_blocks_of_a_page_run_in_order(page, tmp_path):
         else:
             for line in text.splitlines():
                 assert any(said.startswith(line) for said in output), f"{line!r} is not in\n" + "\n".join(output)
+
+
+def test_the_readme_s_method_keeps_the_interface(tmp_path):
+    """The method that the README shows passes the checks that the README names next."""
+    (block,) = (
+        text for kind, text in BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8")) if kind == "python"
+    )
+    (tmp_path / "nearest.py").write_text(block, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "zslbench", "check", "--plugin", "nearest.py"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
