@@ -15,7 +15,7 @@ run: $(VENV)/.installed
 	$(BIN)/zslbench run --methods mcfa,cada --dataset ucm
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations=15
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
