@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from zslbench.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("ZSLBENCH_SHARED", ROOT.parent / "shared"))
@@ -76,5 +79,22 @@ def zslbench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             stdin=subprocess.DEVNULL,
             check=False,
         )
+
+    return call
+
+
+@pytest.fixture
+def in_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[object, str, str]]:
+    """Run the command in this process, in an empty folder: ``in_process("list", ...)`` -> exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: object) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["zslbench", *map(str, args)])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as end:  # `main` sets a handler of its own
+            main()
+        captured = capfd.readouterr()
+        return end.value.code, captured.out, captured.err
 
     return call

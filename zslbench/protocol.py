@@ -87,7 +87,13 @@ def run_trial(
         view = _with_oracle_semantics(view, part)
     # Both stages and all methods of a cell share the seed, so what they share in code they share in order.
     train = training_data(
-        method.info, view, part, derive_seed(view.dataset, split.id, seed), device, progress, split.rehearsal(stage)
+        method.info,
+        view,
+        part,
+        derive_seed(view.dataset, split.id, seed),
+        device,
+        progress,
+        split.rehearsal(stage) if method.info.uses_rehearsal else None,  # it ranks every image by a hash
     )
     with _peak_memory(device) as peak:
         started = time.perf_counter()

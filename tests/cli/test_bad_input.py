@@ -3,16 +3,15 @@
 import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import write_synthetic
 from plugins import write_plugin
 
-from zslbench.cli import main
 from zslbench.configuration import parse_methods
 from zslbench.datasets import Dataset
 from zslbench.records import Record, Store
@@ -24,21 +23,17 @@ Complain = Callable[..., str]
 
 
 @pytest.fixture
-def complain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Complain:
+def complain(in_process: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Complain:
     """Run the command in this process, as `zslbench` does; assert exit code 2 and return its one line."""
     write_synthetic(tmp_path / "toy")
-    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ZSLBENCH_STORE", raising=False)
 
     def call(*args: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["zslbench", *map(str, args)])
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as end:  # `main` sets a handler of its own
-            main()
-        captured = capfd.readouterr()
-        assert captured.out == ""
-        (line,) = captured.err.splitlines()
+        code, out, err = in_process(*args)
+        assert out == ""
+        (line,) = err.splitlines()
         assert line.startswith("zslbench: ")
-        assert end.value.code == 2
+        assert code == 2
         return line.removeprefix("zslbench: ")
 
     return call

@@ -1,31 +1,20 @@
 """``zslbench check``: one line per check on stdout, and an exit code that says whether all passed."""
 
 import json
-import sys
+from functools import partial
 
 import pytest
 from plugins import write_plugin
 
-from zslbench.cli import main
 from zslbench.testing import CHECKS, name_of
 
 NAMES = [name_of(check) for check in CHECKS]
 
 
 @pytest.fixture
-def check(tmp_path, monkeypatch, capfd):
-    """Run the command in this process; return exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("warnings.showwarning", lambda *_, **__: None)  # `main` sets its own, which goes back with this
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["zslbench", "check", *map(str, args)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        captured = capfd.readouterr()
-        return end.value.code, captured.out, captured.err
-
-    return call
+def check(in_process):
+    """Run the command in this process, in an empty folder; return exit code, stdout and stderr."""
+    return partial(in_process, "check")
 
 
 def documented(path, name="mine", **parts):

@@ -4,28 +4,18 @@ import os
 import subprocess
 import sys
 import tomllib
+from functools import partial
 
 import pytest
 from conftest import ROOT
 
-from zslbench.cli import main
 from zslbench.registry import load_plugin
 
 
 @pytest.fixture
-def new_method(tmp_path, monkeypatch, capfd):
+def new_method(in_process):
     """Run the command in this process, in an empty folder; return exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("warnings.showwarning", lambda *_, **__: None)  # `main` sets its own, which goes back with this
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["zslbench", "new-method", *map(str, args)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        captured = capfd.readouterr()
-        return end.value.code, captured.out, captured.err
-
-    return call
+    return partial(in_process, "new-method")
 
 
 def test_the_made_package_passes_its_own_tests(new_method, tmp_path, zslbench):

@@ -13,7 +13,7 @@ from torch import Tensor
 from zslbench import Candidates, Scorer, TrainingData
 from zslbench_methods.common.batches import IntArray
 from zslbench_methods.common.gan import SeenData
-from zslbench_methods.common.latent_classifier import Array, log_softmax, softmax_regression, with_ones
+from zslbench_methods.common.latent_classifier import Array, log_probabilities, softmax_regression
 from zslbench_methods.common.linear import unit_rows
 from zslbench_methods.common.scaling import MinMax
 
@@ -87,8 +87,3 @@ def classifier_inputs(train: TrainingData, scale: MinMax, represent: Represent, 
     """What is classified (N, P) of images with these features (N, D)."""
     inputs: Array = represent(train.tensor(scale(features))).numpy(force=True)
     return inputs
-
-
-def log_probabilities(inputs: Callable[[Array], Array], weights: Array, features: Array) -> Array:
-    """The classifier's scores (N, K) for features (N, D)."""
-    return log_softmax(with_ones(inputs(features)) @ weights)

@@ -6,7 +6,7 @@ test images are classified by the mean that the visual encoder gives them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -115,9 +115,9 @@ class VisualMeans:
         return means
 
 
-def log_probabilities(means: VisualMeans, weights: Array, features: Array) -> Array:
-    """The classifier's scores (N, K) for features (N, D)."""
-    return log_softmax(with_ones(means(features)) @ weights)
+def log_probabilities(inputs: Callable[[Array], Array], weights: Array, features: Array) -> Array:
+    """The classifier's scores (N, K) for features (N, D), which `inputs` turns into what it was trained on (N, L)."""
+    return log_softmax(with_ones(inputs(features)) @ weights)
 
 
 def softmax_regression(
