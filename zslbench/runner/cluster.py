@@ -1,0 +1,189 @@
+"""Reaching Ray: a private one on this machine, or a cluster that the user names."""
+
+import importlib.metadata
+import logging
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from zslbench.errors import InputError
+
+Device = Literal["auto", "cpu", "cuda"]
+LOCAL = "local"
+"""The address that means: no cluster, whatever the environment names."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """What the user says about where trials run."""
+
+    workers: int | None = None
+    """Trials at a time; None for as many as there are cores, or GPU slots."""
+    address: str | None = None
+    """Of a Ray cluster; ``auto`` for the one on this machine; None or ``local`` for a private Ray."""
+    device: Device = "auto"
+    trials_per_gpu: int = 1
+
+    @property
+    def local(self) -> bool:
+        """Whether Ray is to be started for this run alone."""
+        return self.address in (None, "", LOCAL)
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Room for trials."""
+
+    count: int
+    device: Literal["cpu", "cuda"]
+    per_gpu: int
+    nodes: int
+    local: bool
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What one trial's worker asks Ray for. GPUs are the narrow place: there, cores are not counted."""
+        return {"num_cpus": 1} if self.device == "cpu" else {"num_cpus": 0, "num_gpus": 1 / self.per_gpu}
+
+    def __str__(self) -> str:
+        what = "cores" if self.device == "cpu" else f"GPUs, up to {self.per_gpu} on each"
+        where = "this machine" if self.local else f"a Ray cluster of {self.nodes} node(s)"
+        return f"{self.count} trial(s) at a time on {what}, on {where}"
+
+
+@contextmanager
+def ray_session(where: Where) -> Iterator[tuple[Any, Slots]]:
+    """Ray, ready to use, and the slots it has.
+
+    Raises:
+        InputError: Ray is missing or of another version, cannot start, cannot be reached, or has no GPU that was
+            asked for.
+    """
+    with _local_ray(where) if where.local else _cluster(where) as ray:
+        yield ray, _slots(ray, where)
+
+
+def default_workers() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _slots(ray: Any, where: Where) -> Slots:
+    total = ray.cluster_resources()
+    gpus = int(total.get("GPU", 0))
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    if where.device == "cuda" and not gpus:
+        place = "on this machine" if where.local else f"in the cluster at {where.address}"
+        raise InputError(f"--device cuda: Ray finds no GPU {place}; use --device cpu.")
+    on_gpus = gpus > 0 and where.device != "cpu"
+    room = gpus * where.trials_per_gpu if on_gpus else max(1, int(total.get("CPU", 0)))
+    count = min(room, where.workers) if where.workers else room
+    return Slots(count, "cuda" if on_gpus else "cpu", where.trials_per_gpu, nodes, where.local)
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+        import ray.exceptions
+    except ImportError as error:
+        raise InputError(f"ray cannot be imported ({error}); use --workers 0 to run in this process.") from error
+    from packaging.requirements import Requirement
+
+    wanted = map(Requirement, importlib.metadata.requires("zslbench") or ())
+    needed = next(requirement for requirement in wanted if requirement.name == "ray")
+    if ray.__version__ not in needed.specifier and not os.environ.get("ZSLBENCH_ANY_RAY"):
+        raise InputError(
+            f"ray {ray.__version__} is installed and zslbench was tested with {needed.specifier}: pip install "
+            f"'{needed}', use --workers 0, or set ZSLBENCH_ANY_RAY=1 to try."
+        )
+    return ray
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Ray prints to stdout that a worker died, in colour; stdout is for results, and records say what died."""
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        yield
+
+
+@contextmanager
+def _keeping_sigterm() -> Iterator[None]:
+    """Ray's handler would end the process with 1 and a page of addresses."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if before is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _local_ray(where: Where) -> Iterator[Any]:
+    """A private Ray on this machine, whatever cluster the environment or a stale file may name.
+
+    It listens on the loopback interface alone and asks for a token that only its processes know. It writes
+    to a folder of its own, which is removed, and neither to the home folder nor to the current one.
+    """
+    settings = {
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),  # else Ray writes one to the home folder
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's name for: local only, as its default is on those systems
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else `uv run` rebuilds the environment per worker
+    }
+    if "ray" not in sys.modules:  # a plugin may have imported it; then it heeds this no more, and does so by default
+        settings["RAY_AUTH_MODE"] = "token"
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)  # Ray reads a token once per process, so the first one stays
+    ray = _import_ray()
+    with ExitStack() as stack:
+        try:
+            folder = tempfile.TemporaryDirectory(
+                prefix="zslbench-", dir=_folder_for_sockets(), ignore_cleanup_errors=True
+            )
+            temporary = stack.enter_context(folder)
+            stack.enter_context(_quiet())
+            stack.callback(ray.shutdown)
+            with _keeping_sigterm():
+                ray.init(
+                    address=LOCAL,
+                    num_cpus=where.workers or default_workers(),
+                    num_gpus=0 if where.device == "cpu" else None,  # None: Ray looks for them
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _temp_dir=temporary,
+                )
+        except Exception as error:
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"ray cannot start ({why}); use --workers 0 to run in this process.") from error
+        yield ray
+
+
+@contextmanager
+def _cluster(where: Where) -> Iterator[Any]:
+    """A cluster that somebody else started and that goes on when this run ends."""
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    ray = _import_ray()
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        stack.callback(ray.shutdown)
+        try:
+            with _keeping_sigterm():
+                ray.init(address=where.address, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"no Ray cluster answers at {where.address!r} ({why}); start one with `ray start --head`, or use "
+                f"--address {LOCAL}."
+            ) from error
+        yield ray
+
+
+def _folder_for_sockets() -> str:
+    """Where temporary files go, unless that is too long: Ray adds 82 characters and a socket's path holds 103."""
+    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    return folder if len(folder) <= 20 else "/tmp"
