@@ -54,7 +54,7 @@ def test_options_override_the_suite(zslbench, synthetic, tmp_path) -> None:
     ("text", "said"),
     [
         (GOOD + "seeeds = 1\n", "method 2: unknown key 'seeeds'"),
-        ("seedz = 1\n" + GOOD, "unknown key 'seedz'. Did you mean 'seeds'?"),
+        ("seedz = 1\n" + GOOD, "unknown key 'seedz'. Did you mean 'seeds'"),
         (GOOD.replace("splits = 3", 'splits = "3"'), "Expected `int | null`, got `str` - at `$.splits`"),
         (GOOD.replace("splits = 3", "splits = 0"), "splits = 0; at least 1"),
         (GOOD.replace("splits = 1\n", "splits = 0\n"), "splits of projection = 0; at least 1"),

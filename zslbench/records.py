@@ -106,6 +106,17 @@ class Record(msgspec.Struct, kw_only=True):
     run: Run = msgspec.field(default_factory=Run)
 
 
+class Brief(msgspec.Struct, kw_only=True):
+    """A record without its outcome: enough for counting and timing, a fraction of the memory."""
+
+    key: str
+    label: str
+    status: Status
+    trial: Trial
+    failure: Failure | None = None
+    run: Run = msgspec.field(default_factory=Run)
+
+
 class Cell(msgspec.Struct, frozen=True):
     """One planned trial, as short as a plan of 100,000 of them needs."""
 
@@ -140,6 +151,9 @@ class Store:
     Reading takes no lock. Use `writing()` around everything that appends.
     """
 
+    option = "--store"
+    """What chooses another folder, for messages."""
+
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.records_path = self.folder / "records.jsonl"
@@ -152,6 +166,10 @@ class Store:
             InputError: a line that is no record of this schema; the message names file and line.
         """
         yield from self._lines(self.records_path, Record)
+
+    def briefs(self) -> Iterator[Brief]:
+        """The same records, without what they measured."""
+        yield from self._lines(self.records_path, Brief)
 
     def latest(self) -> dict[str, Record]:
         """The record that counts of every trial: a finished one if there is one, else the newest failure."""
@@ -185,7 +203,9 @@ class Store:
                 lock.acquire(timeout=0)
             except Timeout:
                 held_by = _text_of(owner) or "another process"
-                raise InputError(f"store {self.folder} is in use by {held_by}; wait for it or use --store.") from None
+                raise InputError(
+                    f"store {self.folder} is in use by {held_by}; wait for it or use {self.option}."
+                ) from None
         try:
             with self._saying_what_failed():
                 owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
@@ -257,6 +277,7 @@ class Store:
             ) from error
 
     def _lines(self, path: Path, kind: type[Any]) -> Iterator[Any]:
+        what = "plan" if kind is Plan else "record"
         decoder = msgspec.json.Decoder(kind)
         try:
             file = open(path, "rb")  # noqa: SIM115  closed by the with below
@@ -275,8 +296,8 @@ class Store:
                     item = decoder.decode(line)
                 except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
                     raise InputError(
-                        f"{path}, line {number} is not a {kind.__name__.lower()} of this version of zslbench "
-                        f"({error}). Move that line elsewhere, or use another --store; nothing was changed."
+                        f"{path}, line {number} is not a {what} of this version of zslbench "
+                        f"({error}). Move that line elsewhere, or use another {self.option}; nothing was changed."
                     ) from None
                 yield item
 

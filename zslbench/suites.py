@@ -2,8 +2,8 @@
 
 title = "Every method on UC Merced"
 dataset = "ucm"
-split_family = "16/5"
-splits = 10
+split_family = ["16/5", "13/8"]     # or one: "16/5"
+splits = 10                         # of each family
 
 [[methods]]
 name = "eszsl"
@@ -11,7 +11,7 @@ name = "eszsl"
 [[methods]]
 name = "clswgan"
 params = { hidden = 512 }
-splits = 5                  # fewer than the suite's; the leaderboard then shows and does not rank it
+splits = 5                          # fewer than the suite's; the leaderboard then shows and does not rank it
 """
 
 from pathlib import Path
@@ -20,7 +20,10 @@ from typing import Any
 import msgspec
 
 from zslbench.configuration import MethodSpec, close_matches
+from zslbench.datasets import Dataset
 from zslbench.errors import InputError
+from zslbench.leaderboard import METRICS, Selection
+from zslbench.splits import Split, make_splits, read_splits
 
 
 class SuiteMethod(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,12 +50,24 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
     features: str | None = None
     semantics: str | None = None
     maps: str | None = None
-    split_family: str | None = None
+    split_family: str | list[str] | None = None
+    """One or several; text may name several too, separated by commas."""
     splits_file: str | None = None
     """Relative to the suite file."""
     splits: int | None = None
+    """Of each family."""
     seeds: int = 1
     validation: bool = True
+    select: Selection = "last"
+    """Which epoch the printed leaderboard reports."""
+    sort: str = "H"
+    """The metric that ranks it."""
+
+    @property
+    def families(self) -> list[str]:
+        """The split families; empty where none is named."""
+        named = self.split_family.split(",") if isinstance(self.split_family, str) else self.split_family or []
+        return [family.strip() for family in named]
 
 
 def read_suite(path: str | Path) -> Suite:
@@ -87,13 +102,50 @@ def read_suite(path: str | Path) -> Suite:
     for key, count in counts.items():
         if count is not None and count < 1:
             raise InputError(f"suite {path}: {key} = {count}; at least 1 is expected.")
-    if suite.split_family and suite.splits_file:
+    for method in suite.methods:
+        if suite.splits and method.splits and method.splits > suite.splits:
+            raise InputError(
+                f"suite {path}: splits of {method.name} = {method.splits} is more than the suite's splits = "
+                f"{suite.splits}."
+            )
+    if suite.split_family is not None and suite.splits_file:
         raise InputError(f"suite {path}: split_family and splits_file exclude each other.")
+    if suite.split_family is not None and not all(suite.families or [""]):
+        raise InputError(f"suite {path}: split_family is empty; leave it out for the data set's first.")
+    if suite.sort not in METRICS:
+        raise InputError(
+            f"suite {path}: sort = {suite.sort!r}.{close_matches(suite.sort, METRICS)} Known: {', '.join(METRICS)}."
+        )
+    if suite.select == "val" and not suite.validation:
+        raise InputError(f"suite {path}: select = 'val' needs the validation trials, hence validation = true.")
     if (path.parent / suite.dataset / "card.toml").is_file():
         suite.dataset = str(path.parent / suite.dataset)
     if suite.splits_file:
         suite.splits_file = str(path.parent / suite.splits_file)
     return suite
+
+
+def draw_splits(suite: Suite, data: Dataset) -> list[Split]:
+    """The suite's splits, one family after the other, so that one table is complete before the next begins.
+
+    Raises:
+        InputError: an unknown family or one named twice, or more splits than there are, which a method may ask too.
+    """
+    families = suite.families
+    if twice := next((family for family in families if families.count(family) > 1), None):
+        raise InputError(f"split family {twice!r} is named twice.")
+    if suite.splits_file:
+        drawn = [read_splits(data, suite.splits_file, suite.splits)]
+    else:
+        drawn = [make_splits(data, family, suite.splits) for family in families]
+    for splits in drawn:
+        for method in suite.methods:
+            if method.splits and method.splits > len(splits):
+                raise InputError(
+                    f"splits of {method.name} = {method.splits} is more than the suite's splits, which are "
+                    f"{len(splits)} of {splits[0].family}: set splits."
+                )
+    return [split for splits in drawn for split in splits]
 
 
 def _check_keys(table: dict[str, Any], kind: type[msgspec.Struct], where: str) -> None:

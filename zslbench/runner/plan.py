@@ -1,7 +1,7 @@
 """From what the user asked for to a list of trials, each with the key that decides whether it is done."""
 
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,8 +11,9 @@ from zslbench.errors import InputError
 from zslbench.hashing import digest
 from zslbench.methods import MethodInfo
 from zslbench.protocol import PROTOCOL_VERSION
-from zslbench.records import Cell, Plan, PlanRow, Record, Trial
+from zslbench.records import Brief, Cell, Plan, PlanRow, Record, Trial
 from zslbench.registry import Registry
+from zslbench.runner.estimates import Estimates
 from zslbench.splits import Split, Stage
 
 
@@ -113,9 +114,12 @@ def _check_needs(info: MethodInfo, name: str, view: DataView) -> None:
 
 def as_plan(jobs: Sequence[Job], command: str) -> Plan:
     """The plan to be stored before the first trial."""
-    rows: dict[str, PlanRow] = {}
+    rows: dict[tuple[str, str], PlanRow] = {}
     for job in jobs:
-        row = rows.setdefault(job.label, PlanRow(job.label, job.trial, [], job.info.family, job.info.needs))
+        row = rows.get((job.label, job.trial.family))
+        if row is None:
+            row = PlanRow(job.label, job.trial, [], job.info.family, job.info.needs)
+            rows[job.label, job.trial.family] = row
         row.cells.append(Cell(job.trial.key, job.trial.split, job.trial.seed, job.trial.stage))
     return Plan(datetime.now(UTC).isoformat(timespec="seconds"), command, list(rows.values()))
 
@@ -128,35 +132,63 @@ class Outlook:
     done: int
     failed: int
     to_do: int
-    """Trials without a record; failed ones run again too and are counted under `failed`."""
+    """Trials without a record."""
+    to_run: int
+    """Those and, if they are to be retried, the failed ones."""
     seconds_per_trial: float | None
-    """Median of earlier trials of the same method on the same features; None before the first."""
+    """Mean over the trials that will run, or over all where none will; None before the first of a method."""
+    seconds: float | None
+    """Of all trials that will run, one after the other."""
+    rough: bool
+    """Whether some of that is judged by other data, the other stage or another device."""
 
 
-def outlook(jobs: Sequence[Job], latest: Mapping[str, Record]) -> list[Outlook]:
-    """Done, failed and missing trials of every method, with the time that earlier ones took."""
-    seconds: dict[tuple[str, str, str], list[float]] = {}
-    for record in latest.values():
-        run = record.run
-        if record.status == "done" and run.fit_seconds is not None and run.score_seconds is not None:
-            times = seconds.setdefault(_work(record.trial), [])
-            times.append(run.fit_seconds + run.score_seconds)
-    counts: dict[str, dict[str, int]] = {}
-    work: dict[str, tuple[str, str, str]] = {}
+def outlook(
+    jobs: Sequence[Job], records: Iterable[Record | Brief], *, device: str | None = None, retry_failed: bool = True
+) -> list[Outlook]:
+    """Done, failed and missing trials of every method, with the time that they will take.
+
+    Args:
+        jobs: everything planned.
+        records: all that is stored, in order of writing; read once and not kept.
+        device: where trials will run, ``cpu`` or ``cuda``; None where that is not known.
+        retry_failed: whether failed trials will run again.
+    """
+    estimates = Estimates()
+    status: dict[str, str] = {}
+    for record in records:
+        estimates.add(record)
+        if status.get(record.key) != "done":
+            status[record.key] = record.status
+    counts: dict[str, Counter[str]] = {}
+    alike: dict[str, Counter[tuple[str, str, bool]]] = {}  # trials that take equally long, and whether they will run
+    example: dict[tuple[str, str, str], Trial] = {}
+    settled = {"done"} if retry_failed else {"done", "failed"}
     for job in jobs:
-        known = latest.get(job.trial.key)
-        count = counts.setdefault(job.label, {"done": 0, "failed": 0, "to_do": 0})
-        count["to_do" if known is None else known.status] += 1
-        work[job.label] = _work(job.trial)
-    return [
-        Outlook(
-            label,
-            seconds_per_trial=statistics.median(seconds[work[label]]) if work[label] in seconds else None,
-            **count,
+        trial = job.trial
+        known = status.get(trial.key, "to_do")
+        counts.setdefault(job.label, Counter())[known] += 1
+        alike.setdefault(job.label, Counter())[trial.family, trial.stage, known not in settled] += 1
+        example.setdefault((job.label, trial.family, trial.stage), trial)
+    rows = []
+    for label, count in counts.items():
+        ahead = {kind: number for kind, number in alike[label].items() if kind[2]}
+        guesses = [
+            (number, guess)
+            for (family, stage, _), number in (ahead or alike[label]).items()
+            if (guess := estimates.guess(example[label, family, stage], device))
+        ]  # of every kind or of none: any trial of a method serves, if there is no better one
+        seconds = sum(number * guess.seconds for number, guess in guesses)
+        rows.append(
+            Outlook(
+                label,
+                done=count["done"],
+                failed=count["failed"],
+                to_do=count["to_do"],
+                to_run=sum(ahead.values()),
+                seconds_per_trial=seconds / sum(number for number, _ in guesses) if guesses else None,
+                seconds=(seconds if guesses else None) if ahead else 0.0,
+                rough=any(guess.rough for _, guess in guesses),
+            )
         )
-        for label, count in counts.items()
-    ]
-
-
-def _work(trial: Trial) -> tuple[str, str, str]:
-    return trial.method, trial.hashes["features"], trial.hashes["semantics"]
+    return rows

@@ -1,0 +1,63 @@
+"""How long a trial will take, judged by the stored ones that resemble it most."""
+
+import statistics
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from zslbench.records import Brief, Record, Trial
+
+
+class Guess(NamedTuple):
+    """Seconds for one trial."""
+
+    seconds: float
+    rough: bool
+    """Whether it comes from other data, the other stage or another device."""
+
+
+class Estimates:
+    """Medians of what finished trials took, in one pass over the records."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[tuple[object, ...], list[float]] = {}
+
+    def add(self, record: Record | Brief) -> None:
+        """Learn from a record; one that failed or was not timed says nothing."""
+        run = record.run
+        if record.status != "done" or run.fit_seconds is None or run.score_seconds is None:
+            return
+        device = run.device.partition(":")[0]  # cuda:1 is as fast as cuda:0
+        for likeness, _ in _likenesses(record.trial):
+            for place in (device, None):
+                self._seconds.setdefault((place, *likeness), []).append(run.fit_seconds + run.score_seconds)
+
+    def guess(self, trial: Trial, device: str | None = None) -> Guess | None:
+        """The median of the closest trials that are known.
+
+        Args:
+            trial: what is to run.
+            device: ``cpu`` or ``cuda``, whose trials count before any other's; None where that is not known.
+        """
+        for place in dict.fromkeys((device, None)):
+            for likeness, rough in _likenesses(trial):
+                if known := self._seconds.get((place, *likeness)):
+                    return Guess(statistics.median(known), rough or place != device)
+        return None
+
+
+def _likenesses(trial: Trial) -> Iterator[tuple[tuple[object, ...], bool]]:
+    """What a trial may share with another, the closest kinship first, and whether that is a rough one.
+
+    The family of splits is among it, since it says how many images are trained on.
+    """
+    method, stage, family = trial.method, trial.stage, trial.family
+    data = trial.hashes["features"], trial.hashes["semantics"]
+    config = msgspec.json.encode(trial.config, order="deterministic")
+    yield ("family", method, data, stage, config, family), False
+    yield ("configuration", method, data, stage, config), False
+    yield ("data", method, data, stage), False
+    yield ("other stage", method, data), True
+    yield ("other data", method, stage), True
+    yield ("anything", method), True
