@@ -1,4 +1,4 @@
-# make run    install into .venv and print the first leaderboard (MCFA and CADA-VAE on UC Merced)
+# make run    install into .venv and print a first leaderboard of UC Merced (benchmarks/ucm.toml)
 # make test   install the test extra and run the tests
 # make lint   style and types
 # make speed  the throughput benchmarks
@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 .PHONY: run test lint speed clean
 
 run: $(VENV)/.installed
-	$(BIN)/zslbench run --methods mcfa,cada --dataset ucm
+	$(BIN)/zslbench run --suite benchmarks/ucm.toml
 
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations=15

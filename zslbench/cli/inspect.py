@@ -23,11 +23,17 @@ from zslbench.splits import split_families
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(["methods", "datasets", "suites"]))
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def list_(kind: str, plugins: tuple[Path, ...], as_json: bool) -> None:
-    """List methods, data sets or suites."""
-    rows = {"methods": lambda: _methods(plugins), "datasets": _datasets, "suites": _suites}[kind]()
+def list_(kind: str, folder: Path | None, plugins: tuple[Path, ...], as_json: bool) -> None:
+    """List methods, data sets or suites.
+
+    Suites are the files *.toml in FOLDER, by default ./benchmarks.
+    """
+    if folder and kind != "suites":
+        raise click.UsageError(f"only `list suites` takes a folder: got {folder} with `list {kind}`.")
+    rows = {"methods": lambda: _methods(plugins), "datasets": _datasets, "suites": lambda: _suites(folder)}[kind]()
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
         return
@@ -93,8 +99,27 @@ def _datasets() -> list[dict[str, Any]]:
     return rows
 
 
-def _suites() -> list[dict[str, Any]]:
-    return [{"name": path.stem, "file": str(path)} for path in sorted(Path("benchmarks").glob("*.toml"))]
+def _suites(folder: Path | None) -> list[dict[str, Any]]:
+    from zslbench.suites import read_suite
+
+    if folder and not folder.is_dir():
+        raise InputError(f"no folder {folder}: expected one with suite files (*.toml).")
+    rows = []
+    for path in sorted((folder or Path("benchmarks")).glob("*.toml"), key=lambda path: path.stem):
+        row: dict[str, Any] = {"name": path.stem}
+        row |= dict.fromkeys(("title", "methods", "split families", "splits of each"), "")
+        try:
+            suite = read_suite(path)
+            row |= {
+                "title": suite.title,
+                "methods": len(suite.methods),
+                "split families": ", ".join(suite.families) or suite.splits_file or "the data set's first",
+                "splits of each": suite.splits or "default",
+            }
+        except InputError as error:  # one broken file must not hide the others
+            row["title"] = f"not readable: {error}"
+        rows.append(row | {"file": str(path)})
+    return rows
 
 
 def _describe_method(method: type[Method]) -> dict[str, Any]:
