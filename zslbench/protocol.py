@@ -7,6 +7,7 @@ validation classes" and "epoch chosen on the test set" can be told apart afterwa
 
 import dataclasses
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -82,19 +83,52 @@ def run_trial(
     Raises:
         MethodError: the method broke the interface. Whatever else the method raises passes through.
     """
-    part = split.partition(stage)
+    return measure(
+        method,
+        config,
+        view,
+        split.partition(stage),
+        trial_seed(view, split, seed),
+        split.rehearsal(stage) if method.info.uses_rehearsal else None,  # it ranks every image by a hash
+        device=device,
+        progress=progress,
+    )
+
+
+def trial_seed(view: DataView, split: Split, seed: int) -> int:
+    """The seed of a cell: both stages and all methods share it, and so the order of what they share in code."""
+    return derive_seed(view.dataset, split.id, seed)
+
+
+def measure(
+    method: type[Method],
+    config: Any,
+    view: DataView,
+    part: Partition,
+    seed: int,
+    rehearsal: Partition | None = None,
+    *,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Measured:
+    """Fit and measure one method on one stage of a split.
+
+    Args:
+        method: its class.
+        config: its hyper-parameters.
+        view: the data; nothing outside `part` and `rehearsal` is looked at.
+        part: the stage.
+        seed: of `trial_seed`.
+        rehearsal: the game one level down, for a method that uses it.
+        device: ``cpu`` or ``cuda``.
+        progress: told the epochs done and in all.
+
+    Raises:
+        MethodError: the method broke the interface. Whatever else the method raises passes through.
+    """
     if method.info.oracle:
         view = _with_oracle_semantics(view, part)
-    # Both stages and all methods of a cell share the seed, so what they share in code they share in order.
-    train = training_data(
-        method.info,
-        view,
-        part,
-        derive_seed(view.dataset, split.id, seed),
-        device,
-        progress,
-        split.rehearsal(stage) if method.info.uses_rehearsal else None,  # it ranks every image by a hash
-    )
+    train = training_data(method.info, view, part, seed, device, progress, rehearsal)
     with _peak_memory(device) as peak:
         started = time.perf_counter()
         fitted = method(config)
@@ -268,16 +302,22 @@ def _frozen(array: Any) -> Any:
     return array
 
 
+def _cuda_in_use() -> Any:
+    """torch.cuda, if a method has used it: one that does not use the GPU need not pay for loading torch."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch and torch.cuda.is_initialized() else None
+
+
 @contextmanager
 def _peak_memory(device: str) -> Iterator[list[float]]:
     """Fill a list with the trial's peak memory in MB: of the GPU where there is one, else of the process."""
     peak: list[float] = []
     if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.reset_peak_memory_stats(device)
+        if cuda := _cuda_in_use():
+            cuda.reset_peak_memory_stats(device)
         yield peak
-        peak.append(torch.cuda.max_memory_allocated(device) / 2**20)
+        if cuda := _cuda_in_use():
+            peak.append(cuda.max_memory_allocated(device) / 2**20)
         return
     reset = Path("/proc/self/clear_refs")
     try:

@@ -19,7 +19,7 @@ from conftest import timeless, write_synthetic
 from plugins import write_plugin
 
 from zslbench.records import Record, Store
-from zslbench.runner.executors import _folder_for_sockets
+from zslbench.runner.cluster import _folder_for_sockets
 
 pytestmark = pytest.mark.xdist_group("runs")  # they share runs that take long
 RAY_AGENTS = ("ray::DashboardA", "ray::RuntimeEnv")
@@ -196,15 +196,19 @@ def test_a_method_that_kills_its_worker_costs_its_own_trials(folder, parallel):
 
 
 def test_a_parallel_run_keeps_its_streams_apart(parallel):
-    """Whatever happens to workers, stdout is one JSON document and stderr one line per trial, without colour."""
+    """Whatever happens to workers, stdout is one JSON document and stderr one line per trial and per return of a
+    trial to the queue, without colour."""
     assert isinstance(json.loads(parallel.stdout), list)
     lines = parallel.stderr.splitlines()
+    again = [line for line in lines if "is tried again: its worker died, attempt" in line]
+    assert len(again) == 4
+    lines = [line for line in lines if line not in again]
     assert [line.split("/10 ")[0].strip() for line in lines] == [str(number) for number in range(1, 11)]
     assert "\x1b" not in parallel.stderr
 
 
 def test_a_hostile_environment_changes_nothing(folder, serial):
-    """With no home folder, a wrong RAY_ADDRESS, a stale cluster file, a huge current folder and a plugin that imports
+    """With no home folder, a wrong RAY_ADDRESS that --address overrides, a stale cluster file, a huge current folder and a plugin that imports
     Ray itself, a second parallel run gives the same records; it writes to its store alone and leaves nothing behind."""
     nowhere = folder / "huge"
     nowhere.mkdir()
@@ -221,7 +225,7 @@ def test_a_hostile_environment_changes_nothing(folder, serial):
             "--methods",
             "eszsl,projection,mine,fails",
         ]
-        args += ["--splits", 1, "--workers", 2, "--store", folder / "hostile", "--json"]
+        args += ["--splits", 1, "--workers", 2, "--address", "local", "--store", folder / "hostile", "--json"]
         run = Started(
             ["run", *map(str, args)], nowhere,
             {"HOME": "/proc/nonexistent", "RAY_ADDRESS": "ray://nonsense.invalid:1", "RAY_TMPDIR": str(temporary),

@@ -19,9 +19,11 @@ from zslbench.metrics import harmonic_mean, per_class_accuracies
 from zslbench.records import Failure, Record, Run, Store
 from zslbench.registry import Registry
 from zslbench.runner.attempt import Attempt, attempt, limited_threads
+from zslbench.runner.cluster import Where
+from zslbench.runner.durations import clock
 from zslbench.runner.executors import Event, Finished, Started, Tick, run_serially, run_with_ray
 from zslbench.runner.plan import Job, make_jobs
-from zslbench.runner.progress import Progress, clock
+from zslbench.runner.progress import Progress
 from zslbench.runner.session import Summary, run
 from zslbench.splits import make_splits
 
@@ -286,14 +288,14 @@ def test_a_store_in_use_is_not_run_into(bench):
 def test_no_work_starts_no_ray(bench, monkeypatch):
     """An executor without jobs ends at once and imports nothing."""
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert list(run_with_ray(bench.registry, bench.data.view(), [], 2)) == []
+    assert list(run_with_ray(bench.registry, bench.data.view(), [], Where(2))) == []
 
 
 def test_a_missing_ray_names_the_way_out(bench, monkeypatch):
     """Where Ray cannot be imported, the message says how to run without it."""
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"ray cannot be imported .*; use --workers 0 to run in this process"):
-        list(run_with_ray(bench.registry, bench.data.view(), bench.jobs(), 2))
+        list(run_with_ray(bench.registry, bench.data.view(), bench.jobs(), Where(2)))
 
 
 def test_a_ray_that_cannot_start_names_the_way_out(bench, monkeypatch, tmp_path):
@@ -301,7 +303,7 @@ def test_a_ray_that_cannot_start_names_the_way_out(bench, monkeypatch, tmp_path)
     (tmp_path / "file").touch()
     monkeypatch.setenv("RAY_TMPDIR", "/dev/null/x")
     with pytest.raises(InputError, match=r"ray cannot start \(.*/dev/null/x.*\); use --workers 0"):
-        list(run_with_ray(bench.registry, bench.data.view(), bench.jobs(), 2))
+        list(run_with_ray(bench.registry, bench.data.view(), bench.jobs(), Where(2)))
 
 
 def thread_counts(code: str) -> list[str]:

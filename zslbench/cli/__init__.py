@@ -18,6 +18,7 @@ _COMMANDS = {
         "run",
         "Train and measure methods on splits and seeds; print the leaderboard.",
     ),
+    "tune": ("zslbench.cli.tune", "tune", "Search a method's hyper-parameters on validation classes."),
     "leaderboard": ("zslbench.cli.leaderboard", "leaderboard", "Print the leaderboard of stored trials."),
     "list": ("zslbench.cli.inspect", "list_", "List methods, data sets or suites."),
     "describe": ("zslbench.cli.inspect", "describe", "Describe a method or a data set."),
@@ -74,9 +75,9 @@ def cli() -> None:
 def main() -> None:
     """Entry point of the ``zslbench`` command."""
     warnings.showwarning = _show_warning
-    for name in ("SIGTERM", "SIGHUP"):  # a batch system's time limit and a closed terminal end a run as Ctrl-C does
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a batch system's time limit and a closed terminal are like Ctrl-C
         number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+        if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _interrupt)
     try:
         code = cli.main(prog_name="zslbench", standalone_mode=False)
@@ -95,8 +96,15 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _interrupt(*_: object) -> None:
+def _interrupt(number: int, _: object) -> None:
+    signal.signal(number, _leave)
     raise KeyboardInterrupt
+
+
+def _leave(*_: object) -> None:
+    """Asked a second time: what is stored is stored, and tidying up (ending Ray takes seconds) is left undone."""
+    os.write(2, b"zslbench: stopped at once\n")
+    os._exit(130)
 
 
 def _complain(message: str) -> None:

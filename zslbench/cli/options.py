@@ -1,5 +1,6 @@
 """Options and consoles that several commands share."""
 
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -32,6 +33,50 @@ def plugin_option(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(path_type=Path),
         help="Python file that defines a method; may be repeated.",
     )(command)
+
+
+def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--workers``, ``--address``, ``--device`` and ``--trials-per-gpu``, as one argument `where`.
+
+    `where.workers` is 0 for trials in this process, which then ignores a cluster that the environment names.
+    """
+    from zslbench.runner.cluster import Where
+
+    @click.option(
+        "--workers",
+        type=click.IntRange(min=0),
+        help="Trials at a time; 0 runs in this process.  [default: one per core, or per GPU slot]",
+    )
+    @click.option(
+        "--address",
+        envvar="RAY_ADDRESS",
+        show_envvar=True,
+        help="An existing Ray cluster, HOST:PORT or auto; local starts Ray for this run.  [default: local]",
+    )
+    @click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="auto takes the GPUs if there are any.",
+    )
+    @click.option(
+        "--trials-per-gpu",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Trials that share a GPU.",
+    )
+    @functools.wraps(command)
+    def with_where(
+        *args: Any, workers: int | None, address: str | None, device: Any, trials_per_gpu: int, **options: Any
+    ) -> Any:
+        source = click.get_current_context().get_parameter_source("address")
+        if workers == 0 and address and source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError("--workers 0 runs in this process and --address on a cluster: choose one.")
+        return command(*args, where=Where(workers, address, device, trials_per_gpu), **options)
+
+    return with_where
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:

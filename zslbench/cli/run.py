@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from zslbench.cli.options import (
     result_console,
     store_option,
     table_options,
+    where_options,
 )
 
 
@@ -25,8 +26,10 @@ from zslbench.cli.options import (
 @click.option("--features", help="Features by name.  [default: the data set's]")
 @click.option("--semantics", help="Semantics by name; a+b puts blocks side by side.  [default: the data set's]")
 @click.option("--maps", help="Feature maps by name, for methods that need them.")
-@click.option("--split-family", help="Such as 16/5 (seen/unseen).  [default: the data set's first]")
-@click.option("--splits", type=int, help="How many splits of the family.  [default: 5, or all of --splits-file]")
+@click.option(
+    "--split-family", help="Such as 16/5 (seen/unseen), or several: 16/5,13/8.  [default: the data set's first]"
+)
+@click.option("--splits", type=int, help="How many splits of each family.  [default: 5, or all of --splits-file]")
 @click.option("--splits-file", type=click.Path(path_type=Path), help="JSON file with explicit splits.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Seeds per split.  [default: 1]")
 @click.option(
@@ -35,11 +38,12 @@ from zslbench.cli.options import (
     help="Also play the validation classes as unseen, which --select val needs; it nearly doubles the time.  "
     "[default: validation]",
 )
+@where_options
+@click.option("--timeout", help="Longest that a trial may take, such as 90s, 30m or 2h.  [default: no limit]")
 @click.option(
-    "--workers",
-    type=click.IntRange(min=0),
-    help="Trials at a time, one core each; 0 runs in this process.  [default: the cores]",
+    "--retry-failed/--no-retry-failed", default=True, show_default=True, help="Run trials again that failed before."
 )
+@click.option("--fail-fast", is_flag=True, help="Stop at the first trial that fails.")
 @store_option
 @plugin_option
 @table_options
@@ -58,7 +62,10 @@ def run(
     splits_file: Path | None,
     seeds: int | None,
     validation: bool | None,
-    workers: int | None,
+    where: Any,
+    timeout: str | None,
+    retry_failed: bool,
+    fail_fast: bool,
     store: Path,
     plugins: tuple[Path, ...],
     select: Any,
@@ -69,7 +76,7 @@ def run(
 ) -> int:
     """Train and measure methods on every split and seed, store each trial, print the leaderboard.
 
-    Running the same command again does what is missing or failed.
+    Running the same command again does what is missing or failed. Ctrl-C stops a run, a second one at once.
     """
     from zslbench.configuration import parse_methods
     from zslbench.datasets import load_dataset
@@ -77,11 +84,12 @@ def run(
     from zslbench.records import Store
     from zslbench.registry import Registry
     from zslbench.report import tables
-    from zslbench.runner.executors import Event, default_workers, run_serially, run_with_ray
+    from zslbench.runner.cluster import default_workers
+    from zslbench.runner.durations import seconds_of
+    from zslbench.runner.executors import Events, run_serially, run_with_ray
     from zslbench.runner.plan import Job, make_jobs, outlook
     from zslbench.runner.progress import Progress
     from zslbench.runner.session import run as run_jobs
-    from zslbench.splits import make_splits, read_splits
     from zslbench.suites import Suite, SuiteMethod, read_suite
 
     named = (
@@ -93,43 +101,45 @@ def run(
         read_suite(suite) if suite else Suite(dataset="", methods=[]),
         dataset=dataset, methods=named, features=features, semantics=semantics, maps=maps, split_family=split_family,
         splits_file=None if splits_file is None else str(splits_file), splits=splits, seeds=seeds,
-        validation=validation,
+        validation=validation, select=_given("select", select), sort=_given("sort", sort),
     )  # fmt: skip
-    if select == "val" and not plan.validation:
+    if plan.select == "val" and not plan.validation:
         raise click.UsageError("--select val needs the validation trials: leave out --no-validation.")
     if splits_file and split_family:
         raise click.UsageError("--split-family and --splits-file exclude each other.")
     registry = Registry(plugins)
     data = load_dataset(plan.dataset)
     view = data.view(plan.features, plan.semantics, plan.maps)
-    if plan.splits_file:
-        drawn = read_splits(data, plan.splits_file, plan.splits)
-    else:
-        drawn = make_splits(data, plan.split_family or _first_family(data), plan.splits)
+    drawn = _drawn(plan, data, None if split_family or splits or splits_file else suite)
     stages: list[Any] = ["test", "validation"] if plan.validation else ["test"]
     jobs = make_jobs(registry, [m.spec for m in plan.methods], view, drawn, range(plan.seeds), stages)
     jobs = _within_their_splits(registry, plan.methods, jobs)
-    workers = default_workers() if workers is None else workers
+    limit = seconds_of(timeout) if timeout else None
+    workers = default_workers() if where.workers is None else where.workers
     records = Store(store)
     if dry_run:
-        _print_outlook(outlook(jobs, records.latest()), max(1, workers), as_json)
+        device = None if where.device == "auto" else where.device
+        rows = outlook(jobs, records.briefs(), device=device, retry_failed=retry_failed)
+        _print_outlook(rows, max(1, workers), as_json)
         return 0
 
-    def events(remaining: Sequence[Job]) -> Generator[Event, None, None]:
-        if workers == 0:
-            return run_serially(registry, view, remaining)
-        return run_with_ray(registry, view, remaining, min(workers, len(remaining)))
+    def events(remaining: Sequence[Job]) -> Events:
+        if where.workers == 0:
+            return run_serially(registry, view, remaining, where.device, limit)
+        return run_with_ray(registry, view, remaining, where, limit)
 
     progress = Progress(progress_console(), workers, quiet)
     command = shlex.join(["zslbench", *sys.argv[1:]])
-    summary = run_jobs(jobs, records, command, events, progress)
-    result = leaderboard(summary.records.values(), [summary.plan], selection=select, sort=sort)
+    summary = run_jobs(jobs, records, command, events, progress, retry_failed=retry_failed, fail_fast=fail_fast)
+    result = leaderboard(summary.records.values(), [summary.plan], selection=plan.select, sort=plan.sort)
     if as_json:
         click.echo(tables.as_json(result))
     else:
         result_console().print(tables.as_rich(result))
         failed = sum(record.status == "failed" for record in summary.records.values())
         if failed:
+            if summary.stopped:
+                click.echo("stopped at the first trial that failed, as --fail-fast says.", err=True)
             click.echo(f"{failed} trial(s) failed: see {records.records_path}; run again to retry them.", err=True)
     return 0 if summary.complete else 1
 
@@ -143,6 +153,9 @@ def _merged(suite: Any, **options: Any) -> Any:
     for name, value in options.items():
         if value is not None:
             setattr(suite, name, value)
+    if fewer := options["splits"]:  # asked for on purpose, so a method's own number is no mistake
+        for method in suite.methods:
+            method.splits = method.splits and min(method.splits, fewer)
     for name in ("methods", "dataset"):
         if not getattr(suite, name):
             raise click.UsageError(f"nothing says which {name} to run: give --{name}, or a --suite that does.")
@@ -153,6 +166,25 @@ def _within_their_splits(registry: Any, methods: Sequence[Any], jobs: Sequence[A
     """Without the trials of splits beyond a method's own number."""
     most = {registry.build(method.spec)[2]: method.splits for method in methods}
     return [job for job in jobs if most[job.label] is None or job.trial.split < most[job.label]]
+
+
+def _given(option: str, value: Any) -> Any:
+    """An option's value if the user gave it, so that its default does not override a suite."""
+    source = click.get_current_context().get_parameter_source(option)
+    return None if source is click.core.ParameterSource.DEFAULT else value
+
+
+def _drawn(plan: Any, data: Any, suite: Path | None) -> Any:
+    """The splits; `suite` is the file to blame if they cannot be drawn."""
+    from zslbench.errors import InputError
+    from zslbench.suites import draw_splits
+
+    if not plan.splits_file and not plan.families:
+        plan.split_family = _first_family(data)
+    try:
+        return draw_splits(plan, data)
+    except InputError as error:
+        raise InputError(f"suite {suite}, split_family and splits: {error}" if suite else str(error)) from None
 
 
 def _first_family(data: Any) -> str:
@@ -166,26 +198,38 @@ def _print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from zslbench.runner.progress import clock
+    from zslbench.runner.durations import clock
 
-    missing = [row.label for row in rows if row.seconds_per_trial is None and row.to_do + row.failed]
-    seconds = sum((row.to_do + row.failed) * (row.seconds_per_trial or 0) for row in rows) / workers
+    missing = [row.label for row in rows if row.seconds is None]
+    seconds = sum(row.seconds or 0 for row in rows) / workers
     if as_json:
         plan = {
             "methods": msgspec.to_builtins(rows),
+            "to_run": sum(row.to_run for row in rows),
             "seconds": None if missing else seconds,
+            "rough": any(row.rough for row in rows),
             "workers": workers,
         }
         click.echo(msgspec.json.format(msgspec.json.encode(plan), indent=2).decode())
         return
-    table = Table("method", "to do", "done", "failed", "s/trial")
+    table = Table()
+    for column in ("method", "to do", "done", "failed", "s/trial", "total"):
+        table.add_column(column, justify="left" if column == "method" else "right")
     for row in rows:
-        known = "unknown" if row.seconds_per_trial is None else f"{row.seconds_per_trial:.1f}"
-        table.add_row(escape(row.label), str(row.to_do), str(row.done), str(row.failed), known)
+        about = "~" if row.rough else ""
+        each = (
+            "unknown"
+            if row.seconds_per_trial is None
+            else f"{about}{row.seconds_per_trial:.{1 if row.seconds_per_trial >= 1 else 2}f}"
+        )
+        whole = "unknown" if row.seconds is None else f"{about if row.seconds else ''}{clock(row.seconds)}"
+        table.add_row(escape(row.label), str(row.to_do), str(row.done), str(row.failed), each, whole)
     console = result_console()
     console.print(table)
-    total = sum(row.to_do + row.failed for row in rows)
-    if not total:
+    if any(row.rough for row in rows):
+        console.print("~ rough: judged by trials on other data, of the other stage or on another device.")
+    total = sum(row.to_run for row in rows)
+    if not total and not any(row.failed for row in rows):
         console.print("Everything is done.")
     elif missing:
         console.print(f"{total} trials to run on {workers} worker(s); no earlier trial tells how long "

@@ -5,8 +5,10 @@ import importlib.metadata
 import io
 import os
 import platform
+import signal
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from zslbench.datasets import DataView
 from zslbench.protocol import Measured, run_trial
 from zslbench.records import Failure, Run, Trial
 from zslbench.registry import Registry
+from zslbench.runner.durations import clock
 from zslbench.splits import Split
 
 THREADS = 1
@@ -49,13 +52,27 @@ def attempt(
     executor: str,
     device: str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    printed: io.StringIO | None = None,
+    timeout: float | None = None,
 ) -> Attempt:
-    """Run one trial. Whatever the method raises becomes a failure; Ctrl-C passes through."""
+    """Run one trial. Whatever the method raises becomes a failure; Ctrl-C passes through.
+
+    Args:
+        registry: where the method is found.
+        view: the data.
+        trial: what to run.
+        split: the trial's split.
+        executor: who runs it, for the record.
+        device: ``cpu`` or ``cuda``.
+        progress: told the epochs done and in all.
+        printed: collects what the method prints, so that it can be read meanwhile.
+        timeout: seconds after which an alarm interrupts the trial, which native code heeds only when it returns.
+    """
     run = new_run(executor, device)
-    printed = io.StringIO()
+    printed = io.StringIO() if printed is None else printed
     measured, failure = None, None
     try:
-        with _captured(printed):
+        with _captured(printed), _alarm(timeout):
             # Built first, so that the libraries that the method's module loads are limited too.
             method, config, _ = registry.build(MethodSpec(trial.method, trial.config))
             with limited_threads(THREADS):
@@ -65,6 +82,7 @@ def attempt(
     except (Exception, SystemExit) as error:
         failure = describe_failure(error)
     run.finished = now()
+    run.device_name = run.device_name or _device_name(device)
     if measured is not None:
         run.fit_seconds, run.score_seconds = measured.fit_seconds, measured.score_seconds
         run.peak_mb = measured.peak_mb
@@ -74,9 +92,36 @@ def attempt(
 def new_run(executor: str, device: str = "cpu") -> Run:
     """What is known of a run when it begins here."""
     return Run(
-        started=now(), device=device, device_name=_device_name(device), threads=THREADS,
+        started=now(), device=device, device_name=_device_name(device) if device == "cpu" else "", threads=THREADS,
         executor=executor, host=socket.gethostname(), versions=_versions(),
     )  # fmt: skip
+
+
+class Timeout(Exception):  # noqa: N818  a record shows this name
+    """The trial ran longer than it may."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"stopped after {clock(seconds)}, as --timeout says.")
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float | None) -> Iterator[None]:
+    """Raise `Timeout` in the block after so many seconds, where the system and the thread allow it."""
+    main = threading.current_thread() is threading.main_thread()
+    if seconds is None or not main or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise Timeout(seconds)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def describe_failure(error: BaseException) -> Failure:
@@ -150,9 +195,9 @@ def _versions() -> dict[str, str]:
 @cache
 def _device_name(device: str) -> str:
     if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.get_device_name(device)
+        # Asked after the trial: a method that used the GPU has loaded torch by then.
+        torch = sys.modules.get("torch")
+        return torch.cuda.get_device_name(device) if torch and torch.cuda.is_available() else ""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -18,6 +19,7 @@ from zslbench.errors import InputError
 Device = Literal["auto", "cpu", "cuda"]
 LOCAL = "local"
 """The address that means: no cluster, whatever the environment names."""
+_KNOCK_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -169,9 +171,10 @@ def _cluster(where: Where) -> Iterator[Any]:
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     ray = _import_ray()
     with ExitStack() as stack:
-        stack.enter_context(_quiet())
-        stack.callback(ray.shutdown)
         try:
+            _knock(str(where.address))
+            stack.enter_context(_quiet())
+            stack.callback(ray.shutdown)
             with _keeping_sigterm():
                 ray.init(address=where.address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:
@@ -181,6 +184,13 @@ def _cluster(where: Where) -> Iterator[Any]:
                 f"--address {LOCAL}."
             ) from error
         yield ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError at once where nothing listens; Ray would try for two minutes and print as it goes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 def _folder_for_sockets() -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zslbench.records import Record
+from zslbench.runner.durations import clock
 from zslbench.runner.plan import Job
 
 
@@ -58,6 +59,17 @@ class Progress:
     def tick(self, epochs: Mapping[str, tuple[int, int]]) -> None:
         """Note how far the running trials are."""
         self.epochs.update(epochs)
+
+    def returned(self, job: Job, why: str) -> None:
+        """A job is in the queue again."""
+        self.running.pop(job.trial.key, None)
+        self.epochs.pop(job.trial.key, None)
+        self.notice(f"{job.label} {job.split.id} seed {job.trial.seed} is tried again: {why}.")
+
+    def notice(self, text: str) -> None:
+        """Print a line that is about no trial's end."""
+        if not self.quiet:
+            self.console.print(f"[dim]{escape(text)}[/]", highlight=False, soft_wrap=True)
 
     def finished(self, job: Job, record: Record) -> None:
         """A job ended: count it and print its line."""
@@ -120,13 +132,3 @@ class Progress:
             f"{clock(elapsed)} elapsed, about {clock(left / self.workers)} left, "
             f"{3600 * ran / elapsed:.0f} trials per hour"
         )
-
-
-def clock(seconds: float) -> str:
-    """Seconds as a person reads them: ``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

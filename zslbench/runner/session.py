@@ -1,12 +1,12 @@
 """Driving a run: plan first, then one record per trial as it ends. Only this module writes to the store."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 from zslbench.records import Plan, Record, Store
 from zslbench.runner.attempt import Attempt
-from zslbench.runner.executors import Event, Finished, Started, Tick
+from zslbench.runner.executors import Events, Finished, Notice, Opened, Returned, Started, Tick
 from zslbench.runner.plan import Job, as_plan
 from zslbench.runner.progress import Progress
 
@@ -21,6 +21,8 @@ class Summary:
     """What was asked for, as stored."""
     ran: int = 0
     failed: int = 0
+    stopped: bool = False
+    """Whether the run stopped at its first failure."""
 
     @property
     def complete(self) -> bool:
@@ -32,8 +34,11 @@ def run(
     jobs: Sequence[Job],
     store: Store,
     command: str,
-    events: Callable[[Sequence[Job]], Generator[Event, None, None]],
+    events: Callable[[Sequence[Job]], Events],
     progress: Progress,
+    *,
+    retry_failed: bool = True,
+    fail_fast: bool = False,
 ) -> Summary:
     """Run what is missing or failed and record it.
 
@@ -43,6 +48,8 @@ def run(
         command: the command line, kept in the plan.
         events: the executor, given the jobs that remain.
         progress: shows what happens.
+        retry_failed: whether trials that failed before run again.
+        fail_fast: stop at the first trial that fails.
 
     Raises:
         InputError: the store cannot be written, is in use, or holds a line that is no record.
@@ -52,7 +59,8 @@ def run(
         keys = {job.trial.key for job in jobs}
         known = {key: record for key, record in latest.items() if key in keys}
         summary = Summary(known, as_plan(jobs, command))
-        remaining = [job for job in jobs if job.trial.key not in latest or latest[job.trial.key].status != "done"]
+        settled = {"done"} if retry_failed else {"done", "failed"}
+        remaining = [job for job in jobs if job.trial.key not in known or known[job.trial.key].status not in settled]
         store.append_plan(summary.plan)
         # Closed, so that workers end before the store is released, whatever happens here.
         with progress.showing(jobs, latest), closing(events(remaining)) as running:
@@ -66,8 +74,17 @@ def run(
                         summary.ran += 1
                         summary.failed += record.status == "failed"
                         progress.finished(job, record)
+                        if fail_fast and record.status == "failed":
+                            summary.stopped = True
+                            break
+                    case Returned(job, why):
+                        progress.returned(job, why)
                     case Tick(epochs):
                         progress.tick(epochs)
+                    case Opened(slots):
+                        progress.workers = slots
+                    case Notice(text):
+                        progress.notice(text)
     return summary
 
 

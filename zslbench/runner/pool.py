@@ -1,0 +1,309 @@
+"""A sliding window of jobs over Ray actors, one actor per slot.
+
+Workers and nodes may die, hang or run out of GPU memory at any time. A job whose worker died goes back to the queue,
+a bounded number of times; a job past its time is killed and recorded; a worker that ended is replaced.
+"""
+
+import hashlib
+import importlib.metadata
+import io
+import os
+import socket
+import tempfile
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from zslbench.datasets import DataView
+from zslbench.errors import InputError
+from zslbench.records import Failure, Run
+from zslbench.registry import Registry
+from zslbench.runner.attempt import Attempt, Timeout, attempt, describe_failure, new_run, now
+from zslbench.runner.cluster import Slots
+from zslbench.runner.executors import Events, Finished, Notice, Opened, Returned, Started, Tick
+from zslbench.runner.plan import Job
+
+MAX_ATTEMPTS = 3
+"""How often a trial is given to a worker before its death counts as the trial's failure."""
+_TICK_SECONDS = 0.2
+_PATIENCE_SECONDS = 15
+"""After so long without any worker the user is told what the run waits for."""
+
+
+class News(NamedTuple):
+    """What a worker says of its trial while it runs."""
+
+    key: str = ""
+    done: int = 0
+    total: int = 0
+    printed: str = ""
+    """What the method printed since the last time."""
+
+
+@dataclass(eq=False)
+class _Actor:
+    handle: Any
+    per_gpu: int
+    """Slots per GPU when it started."""
+
+
+@dataclass(eq=False)
+class _Task:
+    """A job that is at a worker."""
+
+    job: Job
+    tries: int
+    actor: _Actor
+    begun: Run
+    deadline: float
+    epochs: tuple[int, int] = (0, 0)
+    printed: str = ""
+    asked: Any = None
+    """The pending question how far it is."""
+
+    def failed(self, failure: Failure) -> Attempt:
+        """What is left of it without an answer from its worker."""
+        return Attempt(None, failure, self.begun, self.printed)
+
+
+class Pool:
+    """Runs jobs on a cluster's slots.
+
+    Args:
+        ray: the module, connected.
+        registry: where the methods are found; plugin files travel with it.
+        view: the data, put into the object store once.
+        slots: how many actors, and what each asks for.
+        timeout: seconds per trial; None for no limit.
+    """
+
+    def __init__(self, ray: Any, registry: Registry, view: DataView, slots: Slots, timeout: float | None) -> None:
+        self.ray = ray
+        self.plugins = [(path, Path(path).read_bytes()) for path in registry.plugins]
+        self.view = ray.put(view)
+        self.splits: dict[str, Any] = {}
+        self.slots = slots
+        self.timeout = timeout
+        self.count, self.per_gpu = slots.count, slots.per_gpu
+        self.starting: dict[Any, _Actor] = {}  # the answer to come -> who will give it
+        self.idle: list[_Actor] = []
+        self.tasks: dict[Any, _Task] = {}  # the result to come -> its task
+        self.waiting: deque[tuple[Job, int]] = deque()
+        self.failed_starts = 0
+
+    def run(self, jobs: Sequence[Job]) -> Events:
+        """Run them all. Closing the generator leaves running trials to the end of the Ray session."""
+        self.waiting.extend((job, 1) for job in jobs)
+        self.count = min(self.count, len(jobs))
+        yield Opened(self.count)
+        last_look = alive = time.monotonic()
+        patient = True
+        while self.waiting or self.tasks:
+            self._start_actors()
+            while self.waiting and self.idle:
+                yield self._hand_out()
+            if self.tasks or self.idle:
+                alive = time.monotonic()
+            elif patient and time.monotonic() - alive > _PATIENCE_SECONDS:
+                patient = False
+                yield Notice("no worker has started yet: the cluster's cores or GPUs are busy, or its nodes are gone.")
+            pending = [*self.tasks, *self.starting]
+            ready, _ = self.ray.wait(pending, num_returns=1, timeout=_TICK_SECONDS)
+            for reference in ready:
+                if reference in self.tasks:
+                    yield from self._ended(reference)
+                else:
+                    self._arrived(reference)
+            yield from self._stop_late_ones()
+            if time.monotonic() - last_look >= _TICK_SECONDS:
+                last_look = time.monotonic()
+                self._look()
+                yield Tick({task.job.trial.key: task.epochs for task in self.tasks.values() if task.epochs[1]})
+
+    def _start_actors(self) -> None:
+        """As many as there are slots: new ones in place of those that ended."""
+        while len(self.starting) + len(self.idle) + len(self.tasks) < self.count:
+            resources = self.slots.resources
+            if "num_gpus" in resources:
+                resources["num_gpus"] = 1 / self.per_gpu
+            # Two calls at a time: one runs the trial, the other answers how far it is.
+            worker = self.ray.remote(max_concurrency=2, max_restarts=0, **resources)(Worker)
+            self._greet(_Actor(worker.remote(self.plugins, self.view, self.slots.device), self.per_gpu))
+
+    def _greet(self, actor: _Actor) -> None:
+        """Jobs go only to actors that answer: one without a place would keep its job waiting for ever."""
+        self.starting[actor.handle.hello.remote()] = actor
+
+    def _arrived(self, reference: Any) -> None:
+        actor = self.starting.pop(reference)
+        try:
+            host, version = self.ray.get(reference)
+        except self.ray.exceptions.RayError as error:
+            self.failed_starts += 1
+            if self.failed_starts >= MAX_ATTEMPTS + self.count:
+                raise InputError(f"workers cannot start: {_last_line(error)}") from error
+            return
+        if version != (own := importlib.metadata.version("zslbench")):
+            raise InputError(f"host {host} of the cluster has zslbench {version}, this one {own}: install the same.")
+        self.failed_starts = 0
+        self.idle.append(actor)
+
+    def _hand_out(self) -> Started:
+        (job, tries), actor = self.waiting.popleft(), self.idle.pop()
+        reference = actor.handle.run.remote(job.trial, self._split(job))
+        deadline = time.monotonic() + self.timeout if self.timeout else float("inf")
+        self.tasks[reference] = _Task(job, tries, actor, new_run("ray", self.slots.device), deadline)
+        return Started(job)
+
+    def _ended(self, reference: Any) -> Events:
+        task = self.tasks.pop(reference)
+        try:
+            result = self.ray.get(reference)
+        except self.ray.exceptions.RayTaskError as error:  # an error of ours: the method's are caught there
+            result = task.failed(describe_failure(error))
+        except self.ray.exceptions.RayError as death:
+            self._check_idle()
+            if task.tries < MAX_ATTEMPTS:
+                self.waiting.appendleft((task.job, task.tries + 1))
+                yield Returned(task.job, f"its worker died, attempt {task.tries} of {MAX_ATTEMPTS}")
+                return
+            yield self._finished(task, task.failed(_death(death, task.tries)))
+            return
+        if self._out_of_gpu_memory(result) and (notice := self._make_room(task)):
+            yield notice
+            self.waiting.appendleft((task.job, task.tries))
+            yield Returned(task.job, "it ran out of GPU memory")
+            return
+        self._free(task.actor)
+        yield self._finished(task, result)
+
+    def _finished(self, task: _Task, result: Attempt) -> Finished:
+        result.run.attempt = task.tries
+        result.run.finished = result.run.finished or now()
+        return Finished(task.job, result)
+
+    def _free(self, actor: _Actor) -> None:
+        if actor.per_gpu == self.per_gpu:
+            self.idle.append(actor)
+        else:  # its slot was one of too many
+            self._kill(actor)
+
+    def _check_idle(self) -> None:
+        """Where one worker died, others may have, with their node: only those that answer get a job."""
+        while self.idle:
+            self._greet(self.idle.pop())
+
+    def _kill(self, actor: _Actor) -> None:
+        self.ray.kill(actor.handle, no_restart=True)
+
+    def _stop_late_ones(self) -> Events:
+        for reference, task in [*self.tasks.items()]:
+            if time.monotonic() > task.deadline:
+                del self.tasks[reference]
+                self._kill(task.actor)
+                assert self.timeout is not None
+                yield self._finished(task, task.failed(describe_failure(Timeout(self.timeout))))
+
+    def _out_of_gpu_memory(self, result: Attempt) -> bool:
+        """By the name of torch's error, which this process need not import."""
+        failure = result.failure
+        return failure is not None and failure.type == "OutOfMemoryError" and self.slots.device == "cuda"
+
+    def _make_room(self, task: _Task) -> Notice | None:
+        """Half as many slots per GPU, once; None where the trial had that much room already."""
+        if task.actor.per_gpu == 1 or task.actor.per_gpu < self.slots.per_gpu:
+            return None
+        self._kill(task.actor)
+        if self.per_gpu < self.slots.per_gpu:
+            return Notice("another trial of that time ran out of GPU memory.")
+        self.per_gpu = max(1, self.slots.per_gpu // 2)
+        self.count = max(1, self.count // 2)
+        while self.idle:
+            self._kill(self.idle.pop())
+        for actor in self.starting.values():
+            self._kill(actor)
+        self.starting.clear()
+        return Notice(f"a trial ran out of GPU memory: from now on {self.per_gpu} at a time on each GPU.")
+
+    def _look(self) -> None:
+        """Hear how far the running trials are, and ask anew; nobody is waited for."""
+        asked = {task.asked: task for task in self.tasks.values() if task.asked is not None}
+        if asked:
+            for reference in self.ray.wait(list(asked), num_returns=len(asked), timeout=0)[0]:
+                task = asked[reference]
+                task.asked = None
+                try:
+                    news = self.ray.get(reference)
+                except self.ray.exceptions.RayError:
+                    continue
+                if news.key == task.job.trial.key:
+                    task.epochs = news.done, news.total
+                    task.printed += news.printed
+        for task in self.tasks.values():
+            if task.asked is None:
+                task.asked = task.actor.handle.news.remote(len(task.printed))
+
+    def _split(self, job: Job) -> Any:
+        if job.split.hash not in self.splits:
+            self.splits[job.split.hash] = self.ray.put(job.split)
+        return self.splits[job.split.hash]
+
+
+class Worker:
+    """Lives in an actor: holds the data and the methods, runs one trial at a time."""
+
+    def __init__(self, plugins: Sequence[tuple[str, bytes]], view: DataView, device: str) -> None:
+        if device == "cpu":
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves all GPUs in sight of those who asked for none
+        self.registry = Registry([_placed(Path(path), text) for path, text in plugins])
+        self.view = view
+        self.device = device
+        self.key, self.done, self.total = "", 0, 0
+        self.printed = io.StringIO()
+
+    def hello(self) -> tuple[str, str]:
+        """The host's name and its version of zslbench."""
+        return socket.gethostname(), importlib.metadata.version("zslbench")
+
+    def run(self, trial: Any, split: Any) -> Attempt:
+        """Run a trial."""
+        self.key, self.done, self.total, self.printed = trial.key, 0, 0, io.StringIO()
+
+        def note(done: int, total: int) -> None:
+            self.done, self.total = done, total
+
+        return attempt(
+            self.registry, self.view, trial, split,
+            executor="ray", device=self.device, progress=note, printed=self.printed,
+        )  # fmt: skip
+
+    def news(self, heard: int) -> News:
+        """How far the trial is; `heard`: how many characters of its output are known already."""
+        return News(self.key, self.done, self.total, self.printed.getvalue()[heard:])
+
+
+def _placed(path: Path, text: bytes) -> Path:
+    """The plugin file where it is, or a copy of it on a node that has none or another."""
+    try:
+        if path.read_bytes() == text:
+            return path
+    except OSError:
+        pass
+    folder = Path(tempfile.gettempdir()) / f"zslbench-plugin-{hashlib.sha256(text).hexdigest()[:16]}-{os.getpid()}"
+    folder.mkdir(exist_ok=True)
+    copy = folder / path.name
+    copy.write_bytes(text)
+    return copy
+
+
+def _death(death: BaseException, tries: int) -> Failure:
+    message = f"the worker died {tries} times while running this trial; --workers 0 shows what it says."
+    return Failure("WorkerDied", message, str(death).strip())
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
