@@ -35,7 +35,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet -c constraints.txt -e '.[dev,images,text]'
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,images,text,tune]'
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -45,6 +45,26 @@ class Partition:
     held_out_unseen: IntArray
     """Images of unseen classes to be measured."""
 
+    @property
+    def classes(self) -> IntArray:
+        """Every class of the stage, ascending."""
+        return np.union1d(self.seen, self.unseen)
+
+    @property
+    def images(self) -> IntArray:
+        """Every image of the stage, ascending."""
+        return np.union1d(self.train, np.union1d(self.held_out_seen, self.held_out_unseen))
+
+    def within(self, images: IntArray, classes: IntArray) -> "Partition":
+        """The same stage of data that were cut down to these images and classes (ascending), counted anew."""
+        return Partition(
+            np.searchsorted(classes, self.seen),
+            np.searchsorted(classes, self.unseen),
+            np.searchsorted(images, self.train),
+            np.searchsorted(images, self.held_out_seen),
+            np.searchsorted(images, self.held_out_unseen),
+        )
+
 
 @dataclass(frozen=True)
 class Split:

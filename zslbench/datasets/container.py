@@ -5,7 +5,7 @@ optionally ``maps/NAME.npy`` (N, P, D). Arrays are memory-mapped; no file is eve
 """
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,21 @@ class DataView:
     def rows(self, images: IntArray) -> FloatArray:
         """(n, D) features of these images as a fresh float32 array."""
         return np.ascontiguousarray(self.features[images], dtype=np.float32)
+
+    def cut(self, images: IntArray, classes: IntArray) -> "DataView":
+        """A copy in memory that holds these images and classes (ascending, in that order) and nothing of the others.
+
+        Its `hashes` are empty: the arrays are no longer those that they name.
+        """
+        return replace(
+            self,
+            class_names=tuple(self.class_names[label] for label in classes),
+            features=np.array(self.features[images]),
+            labels=np.searchsorted(classes, self.labels[images]).astype(np.int64),
+            semantics=self.semantics[classes],
+            hashes={},
+            maps=None if self.maps is None else np.array(self.maps[images]),
+        )
 
 
 class Dataset:

@@ -1,0 +1,168 @@
+"""``zslbench tune``."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from zslbench.cli.options import plugin_option, progress_console, result_console, where_options
+
+
+@click.command()
+@click.argument("method")
+@click.option("--dataset", required=True, help="A bundled data set's name or a data set folder.")
+@click.option("--trials", type=click.IntRange(min=1), default=50, show_default=True, help="Configurations, in all.")
+@click.option(
+    "--metric",
+    type=click.Choice(["T1", "H"]),
+    default="T1",
+    show_default=True,
+    help="What is maximised: ZSL accuracy per class, or GZSL's harmonic mean.",
+)
+@click.option("--search", help="Comma-separated: search these parameters alone.  [default: all that declare a range]")
+@click.option("--splits", type=int, help="How many splits of the family.  [default: 5]")
+@click.option("--split-family", help="Such as 16/5 (seen/unseen).  [default: the data set's first]")
+@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Seeds per split.")
+@click.option("--features", help="Features by name.  [default: the data set's]")
+@click.option("--semantics", help="Semantics by name; a+b puts blocks side by side.  [default: the data set's]")
+@click.option("--maps", help="Feature maps by name, for methods that need them.")
+@where_options
+@plugin_option
+@click.option("--search-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the search.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Where the search is kept.  [default: tuning/METHOD-DATASET]"
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The suite file.  [default: best.toml in the folder]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def tune(
+    method: str,
+    dataset: str,
+    trials: int,
+    metric: Any,
+    search: str | None,
+    splits: int | None,
+    split_family: str | None,
+    seeds: int,
+    features: str | None,
+    semantics: str | None,
+    maps: str | None,
+    where: Any,
+    plugins: tuple[Path, ...],
+    search_seed: int,
+    folder: Path | None,
+    output: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Search hyper-parameters of METHOD on validation classes; test classes and test images are out of reach.
+
+    METHOD is a name or name[param=value,...]; what it sets is fixed. The first configuration is the default.
+    Running the same command again does what is missing; a larger --trials goes on.
+    """
+    from zslbench.configuration import parse_methods
+    from zslbench.datasets import load_dataset
+    from zslbench.registry import Registry
+    from zslbench.runner.plan import make_jobs
+    from zslbench.splits import make_splits
+    from zslbench.tuning import outputs
+    from zslbench.tuning.ledger import Ledger, Search
+    from zslbench.tuning.space import search_space
+
+    specs = parse_methods(method)
+    if len(specs) > 1:
+        raise click.UsageError(f"one method is tuned at a time, and {method!r} names {len(specs)}.")
+    if where.workers == 0:
+        raise click.UsageError("--workers 0: a search needs Ray; at least one worker is expected.")
+    (spec,) = specs
+    registry = Registry(plugins)
+    data = load_dataset(dataset)
+    view = data.view(features, semantics, maps)
+    family = split_family or next(iter(data.card.split_families), None)
+    if family is None:
+        raise click.UsageError(f"{data.name} names no split family: give --split-family S/U.")
+    drawn = make_splits(data, family, splits)
+    axes = search_space(registry, spec, [name.strip() for name in (search or "").split(",") if name.strip()])
+    trial = make_jobs(registry, [spec], view, drawn, range(1), ["validation"])[0].trial
+    ledger = Ledger(folder or Path("tuning") / f"{spec.name}-{data.name}")
+    best = output or ledger.folder / "best.toml"
+    identity = Search(
+        method=trial.method, method_version=trial.method_version, source=trial.source, config=trial.config,
+        space=[axis.as_json() for axis in axes], metric=metric, dataset=trial.dataset, features=trial.features,
+        semantics=trial.semantics, hashes=trial.hashes, splits=[split.id for split in drawn],
+        split_hashes=[split.hash for split in drawn], seeds=seeds, protocol=trial.protocol,
+    )  # fmt: skip
+    validation = {label for split in drawn for label in split.validation}
+    tested = {label for one in drawn for other in drawn for label in set(one.validation) & set(other.unseen)}
+    suite = {
+        "title": f"{spec.name} on {data.name}: default and tuned", "dataset": _named_in(best, dataset),
+        "features": view.features_name, "semantics": view.semantics_name, **({"maps": maps} if maps else {}),
+        "split_family": family, "splits": len(drawn), "seeds": seeds,
+    }  # fmt: skip
+    report = outputs.Report(ledger, axes, spec, metric, identity.splits, len(validation), len(tested), suite)
+    with ledger.writing():
+        ledger.open(identity)
+        if ledger.ended and not quiet:
+            done = f"{len(ledger.ended)} of {max(trials, len(ledger.ended))} configurations are done already."
+            progress_console().print(done, highlight=False)
+        if len(ledger.ended) < trials:
+            _search(report, registry, view, drawn, where, trials=trials, seeds=seeds, seed=search_seed, quiet=quiet)
+        outputs.write_outputs(report, best)
+    if as_json:
+        document = {**outputs.as_json(report), "suite": str(best) if report.best else None}
+        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    elif report.best is not None:
+        console = result_console()
+        console.print(outputs.as_table(report))
+        console.print(f"{report.caveat} Compare them with: zslbench run --suite {best}", highlight=False, markup=False)
+    if report.best is None:
+        click.echo(f"no configuration could be measured on every split: see {ledger.folder / 'table.csv'}.", err=True)
+    return 0 if report.best else 1
+
+
+def _search(
+    report: Any, registry: Any, view: Any, drawn: Any, where: Any, *, trials: int, seeds: int, seed: int, quiet: bool
+) -> None:
+    """Start Ray and measure what is missing, a line on stderr per configuration."""
+    from rich.markup import escape
+
+    from zslbench.errors import InputError
+    from zslbench.runner.cluster import ray_session
+    from zslbench.runner.durations import clock
+    from zslbench.tuning.blind import blind
+    from zslbench.tuning.outputs import show
+
+    ledger, console = report.ledger, progress_console()
+    rehearse = registry.get(report.spec.name).info.uses_rehearsal
+    splits = [blind(view, split, range(seeds), rehearse) for split in drawn]
+
+    def tell(known: Any) -> None:
+        if quiet:
+            return
+        head = f"[dim]{len(ledger.ended):>{len(str(trials))}}/{trials}[/] {escape(show(known.params))}"
+        reached = f"{report.metric} {100 * known.mean:.1f}" if known.values else ""
+        said = {
+            "done": reached,
+            "stopped": f"{reached}, dropped after {len(known.values)} of {len(splits)} splits",
+            "failed": f"[red]failed[/] {escape(next(iter(known.message.splitlines()), ''))}",
+        }[known.end]
+        console.print(f"{head}: {said}  ({clock(known.seconds)})", highlight=False, soft_wrap=True)
+
+    with ray_session(where) as (_, slots):
+        try:
+            from zslbench.tuning.search import Task, run_search
+        except ImportError as error:
+            raise InputError(f"tuning needs further packages ({error}): pip install 'zslbench[tune]'") from error
+        task = Task(registry.plugins, report.spec, report.metric, slots.device)
+        run_search(ledger, report.axes, splits, task, slots, trials=trials, seed=seed, report=tell)
+
+
+def _named_in(suite: Path, dataset: str) -> str:
+    """The data set as a suite file in that place names it."""
+    from zslbench.datasets import bundled_names
+
+    return dataset if dataset in bundled_names() else os.path.relpath(dataset, suite.parent)
