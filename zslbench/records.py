@@ -182,7 +182,26 @@ class Store:
 
     def plans(self) -> list[Plan]:
         """Every plan in order of writing."""
-        return list(self._lines(self.plans_path, Plan))
+        return list(self.each_plan())
+
+    def each_plan(self) -> Iterator[Plan]:
+        """The same, one at a time: a plan of 100,000 trials is long."""
+        yield from self._lines(self.plans_path, Plan)
+
+    def holder(self) -> str | None:
+        """Who writes to the store at the moment; None for nobody. Changes nothing."""
+        from filelock import FileLock, Timeout
+
+        path, owner = self.folder / "lock", _text_of(self.folder / "lock.owner")
+        if not path.exists():
+            return None
+        try:
+            with FileLock(path).acquire(timeout=0):
+                return None
+        except Timeout:
+            return owner or "another process"
+        except OSError:  # somebody else's store, which we may only read: its word has to do
+            return owner or None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator["Store"]:

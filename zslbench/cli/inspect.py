@@ -33,7 +33,7 @@ def list_(kind: str, folder: Path | None, plugins: tuple[Path, ...], as_json: bo
     """
     if folder and kind != "suites":
         raise click.UsageError(f"only `list suites` takes a folder: got {folder} with `list {kind}`.")
-    rows = {"methods": lambda: _methods(plugins), "datasets": _datasets, "suites": lambda: _suites(folder)}[kind]()
+    rows = _suites(folder) if kind == "suites" else _datasets() if kind == "datasets" else _methods(plugins)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
         return

@@ -1,0 +1,97 @@
+"""``zslbench status``."""
+
+import contextlib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from zslbench.cli.options import result_console, store_option
+
+_SHOWN_FAILURES = 5
+
+
+@click.command()
+@store_option
+@click.option("--all", "every", is_flag=True, help="All plans of the store together, not the newest alone.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def status(store: Path, every: bool, as_json: bool) -> int:
+    """Say how far a run is, whether it is going on, has ended or was cut off; changes nothing.
+
+    Exit code 0 if everything planned is done, 1 if something failed or is still to do.
+    """
+    from zslbench.errors import InputError
+    from zslbench.records import Store
+    from zslbench.runner.status import read_status
+
+    records = Store(store)
+    holder = records.holder()
+    with warnings.catch_warnings() if holder else contextlib.nullcontext():
+        if holder:
+            warnings.simplefilter("ignore")  # a last line without its end is being written
+        found = read_status(records, every=every)
+    if found is None:
+        raise InputError(
+            f"no plan in {store}: expected {records.plans_path}, which `zslbench run` writes; run it or use --store."
+        )
+    if as_json:
+        document = {"running": bool(holder), "holder": holder} | msgspec.to_builtins(found)
+        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    else:
+        _print(found, holder, every)
+    return 1 if found.failed or found.to_do else 0
+
+
+def _print(found: Any, holder: str | None, every: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from zslbench.runner.durations import clock
+
+    console = result_console()
+
+    def say(text: str, style: str = "") -> None:
+        console.print(Text(text, style), soft_wrap=True)  # Text: no markup in labels and messages
+
+    what = f"{found.plans} plans of {found.store}, the newest" if every else f"the newest plan of {found.store}"
+    say(f"{what}, of {found.created}: {found.command}")
+    say(f"running: {holder} writes to the store." if holder else "not running: nobody writes to the store.")
+    several = len({(row.dataset, row.features, row.semantics) for row in found.rows}) > 1
+    table = Table("method", "data")
+    for column in ("done", "failed", "to do", "of"):
+        table.add_column(column, justify="right")
+    for row in found.rows:
+        data = f"{row.dataset} {row.family}" + (f", {row.features}, {row.semantics}" if several else "")
+        counts = (row.done, row.failed, row.to_do, row.planned)
+        styles = ("", "red" if row.failed else "", "", "")
+        cells = (Text(str(count), style) for count, style in zip(counts, styles, strict=True))
+        table.add_row(Text(row.label), Text(data), *cells)
+    console.print(table)
+    planned = found.done + found.failed + found.to_do
+    say(f"{found.done} of {planned} trials done, {found.failed} failed, {found.to_do} to do.")
+    if found.pace:
+        say(
+            f"The last {found.pace.trials} trial(s): {found.pace.trials_per_hour:.0f} per hour, "
+            f"{found.pace.side_by_side:.1f} side by side."
+        )
+    if found.to_do and found.seconds_left is None:
+        say("No earlier trial tells how long the rest takes.")
+    elif found.to_do:
+        say(f"About {clock(found.seconds_left)} for what is to do{'' if found.pace else ', one after the other'}.")
+    for failure in found.failures[:_SHOWN_FAILURES]:
+        stage = "" if failure.stage == "test" else " (validation classes)"
+        log = f" (log: {failure.log})" if failure.log else ""
+        where = f"{failure.label} {failure.split} seed {failure.seed}{stage}"
+        say(f"failed: {where}: {failure.type}: {failure.message}{log}", "red")
+    if len(found.failures) > _SHOWN_FAILURES:
+        say(f"and {len(found.failures) - _SHOWN_FAILURES} failure(s) before; --json lists all.")
+    if holder:
+        say("Next: nothing; the run goes on.")
+    elif found.again:
+        say("Next, to do what is missing or failed:")
+        for command in found.again:
+            say(f"  {command}")
+    else:
+        say(f"Next: zslbench leaderboard --store {found.store}")

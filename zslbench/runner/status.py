@@ -1,0 +1,205 @@
+"""How far a run is, told by its store alone: the run may be going on, have ended or have been cut off."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from zslbench.records import Brief, Plan, Store, Trial
+from zslbench.runner.estimates import Estimates
+
+_WINDOW = 50
+"""Trials that the pace is measured by: the last ones, since early trials may have been of quicker methods."""
+
+
+class StatusRow(msgspec.Struct):
+    """The planned trials of one method and configuration on one family of splits."""
+
+    label: str
+    dataset: str
+    features: str
+    semantics: str
+    family: str
+    done: int = 0
+    failed: int = 0
+    to_do: int = 0
+
+    @property
+    def planned(self) -> int:
+        """All of them."""
+        return self.done + self.failed + self.to_do
+
+
+class FailedTrial(msgspec.Struct):
+    """A trial that failed and has not been done since."""
+
+    label: str
+    split: str
+    seed: int
+    stage: str
+    type: str
+    message: str
+    """The first line."""
+    finished: str
+    log: str | None
+    """Path of what it printed, if it printed anything."""
+
+
+class Pace(msgspec.Struct):
+    """What the last trials of the newest plan tell."""
+
+    trials: int
+    trials_per_hour: float
+    side_by_side: float
+    """Seconds of fitting and scoring per second that passed."""
+
+
+class Status(msgspec.Struct):
+    """Everything `zslbench status` says."""
+
+    store: str
+    plans: int
+    command: str
+    """Of the newest plan."""
+    created: str
+    rows: list[StatusRow]
+    done: int
+    failed: int
+    to_do: int
+    pace: Pace | None
+    """None where no trial has ended since the newest plan was made."""
+    seconds_left: float | None
+    """For what is to do, at that pace, or one after the other where there is none; None where nothing tells."""
+    failures: list[FailedTrial]
+    """The newest first."""
+    again: list[str]
+    """Commands that do what is missing or failed."""
+
+
+class _Planned:
+    """A row while it is counted: which keys it asks for and who asked last."""
+
+    def __init__(self, trial: Trial, row: StatusRow) -> None:
+        self.trial = trial
+        self.row = row
+        self.keys: dict[tuple[int, int, str], str] = {}
+        self.command = ""
+
+
+def read_status(store: Store, *, every: bool = False) -> Status | None:
+    """Count what was planned against what is recorded; None if nothing was ever planned.
+
+    Args:
+        store: read without a lock.
+        every: all plans together, instead of the newest alone. Where two plans mean different trials by the same
+            method, split and seed (a plugin was edited), the later one counts.
+
+    Raises:
+        InputError: a line of the store that is no record or no plan.
+    """
+    rows: dict[tuple[str, ...], _Planned] = {}
+    newest, plans = None, 0
+    for plan in store.each_plan():
+        newest, plans = plan, plans + 1
+        if not every:
+            rows.clear()
+        _merge(rows, plan)
+    if newest is None:
+        return None
+    estimates, briefs = Estimates(), _Latest(key for planned in rows.values() for key in planned.keys.values())
+    for brief in store.briefs():
+        estimates.add(brief)
+        briefs.add(brief)
+    left, known, again = 0.0, True, dict[str, None]()
+    for planned in rows.values():
+        row = planned.row
+        for (_, _, stage), key in planned.keys.items():
+            status = briefs.status.get(key, "to_do")
+            setattr(row, status, getattr(row, status) + 1)
+            if status == "to_do":
+                guess = estimates.guess(msgspec.structs.replace(planned.trial, stage=stage))
+                known = known and guess is not None
+                left += guess.seconds if guess else 0
+        if row.done < row.planned:
+            again[planned.command] = None
+    counted = [planned.row for planned in rows.values()]
+    to_do, pace = sum(row.to_do for row in counted), briefs.pace(newest)
+    seconds_left: float | None = None
+    if not to_do:
+        seconds_left = 0.0
+    elif known:  # at least one at a time, whatever a run's first seconds, spent on starting, look like
+        seconds_left = left / max(1, pace.side_by_side if pace else 1)
+    elif pace:
+        seconds_left = 3600 * to_do / pace.trials_per_hour
+    return Status(
+        store=str(store.folder), plans=plans, command=newest.command, created=newest.created, rows=counted,
+        done=sum(row.done for row in counted), failed=sum(row.failed for row in counted), to_do=to_do,
+        pace=pace, seconds_left=seconds_left, failures=briefs.failures(store), again=list(again),
+    )  # fmt: skip
+
+
+def _merge(rows: dict[tuple[str, ...], _Planned], plan: Plan) -> None:
+    for asked in plan.rows:
+        trial = asked.trial
+        identity = asked.label, trial.dataset, trial.features, trial.semantics, trial.family
+        planned = rows.setdefault(identity, _Planned(trial, StatusRow(*identity)))
+        planned.trial, planned.command = trial, plan.command
+        planned.keys |= {(cell.split, cell.seed, cell.stage): cell.key for cell in asked.cells}
+
+
+class _Latest:
+    """The record that counts of every planned trial, as little of it as is needed."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._keys = set(keys)
+        self.status: dict[str, str] = {}
+        self._failed: dict[str, Brief] = {}
+        self._ended: list[tuple[datetime, float]] = []
+
+    def add(self, brief: Brief) -> None:
+        if brief.key not in self._keys or self.status.get(brief.key) == "done":
+            return
+        self.status[brief.key] = brief.status
+        self._failed.pop(brief.key, None)
+        if brief.status == "failed":
+            self._failed[brief.key] = brief
+        if finished := _moment(brief.run.finished):
+            self._ended.append((finished, (brief.run.fit_seconds or 0) + (brief.run.score_seconds or 0)))
+
+    def pace(self, plan: Plan) -> Pace | None:
+        """By the trials that ended since the plan was made, the last ones of them."""
+        created = _moment(plan.created)
+        ended = sorted(entry for entry in self._ended if created and entry[0] >= created)
+        window = ended[-_WINDOW:]
+        if created is None or not window:
+            return None
+        began = ended[-_WINDOW - 1][0] if len(ended) > _WINDOW else created
+        elapsed = (window[-1][0] - began).total_seconds()
+        if elapsed <= 0:
+            return None
+        return Pace(len(window), 3600 * len(window) / elapsed, sum(seconds for _, seconds in window) / elapsed)
+
+    def failures(self, store: Store) -> list[FailedTrial]:
+        """Every failure that counts, the newest first."""
+        return [
+            FailedTrial(
+                label=brief.label,
+                split=f"{brief.trial.family}#{brief.trial.split}",
+                seed=brief.trial.seed,
+                stage=brief.trial.stage,
+                type=brief.failure.type if brief.failure else "unknown",
+                message=next(iter(brief.failure.message.splitlines()), "") if brief.failure else "",
+                finished=brief.run.finished,
+                log=str(store.folder / brief.run.log) if brief.run.log else None,
+            )
+            for brief in sorted(self._failed.values(), key=lambda brief: brief.run.finished, reverse=True)
+        ]
+
+
+def _moment(text: str) -> datetime | None:
+    """What `Run.finished` and `Plan.created` hold; None for anything else, such as a record that was not timed."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
