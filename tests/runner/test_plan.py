@@ -13,7 +13,7 @@ import zslbench.runner.plan
 from zslbench.configuration import parse_methods
 from zslbench.datasets import Dataset, DataView
 from zslbench.errors import InputError
-from zslbench.records import Failure, Record, Run
+from zslbench.records import Failure, Record, Run, Store
 from zslbench.registry import Registry
 from zslbench.runner.plan import Job, as_plan, make_jobs, outlook
 from zslbench.splits import make_splits, read_splits
@@ -204,9 +204,20 @@ def test_the_plan_holds_every_key_once(data):
     assert stored.rows[1].trial == jobs[1].trial
 
 
-def finished(job: Job, seconds: float) -> Record:
+def test_the_plan_has_a_row_per_family_of_splits(data):
+    """A method planned on two families is two rows, each with the cells of its own family."""
+    splits = [*make_splits(data, "6/2", 2), *make_splits(data, "5/3", 1)]
+    jobs = plan(data, "eszsl", splits=splits, seeds=[0], stages=["test"])
+    rows = as_plan(jobs, "zslbench run ...").rows
+    assert [(row.label, row.trial.family, [cell.split for cell in row.cells]) for row in rows] == [
+        ("eszsl", "6/2", [0, 1]),
+        ("eszsl", "5/3", [0]),
+    ]
+
+
+def finished(job: Job, seconds: float, device: str = "cpu") -> Record:
     """The record of a job that took so long."""
-    run = Run(fit_seconds=seconds / 2, score_seconds=seconds / 2)
+    run = Run(fit_seconds=seconds / 2, score_seconds=seconds / 2, device=device)
     return Record(key=job.trial.key, label=job.label, status="done", trial=job.trial, run=run)
 
 
@@ -218,18 +229,73 @@ def failed(job: Job) -> Record:
 
 
 def test_the_outlook_counts_and_estimates(data):
-    """Done, failed and missing trials are counted per method; the estimate is the median of earlier trials."""
+    """Per method: done, failed and missing trials, and the medians of either stage times the trials ahead in it."""
     jobs = plan(data)
-    own = [job for job in jobs if job.label == "eszsl"]
-    records = [finished(own[0], 1.0), finished(own[1], 3.0), finished(own[2], 20.0), failed(own[3])]
-    eszsl, projection = outlook(jobs, {record.key: record for record in records})
-    assert (eszsl.done, eszsl.failed, eszsl.to_do, eszsl.seconds_per_trial) == (3, 1, 4, 3.0)
-    assert (projection.done, projection.failed, projection.to_do, projection.seconds_per_trial) == (0, 0, 8, None)
+    test_0, validation_0, test_1, validation_1, *_ = [job for job in jobs if job.label == "eszsl"]
+    records = [
+        *(finished(test_0, 10.0), failed(test_1), finished(test_1, 30.0)),  # median of test trials: 20
+        *(finished(validation_0, 4.0), failed(validation_1)),
+    ]
+    eszsl, projection = outlook(jobs, records)
+    assert (eszsl.done, eszsl.failed, eszsl.to_do, eszsl.to_run) == (3, 1, 4, 5)
+    assert eszsl.seconds == 2 * 20.0 + 3 * 4.0  # of split 1 two tests and two validations, and one that failed
+    assert eszsl.seconds_per_trial == eszsl.seconds / 5
+    assert not eszsl.rough
+    assert (projection.done, projection.failed, projection.to_do, projection.to_run) == (0, 0, 8, 8)
+    assert (projection.seconds, projection.seconds_per_trial, projection.rough) == (None, None, False)
+    (settled, _) = outlook(jobs, records, retry_failed=False)
+    assert (settled.failed, settled.to_run, settled.seconds) == (1, 4, 2 * 20.0 + 2 * 4.0)
 
 
-def test_the_estimate_comes_from_the_same_method_on_the_same_features(data):
-    """Trials of another configuration or split tell how long a method takes; those on other features do not."""
-    elsewhere = plan(data, "eszsl[log10_gamma=1]", splits=make_splits(data, "5/3", 1))
-    known = {job.trial.key: finished(job, 2.0) for job in elsewhere}
-    assert outlook(plan(data, "eszsl"), known)[0].seconds_per_trial == 2.0
-    assert outlook(plan(data, "eszsl", view=changed_view(data, "features")), known)[0].seconds_per_trial is None
+def test_nothing_ahead_takes_no_time(data):
+    """A method whose trials are all done needs no time, and says what one took."""
+    jobs = plan(data, "eszsl", stages=["test"])
+    (row,) = outlook(jobs, [finished(job, 6.0) for job in jobs])
+    assert (row.to_run, row.seconds, row.seconds_per_trial) == (0, 0.0, 6.0)
+
+
+def test_the_closest_known_trials_give_the_estimate(data):
+    """Family, configuration and stage on the same data count before other data; anything of the method is better
+    than nothing, and is marked as rough where it is from other data or the other stage."""
+    one = make_splits(data, "6/2", 1)
+    jobs = plan(data, "eszsl", seeds=[1], stages=["test"], splits=one)
+    records = [finished(plan(data, "projection", splits=one)[0], 99.0)]
+    known = {
+        "other stage": plan(data, "eszsl", stages=["validation"], splits=one)[0],
+        "other configuration": plan(data, "eszsl[log10_gamma=1]", stages=["test"], splits=one)[0],
+        "other family": plan(data, "eszsl", stages=["test"], splits=make_splits(data, "5/3", 1))[0],
+        "other seed": plan(data, "eszsl", stages=["test"], splits=one)[0],
+    }
+    other_data = plan(data, "eszsl", stages=["test"], splits=one, view=changed_view(data, "features"))[0]
+    (row,) = outlook(jobs, records)
+    assert row.seconds is None  # another method tells nothing
+    for seconds, (kinship, job) in enumerate({"other data": other_data, **known}.items(), 1):
+        records.append(finished(job, float(seconds)))
+        (row,) = outlook(jobs, records)
+        assert (kinship, row.seconds, row.rough) == (kinship, seconds, kinship in ("other data", "other stage"))
+
+
+def test_other_devices_serve_only_where_there_is_nothing_else(data):
+    """Where trials will run on a GPU, any trial of the method on a GPU counts before closer ones on a CPU."""
+    asked, *others = plan(data, "eszsl", stages=["test"])
+    on_cpu = finished(others[0], 50.0)
+    (row,) = outlook([asked], [on_cpu], device="cuda")
+    assert (row.seconds, row.rough) == (50.0, True)
+    far = plan(data, "eszsl[log10_gamma=1]", stages=["test"])[0]
+    (row,) = outlook([asked], [on_cpu, finished(far, 2.0, "cuda:1")], device="cuda")
+    assert (row.seconds, row.rough) == (2.0, False)
+    (row,) = outlook([asked], [on_cpu, finished(far, 2.0, "cuda:1")], device="cpu")
+    assert (row.seconds, row.rough) == (50.0, False)
+    (row,) = outlook([asked], [finished(far, 2.0, "cuda:1")])
+    assert (row.seconds, row.rough) == (2.0, False)  # where trials will run is not known
+
+
+def test_what_is_read_of_a_record_for_counting_is_what_was_stored(data, tmp_path):
+    """A store's records without their outcomes give the same outlook as the records themselves."""
+    store, jobs = Store(tmp_path / "s"), plan(data)
+    with store.writing():
+        for seconds, job in enumerate(jobs[:6], 1):
+            store.append(finished(job, float(seconds)))
+        store.append(failed(jobs[6]))
+    assert outlook(jobs, store.briefs()) == outlook(jobs, store.records())
+    assert [row.done for row in outlook(jobs, store.briefs())] == [3, 3]
