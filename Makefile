@@ -25,6 +25,7 @@ lint: $(VENV)/.installed-dev
 speed: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed/vae_trials.py
 	$(BIN)/python benchmarks/speed/methods.py
+	$(BIN)/python benchmarks/speed/runner.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
