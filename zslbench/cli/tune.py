@@ -9,6 +9,8 @@ import msgspec
 
 from zslbench.cli.options import plugin_option, progress_console, result_console, where_options
 
+_EXTRA = ("matplotlib", "optuna", "pandas", "pyarrow", "tomli_w")
+
 
 @click.command()
 @click.argument("method")
@@ -64,7 +66,7 @@ def tune(
     METHOD is a name or name[param=value,...]; what it sets is fixed. The first configuration is the default.
     Running the same command again does what is missing; a larger --trials goes on.
     """
-    from zslbench.configuration import parse_methods
+    from zslbench.configuration import MethodSpec, parse_methods
     from zslbench.datasets import load_dataset
     from zslbench.registry import Registry
     from zslbench.runner.plan import make_jobs
@@ -73,6 +75,7 @@ def tune(
     from zslbench.tuning.ledger import Ledger, Search
     from zslbench.tuning.space import search_space
 
+    _check_extra()
     specs = parse_methods(method)
     if len(specs) > 1:
         raise click.UsageError(f"one method is tuned at a time, and {method!r} names {len(specs)}.")
@@ -103,7 +106,10 @@ def tune(
         "features": view.features_name, "semantics": view.semantics_name, **({"maps": maps} if maps else {}),
         "split_family": family, "splits": len(drawn), "seeds": seeds,
     }  # fmt: skip
-    report = outputs.Report(ledger, axes, spec, metric, identity.splits, len(validation), len(tested), suite)
+    fixed = {name: trial.config[name] for name in spec.overrides}
+    report = outputs.Report(
+        ledger, axes, MethodSpec(spec.name, fixed), metric, identity.splits, len(validation), len(tested), suite
+    )
     with ledger.writing():
         ledger.open(identity)
         if ledger.ended and not quiet:
@@ -124,13 +130,23 @@ def tune(
     return 0 if report.best else 1
 
 
+def _check_extra() -> None:
+    """Say at once what is missing, rather than after minutes of search."""
+    import importlib.util
+
+    from zslbench.errors import InputError
+
+    lacking = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise InputError(f"tuning needs {', '.join(lacking)}, not installed here: pip install 'zslbench[tune]'")
+
+
 def _search(
     report: Any, registry: Any, view: Any, drawn: Any, where: Any, *, trials: int, seeds: int, seed: int, quiet: bool
 ) -> None:
     """Start Ray and measure what is missing, a line on stderr per configuration."""
     from rich.markup import escape
 
-    from zslbench.errors import InputError
     from zslbench.runner.cluster import ray_session
     from zslbench.runner.durations import clock
     from zslbench.tuning.blind import blind
@@ -153,10 +169,8 @@ def _search(
         console.print(f"{head}: {said}  ({clock(known.seconds)})", highlight=False, soft_wrap=True)
 
     with ray_session(where) as (_, slots):
-        try:
-            from zslbench.tuning.search import Task, run_search
-        except ImportError as error:
-            raise InputError(f"tuning needs further packages ({error}): pip install 'zslbench[tune]'") from error
+        from zslbench.tuning.search import Task, run_search  # after Ray is set up: it imports it
+
         task = Task(registry.plugins, report.spec, report.metric, slots.device)
         run_search(ledger, report.axes, splits, task, slots, trials=trials, seed=seed, report=tell)
 

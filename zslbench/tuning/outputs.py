@@ -96,19 +96,17 @@ def as_suite(report: Report) -> str:
     import tomli_w
 
     assert report.best is not None
-    fixed = dict(report.spec.overrides)
-    compared = [fixed]
+    compared = [dict(report.spec.overrides)]
     if report.best.number != DEFAULT:
-        # TOML has no null; a method's parameters are read from text as on the command line.
-        compared.append(
-            fixed | {name: "null" if value is None else value for name, value in report.best.params.items()}
-        )
+        compared.append(compared[0] | report.best.params)
     said = [report.caveat, f"Mean {report.metric} on validation classes: {_gain(report)}."]
     text = "\n".join(textwrap.fill(line, 110, initial_indent="# ", subsequent_indent="# ") for line in said)
     text += f"\n\n{tomli_w.dumps(report.suite)}"
     for params in compared:
         text += f"\n[[methods]]\n{tomli_w.dumps({'name': report.spec.name})}"
-        text += f"\n[methods.params]\n{tomli_w.dumps(params)}" if params else ""
+        # TOML has no null; a method's parameters are read from text as on the command line.
+        written = {name: "null" if value is None else value for name, value in params.items()}
+        text += f"\n[methods.params]\n{tomli_w.dumps(written)}" if written else ""
     return text
 
 
@@ -153,7 +151,7 @@ def as_table(report: Report) -> Any:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("#", "configuration", title=None)
+    table = Table("#", "configuration")
     for name in (f"mean {report.metric}", "gain", "better on", "s"):
         table.add_column(name, justify="right")
     default, ranked = report.default, report.ledger.ranked
@@ -208,7 +206,7 @@ def as_svg(report: Report) -> str:
             heights = [_height(axis, known.params[axis.name]) for axis in report.axes] + [colours(known.mean)]
             marked = known is ranked[0] or known.number == DEFAULT
             plot.plot(
-                range(len(heights)), heights, color=viridis(colours(known.mean)), lw=2.5 if marked else 1,
+                range(len(heights)), heights, color=viridis(0.85 * colours(known.mean)), lw=2.5 if marked else 1,
                 ls="--" if known.number == DEFAULT else "-", alpha=1 if marked else 0.6, zorder=3 if marked else 2,
                 label={True: "default", False: "best"}[known.number == DEFAULT] if marked else None,
             )  # fmt: skip
