@@ -4,9 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
+from zslbench.datasets import load_dataset
 from zslbench.errors import InputError
-from zslbench.suites import read_suite
+from zslbench.records import Store
+from zslbench.registry import Registry
+from zslbench.suites import draw_splits, read_suite
+
+SHIPPED = sorted((ROOT / "benchmarks").glob("*.toml"))
 
 GOOD = """
 dataset = "toy"
@@ -50,11 +56,130 @@ def test_options_override_the_suite(zslbench, synthetic, tmp_path) -> None:
     assert sorted(stages) == ["test", "test", "validation", "validation"]
 
 
+FAMILIES = ("6/2", "5/3")
+
+
+def test_a_suite_of_several_families_is_one_plan_and_a_table_of_each(in_process, synthetic, tmp_path) -> None:
+    """Every method runs on its splits of every family, under one plan, and each family has a table of its own."""
+    text = GOOD.replace('"6/2"', '["6/2", "5/3"]')
+    (tmp_path / "s.toml").write_text(text)
+    code, out, err = in_process("run", "--suite", "s.toml", "--workers", "0", "--json")
+    assert code == 0, err
+    tables = json.loads(out)
+    assert tuple(table["family"] for table in tables) == FAMILIES
+    assert [[(row["label"], row["done"], row["planned"]) for row in table["rows"]] for table in tables] == [
+        [("eszsl[log10_gamma=1.0]", 3, 3), ("projection", 1, 1)]
+    ] * 2
+    (plan,) = Store(tmp_path / "results").plans()
+    assert [(row.label, row.trial.family, len(row.cells)) for row in plan.rows] == [
+        ("eszsl[log10_gamma=1.0]", "6/2", 3), ("projection", "6/2", 1),
+        ("eszsl[log10_gamma=1.0]", "5/3", 3), ("projection", "5/3", 1),
+    ]  # fmt: skip
+
+
+def test_several_families_on_the_command_line(in_process, synthetic) -> None:
+    """`--split-family A,B` is what a list in a suite is; a family twice or an empty one is refused."""
+    command = ("run", "--methods", "eszsl", "--dataset", synthetic, "--splits", "2", "--no-validation", "--dry-run")
+    code, out, _ = in_process(*command, "--json", "--split-family", " 6/2, 5/3")
+    assert (code, json.loads(out)["to_run"]) == (0, 4)
+    for families, said in (("6/2,6/2", "'6/2' is named twice"), ("6/2,", "unknown split family ''")):
+        code, _, err = in_process(*command, "--split-family", families)
+        assert code == 2
+        assert said in err
+
+
+def test_a_suite_says_what_its_leaderboard_shows(in_process, synthetic, tmp_path) -> None:
+    """`select` and `sort` of the file shape the table; options override them, their default value included."""
+    (tmp_path / "s.toml").write_text('select = "test-max"\nsort = "T1"\n' + GOOD)
+    command = ("run", "--suite", "s.toml", "--workers", "0", "--json")
+    shown = []
+    for options in ([], ["--select", "last"], ["--sort", "H"]):
+        _, out, _ = in_process(*command, *options)
+        (table,) = json.loads(out)
+        shown.append((table["rows"][0]["selection"], table["sort"]))
+    assert shown == [("test-max", "T1"), ("last", "T1"), ("test-max", "H")]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (('"6/2"', '"7/2"'), "suite s.toml, split_family and splits: unknown split family '7/2' for toy. Did you"),
+        (('"6/2"', '["6/2", "7/2"]'), "suite s.toml, split_family and splits: unknown split family '7/2'"),
+        (("splits = 3", "splits = 29"), "suite s.toml, split_family and splits: 29 splits asked of toy 6/2: it has 1"),
+        (('split_family = "6/2"\nsplits = 3', ""), None),
+        (("splits = 3\nvalidation = false", ""), None),
+    ],
+)  # fmt: skip
+def test_splits_that_cannot_be_drawn_are_blamed_on_the_file(in_process, synthetic, tmp_path, change, said) -> None:
+    """What the data set decides about the splits is named with the file and its keys; what is left out is no fault."""
+    (tmp_path / "s.toml").write_text(GOOD.replace(*change))
+    code, _, err = in_process("run", "--suite", "s.toml", "--dry-run")
+    assert (code, err.count("\n")) == ((2, 1) if said else (0, 0)), err
+    assert (said or "") in err
+
+
+def test_more_splits_than_the_suite_has_are_refused_unless_the_user_asks_for_fewer(
+    in_process, synthetic, tmp_path
+) -> None:
+    """A method's own splits beyond the suite's default number are an error; `--splits` may cut both."""
+    path = tmp_path / "s.toml"
+    path.write_text(GOOD.replace("splits = 3\n", "").replace("splits = 1", "splits = 6"))
+    code, _, err = in_process("run", "--suite", "s.toml", "--dry-run")
+    assert code == 2
+    assert "suite s.toml, split_family and splits: splits of projection = 6 is more than the suite's splits" in err
+    path.write_text(GOOD.replace("splits = 1", "splits = 2"))
+    _, out, _ = in_process("run", "--suite", "s.toml", "--splits", "1", "--dry-run", "--json")
+    assert [row["to_run"] for row in json.loads(out)["methods"]] == [1, 1]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_suite_runs_on_the_bundled_data(in_process, path: Path) -> None:
+    """Its comment says the command; every method, parameter and family resolves; a dry run counts every trial."""
+    assert f"zslbench run --suite benchmarks/{path.name}" in path.read_text().split("title =")[0]
+    suite, registry = read_suite(path), Registry()
+    labels = [registry.build(method.spec)[2] for method in suite.methods]
+    assert len(set(labels)) == len(labels)
+    families = [split.family for split in draw_splits(suite, load_dataset(suite.dataset))]
+    assert families == [family for family in suite.families for _ in range(suite.splits or 0)]
+    code, out, err = in_process("run", "--suite", path, "--dry-run", "--json")
+    assert code == 0, err
+    per_split = len(suite.families) * suite.seeds * (2 if suite.validation else 1)
+    assert [(row["label"], row["to_run"]) for row in json.loads(out)["methods"]] == [
+        (label, (method.splits or suite.splits) * per_split)
+        for label, method in zip(labels, suite.methods, strict=True)
+    ]
+
+
+def test_suites_are_listed_with_what_is_in_them(in_process, tmp_path) -> None:
+    """Title, number of methods and splits of the files in ./benchmarks or a folder; one that is broken hides none."""
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks/good.toml").write_text('title = "Both"\n' + GOOD.replace('"6/2"', '["6/2", "5/3"]'))
+    (tmp_path / "benchmarks/bad.toml").write_text("x = 1")
+    code, out, _ = in_process("list", "suites", "--json")
+    bad, good = json.loads(out)
+    assert code == 0
+    assert bad["title"].startswith("not readable: suite benchmarks/bad.toml: unknown key 'x'")
+    assert good == {
+        "name": "good", "title": "Both", "methods": 2, "split families": "6/2, 5/3", "splits of each": 3,
+        "file": "benchmarks/good.toml",
+    }  # fmt: skip
+    assert json.loads(in_process("list", "suites", tmp_path / "benchmarks", "--json")[1])[1]["title"] == "Both"
+    assert "no folder nowhere" in in_process("list", "suites", "nowhere")[2]
+    assert "only `list suites` takes a folder" in in_process("list", "methods", "benchmarks")[2]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (GOOD + "seeeds = 1\n", "method 2: unknown key 'seeeds'"),
         ("seedz = 1\n" + GOOD, "unknown key 'seedz'. Did you mean 'seeds'"),
+        (GOOD.replace('"6/2"', "6"), "Expected `str | array | null`, got `int` - at `$.split_family`"),
+        (GOOD.replace('"6/2"', "[]"), "split_family is empty"),
+        (GOOD.replace('"6/2"', '["6/2", ""]'), "split_family is empty"),
+        ('sort = "F1"\n' + GOOD, "sort = 'F1'; one of T1, OA, S, U, H, AUSUC is expected"),
+        ('select = "best"\n' + GOOD, "select = 'best'; one of last, val, test-max is expected"),
+        ('select = "val"\n' + GOOD, "select = 'val' needs the validation trials, hence validation = true"),
+        (GOOD.replace("splits = 1", "splits = 4"), "splits of projection = 4 is more than the suite's splits = 3"),
         (GOOD.replace("splits = 3", 'splits = "3"'), "Expected `int | null`, got `str` - at `$.splits`"),
         (GOOD.replace("splits = 3", "splits = 0"), "splits = 0; at least 1"),
         (GOOD.replace("splits = 1\n", "splits = 0\n"), "splits of projection = 0; at least 1"),

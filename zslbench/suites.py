@@ -15,7 +15,7 @@ splits = 5                          # fewer than the suite's; the leaderboard th
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -58,8 +58,8 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
     """Of each family."""
     seeds: int = 1
     validation: bool = True
-    select: Selection = "last"
-    """Which epoch the printed leaderboard reports."""
+    select: str = "last"
+    """Which epoch the printed leaderboard reports: a `zslbench.leaderboard.Selection`."""
     sort: str = "H"
     """The metric that ranks it."""
 
@@ -112,10 +112,9 @@ def read_suite(path: str | Path) -> Suite:
         raise InputError(f"suite {path}: split_family and splits_file exclude each other.")
     if suite.split_family is not None and not all(suite.families or [""]):
         raise InputError(f"suite {path}: split_family is empty; leave it out for the data set's first.")
-    if suite.sort not in METRICS:
-        raise InputError(
-            f"suite {path}: sort = {suite.sort!r}.{close_matches(suite.sort, METRICS)} Known: {', '.join(METRICS)}."
-        )
+    for key, value, known in (("select", suite.select, get_args(Selection)), ("sort", suite.sort, METRICS)):
+        if value not in known:
+            raise InputError(f"suite {path}: {key} = {value!r}; one of {', '.join(known)} is expected.")
     if suite.select == "val" and not suite.validation:
         raise InputError(f"suite {path}: select = 'val' needs the validation trials, hence validation = true.")
     if (path.parent / suite.dataset / "card.toml").is_file():
