@@ -4,6 +4,7 @@ title = "Every method on UC Merced"
 dataset = "ucm"
 split_family = ["16/5", "13/8"]     # or one: "16/5"
 splits = 10                         # of each family
+select = "val"                      # what the printed leaderboard reports, as --select and --sort do
 
 [[methods]]
 name = "eszsl"

@@ -1,5 +1,7 @@
 """Planning: which trials there are, in which order, under which keys, and how long they will take."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -299,3 +301,18 @@ def test_what_is_read_of_a_record_for_counting_is_what_was_stored(data, tmp_path
         store.append(failed(jobs[6]))
     assert outlook(jobs, store.briefs()) == outlook(jobs, store.records())
     assert [row.done for row in outlook(jobs, store.briefs())] == [3, 3]
+
+
+def test_a_dry_run_says_what_is_rough(in_process, synthetic):
+    """Per method and in sum; validation trials that only test trials can judge are marked, known ones are not."""
+    command = ("run", "--methods", "eszsl,chance", "--dataset", synthetic, "--splits", "2", "--workers", "0")
+    assert in_process(*command, "--no-validation", "--quiet")[0] == 0
+    code, out, err = in_process(*command, "--dry-run")
+    assert (code, err) == (0, "")
+    assert re.search(r"eszsl +│ +2 │ +2 │ +0 │ +~\d\.\d+ │ +~\d", out)
+    assert "~ rough: judged by trials on other data, of the other stage or on another device." in out
+    plan = json.loads(in_process(*command, "--dry-run", "--json")[1])
+    assert (plan["to_run"], plan["rough"], plan["workers"]) == (4, True, 1)
+    assert plan["seconds"] == pytest.approx(sum(row["seconds"] for row in plan["methods"]))
+    _, out, _ = in_process(*command, "--dry-run", "--seeds", "2", "--no-validation")
+    assert "~" not in out

@@ -201,11 +201,12 @@ def _print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
     from zslbench.runner.durations import clock
 
     missing = [row.label for row in rows if row.seconds is None]
-    seconds = sum(row.seconds or 0 for row in rows) / workers
+    total = sum(row.to_run for row in rows)
+    seconds = sum(row.seconds or 0 for row in rows) / max(1, min(workers, total))
     if as_json:
         plan = {
             "methods": msgspec.to_builtins(rows),
-            "to_run": sum(row.to_run for row in rows),
+            "to_run": total,
             "seconds": None if missing else seconds,
             "rough": any(row.rough for row in rows),
             "workers": workers,
@@ -228,7 +229,6 @@ def _print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
     console.print(table)
     if any(row.rough for row in rows):
         console.print("~ rough: judged by trials on other data, of the other stage or on another device.")
-    total = sum(row.to_run for row in rows)
     if not total and not any(row.failed for row in rows):
         console.print("Everything is done.")
     elif missing:
