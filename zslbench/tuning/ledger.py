@@ -1,6 +1,7 @@
 """What a search leaves: a folder with one JSON line per configuration and split, appended as it ends."""
 
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -83,11 +84,7 @@ class Configuration:
 
 
 class Ledger(Store):
-    """The folder of a search: ``search.jsonl``, ``measurements.jsonl``, and what is made of them.
-
-    Raises:
-        InputError: a line is not of this form.
-    """
+    """The folder of a search: ``search.jsonl``, ``measurements.jsonl``, and what is made of them."""
 
     option = "--folder"
 
@@ -101,9 +98,9 @@ class Ledger(Store):
         """Begin this search or go on with it; call it within `writing`.
 
         Raises:
-            InputError: the folder holds another search; the message says what differs.
+            InputError: the folder holds another search, and the message says what differs; or a line is ill-formed.
         """
-        for known in self._lines(self.plans_path, Search):
+        for known in _read(self.plans_path, Search):
             for name in Search.__struct_fields__:
                 there, here = getattr(known, name), getattr(search, name)
                 if there != here:
@@ -115,7 +112,7 @@ class Ledger(Store):
         else:
             with self._saying_what_failed():
                 _append(self.plans_path, search)
-        for measurement in self._lines(self.records_path, Measurement):
+        for measurement in _read(self.records_path, Measurement):
             self._note(measurement)
 
     def add(self, measurement: Measurement) -> Configuration:
@@ -149,6 +146,17 @@ class Ledger(Store):
         known.seconds += measurement.seconds
         known.end, known.message = measurement.end, measurement.message
         return known
+
+
+def _read(path: Path, kind: type[Any]) -> Iterator[Any]:
+    """Every line of a file that holds no torn one; nothing, where there is no file."""
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], 1):
+        try:
+            yield msgspec.json.decode(line, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{path}, line {number} is not of this version of zslbench ({error}); choose another {Ledger.option}."
+            ) from None
 
 
 def _short(value: Any, other: Any) -> str:

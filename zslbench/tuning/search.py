@@ -210,7 +210,7 @@ class _Proposals(Searcher):
         self.keys = {configuration.key for configuration in known.values()}
         self.given = deque(configuration for _, configuration in sorted(known.items()) if not configuration.end)
         self.names: dict[str, tuple[int, str]] = {}  # trial -> configuration, and Optuna's name for it
-        self.untold = deque((configuration.number, "") for configuration in ledger.ended)
+        self.untold = [(configuration.number, "") for configuration in ledger.ended]
         self._tell()
 
     def suggest(self, trial_id: str) -> Any:
@@ -235,23 +235,29 @@ class _Proposals(Searcher):
         self._tell()
 
     def _tell(self) -> None:
-        """Tell Optuna what has ended, once the default has."""
-        default = self.ledger.configurations.get(DEFAULT)
-        if default is None or not default.end:
+        """Tell Optuna what the ledger says has ended, once the default has.
+
+        Of a worker's death the ledger hears after this object, so that is told at the next occasion.
+        """
+        known = self.ledger.configurations
+        if DEFAULT not in known or not known[DEFAULT].end:
             return
-        while self.untold:
-            number, name = self.untold.popleft()
-            known = self.ledger.configurations[number]
-            if known.end == "failed":
-                if name:
-                    self.optuna.on_trial_complete(name, error=True)
-                continue
-            gain = known.gain(default) if default.end == "done" else known.mean
+        ready = [(number, name) for number, name in self.untold if number in known and known[number].end]
+        self.untold = [entry for entry in self.untold if entry not in ready]
+        for number, name in ready:
+            self._tell_one(known[number], known[DEFAULT], name)
+
+    def _tell_one(self, known: Configuration, default: Configuration, name: str) -> None:
+        if known.end == "failed":
             if name:
-                self.optuna.on_trial_complete(name, {"gain": gain})
-            else:
-                with contextlib.suppress(ValueError):  # a default may lie outside the range that is searched
-                    self.optuna.add_evaluated_point(known.params, gain)
+                self.optuna.on_trial_complete(name, error=True)
+            return
+        gain = known.gain(default) if default.end == "done" else known.mean
+        if name:
+            self.optuna.on_trial_complete(name, {"gain": gain})
+        else:
+            with contextlib.suppress(ValueError):  # a default may lie outside the range that is searched
+                self.optuna.add_evaluated_point(known.params, gain)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing, like `__getstate__`."""
