@@ -3,91 +3,19 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from conftest import timeless, write_synthetic
-from plugins import write_plugin
+from running import RAY_AGENTS, Ended, Started, comparable, complete, started, temporary_folder, write_methods
 
-from zslbench.records import Record, Store
+from zslbench.records import Store
 from zslbench.runner.cluster import _folder_for_sockets
 
-pytestmark = pytest.mark.xdist_group("runs")  # they share runs that take long
-RAY_AGENTS = ("ray::DashboardA", "ray::RuntimeEnv")
-"""Ray's agents see that Ray was killed, but take a minute to end because they first try to report it."""
-
-
-@dataclass
-class Ended:
-    """How a command ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-class Started:
-    """A command in a session of its own, by which all of its descendants can be found."""
-
-    def __init__(self, args: list[str], folder: Path, env: dict[str, str]) -> None:
-        self.folder = folder
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "zslbench", *args], cwd=folder, env=os.environ | env, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-
-    def wait_for_records(self, count: int, store: Path) -> None:
-        """Return once so many records are stored."""
-        end = time.monotonic() + 90
-        while not store.exists() or store.read_bytes().count(b"\n") < count:
-            assert self.process.poll() is None, self.process.communicate()[1]
-            assert time.monotonic() < end
-            time.sleep(0.01)
-
-    def end(self) -> Ended:
-        """Wait for the end."""
-        stdout, stderr = self.process.communicate(timeout=120)
-        return Ended(self.process.returncode, stdout, stderr)
-
-    def processes(self) -> dict[int, str]:
-        """The names of all living processes that this command started, itself included."""
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
-            except OSError:
-                continue
-            state, _, _, session, *_ = rest.split()
-            if state not in "ZX" and int(session) == self.process.pid:
-                found[int(folder.name)] = name
-        return found
-
-    def left_after(self, seconds: float, besides: Sequence[str] = ()) -> dict[int, str]:
-        """Processes that are still there after so long, besides those that may be."""
-        end = time.monotonic() + seconds
-        while True:
-            left = {process: name for process, name in self.processes().items() if name not in besides}
-            if not left or time.monotonic() > end:
-                return left
-            time.sleep(0.05)
-
-    def clean_up(self) -> None:
-        """End what is left, by process id."""
-        for process in self.processes():
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        self.process.communicate(timeout=30)
+pytestmark = pytest.mark.xdist_group("ray")  # they share runs that take long, and one Ray at a time is enough
 
 
 @pytest.fixture(scope="module")
@@ -95,53 +23,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a SYNTHETIC data set ``toy`` and a plugin ``plugin.py``."""
     folder = tmp_path_factory.mktemp("runs")
     write_synthetic(folder / "toy")
-    said = "print('seed', train.seed); time.sleep(float(os.environ.get('NAP', 0)))"
-    mine = write_plugin(folder / "plugin.py", before=said).read_text()
-    for name, before in (("fails", "raise ValueError('on purpose')"), ("dies", "os._exit(1)")):
-        other = write_plugin(folder / "other.py", name=name, before=before).read_text()
-        mine += other[other.index("class Mine") :].replace("class Mine", f"class {name.title()}")
-    early = "import os\nif 'IMPORT_RAY' in os.environ:\n    import ray\n\n"
-    (folder / "plugin.py").write_text(early + mine)
-    (folder / "other.py").unlink()
+    write_methods(
+        folder / "plugin.py",
+        head="import os\nif 'IMPORT_RAY' in os.environ:\n    import ray\n",
+        mine="print('seed', train.seed); time.sleep(float(os.environ.get('NAP', 0)))",
+        fails="raise ValueError('on purpose')",
+        dies="os._exit(1)",
+    )
     return folder
-
-
-@contextmanager
-def started(folder: Path, *options: object, **env: str) -> Iterator[Started]:
-    """A run of the plugin file's methods, in the middle of which something may happen; cleaned up afterwards."""
-    args = ["run", "--dataset", folder / "toy", "--plugin", folder / "plugin.py", *options]
-    run = Started(list(map(str, args)), folder, env)
-    try:
-        yield run
-    finally:
-        run.clean_up()
-
-
-def complete(folder: Path, *options: object, **env: str) -> tuple[Ended, dict[int, str]]:
-    """Run to the end; returns how it ended and which processes it left behind."""
-    with started(folder, *options, **env) as run:
-        ended = run.end()
-        return ended, run.left_after(5)
-
-
-def comparable(store: Path) -> dict[str, tuple[Any, ...]]:
-    """Everything about each record but how, where and when it ran; with its predictions, bit for bit."""
-
-    def of(record: Record) -> tuple[Any, ...]:
-        kept = Store(store).predictions(record) if record.status == "done" else {}
-        arrays = {name: (array.dtype.str, array.tobytes()) for name, array in kept.items()}
-        failure = (record.failure.type, record.failure.message) if record.failure else None
-        log = (store / record.run.log).read_text() if record.run.log else None
-        return record.label, record.status, msgspec.to_builtins([record.trial, record.outcome]), failure, arrays, log
-
-    return {record.key: of(record) for record in Store(store).records()}
-
-
-@contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder with a path short enough for Ray's sockets."""
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="zt", ignore_cleanup_errors=True) as name:
-        yield Path(name)
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +97,9 @@ def test_a_parallel_run_keeps_its_streams_apart(parallel):
 
 
 def test_a_hostile_environment_changes_nothing(folder, serial):
-    """With no home folder, a wrong RAY_ADDRESS that --address overrides, a stale cluster file, a huge current folder and a plugin that imports
-    Ray itself, a second parallel run gives the same records; it writes to its store alone and leaves nothing behind."""
+    """With no home folder, a wrong RAY_ADDRESS that --address overrides, a stale cluster file, a huge current folder
+    and a plugin that imports Ray itself, a second parallel run gives the same records; it writes to its store alone
+    and leaves nothing behind."""
     nowhere = folder / "huge"
     nowhere.mkdir()
     with open(nowhere / "huge.bin", "wb") as file:

@@ -1,0 +1,227 @@
+"""Runs on a real Ray cluster of several nodes: nodes and drivers die, GPUs are shared, and no trial is lost.
+
+The cluster is on this machine and its GPUs are Ray's word for places: nothing here computes on one.
+"""
+
+import os
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import write_synthetic
+from running import Cluster, Ended, comparable, complete, started, temporary_folder, write_methods
+
+from zslbench.records import Record, Store
+from zslbench.runner.pool import _placed
+
+pytestmark = pytest.mark.xdist_group("ray")
+
+HEAD = """
+import fcntl, os, sys, time
+from pathlib import Path
+
+def node():
+    # Slow on a cluster, so that something can happen to a trial meanwhile.
+    if "ray" not in sys.modules:
+        return "no node"
+    import ray
+    time.sleep(0.3)
+    return ray.get_runtime_context().get_node_id()
+
+def share(most):
+    # Holds one of `most` places on this process's GPU for a while; raises what torch raises where there is none.
+    folder, device = Path({places!r}), os.environ["CUDA_VISIBLE_DEVICES"]
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if len(list(folder.glob(device + ".*"))) >= most:
+            import torch
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        mine = folder / (device + "." + str(os.getpid()))
+        mine.touch()
+    time.sleep(2)
+    mine.unlink()
+"""
+GPUS = ("--trials-per-gpu", 4, "--no-validation", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A head node and a worker node of one core each."""
+    with temporary_folder() as folder:
+        cluster = Cluster(folder, num_cpus=1)
+        try:
+            cluster.add_node(num_cpus=1)
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a SYNTHETIC data set ``toy`` and a plugin ``plugin.py``."""
+    folder = tmp_path_factory.mktemp("cluster")
+    write_synthetic(folder / "toy")
+    (places := folder / "places").mkdir()
+    write_methods(
+        folder / "plugin.py",
+        HEAD.format(places=str(places)),
+        mine="print(node())",
+        seeing="print(os.environ['CUDA_VISIBLE_DEVICES'], os.getpid()); time.sleep(1.5)",
+        crowded="share(2)",
+        huge="share(0)",
+    )
+    return folder
+
+
+TWENTY_FOUR = ("--methods", "mine,mine[ridge=2]", "--splits", 6)
+
+
+@pytest.fixture(scope="module")
+def serial(folder: Path) -> dict[str, Any]:
+    """The records of 24 trials that were run one after the other, without a disturbance."""
+    ended, _ = complete(folder, *TWENTY_FOUR, "--workers", 0, "--store", "serial")
+    assert ended.code == 0
+    return comparable(folder / "serial", logs=False)
+
+
+def on(cluster: Cluster, folder: Path, *options: object) -> Ended:
+    """Run on the cluster to the end; nothing of the run is left on the driver's side."""
+    ended, left = complete(folder, *options, "--address", cluster.address, **cluster.env)
+    assert left == {}
+    return ended
+
+
+def records(store: Path) -> list[Record]:
+    """Every record in the store, in order of writing; each trial has one."""
+    found = list(Store(store).records())
+    assert len({record.key for record in found}) == len(found)
+    return found
+
+
+def printed(store: Path) -> list[list[str]]:
+    """What each trial printed, in words."""
+    return [(store / str(record.run.log)).read_text().split() for record in records(store)]
+
+
+def test_a_driver_killed_anywhere_loses_nothing(cluster, folder, serial):
+    """Killed after any number of records, and with its last line torn, a run on a cluster keeps every earlier byte,
+    frees its workers, refuses no successor, and ends with the records of an undisturbed run."""
+    store = folder / "killed"
+    lines = store / "records.jsonl"
+    kept = b""
+    for count in sorted(random.Random(7).sample(range(1, 23), 5)):
+        with started(folder, *TWENTY_FOUR, "--store", store, "--address", cluster.address, **cluster.env) as run:
+            run.wait_for_records(count, lines)
+            second, _ = complete(folder, *TWENTY_FOUR, "--store", store, "--address", cluster.address, **cluster.env)
+            assert second.code == 2
+            assert second.stderr.startswith(f"zslbench: store {store} is in use by process {run.process.pid} on ")
+            run.process.kill()
+            assert run.end().code == -signal.SIGKILL
+        assert lines.read_bytes().startswith(kept)
+        kept = lines.read_bytes()
+        kept = kept[: kept.rfind(b"\n") + 1]
+    torn = kept + kept.splitlines()[0][:200]
+    lines.write_bytes(torn)
+    ended = on(cluster, folder, *TWENTY_FOUR, "--store", store)
+    assert ended.code == 0
+    assert "the last line is torn and was moved to records.torn" in ended.stderr
+    assert lines.read_bytes().startswith(kept)
+    assert len(records(store)) == 24
+    assert comparable(store, logs=False) == serial
+
+
+def test_a_node_that_dies_costs_no_trial(cluster, folder, serial):
+    """Trials spread over both nodes; when one is gone without a word its trials run again on the other, and in the
+    end there are the serial run's records, bit for bit, each once."""
+    store = folder / "spread"
+    args = (*TWENTY_FOUR, "--store", store, "--address", cluster.address)
+    with started(folder, *args, **cluster.env) as run:
+        run.wait_for_records(8, store / "records.jsonl")
+        cluster.kill_node()
+        ended = run.end()
+    assert ended.code == 0, ended.stderr
+    assert "2 trial(s) at a time on cores, on a Ray cluster of 2 node(s)." in ended.stderr
+    again = [line for line in ended.stderr.splitlines() if "is tried again: its worker died" in line]
+    assert len(again) == 1
+    ran_on = [record_printed[-1] for record_printed in printed(store)]
+    assert len(set(ran_on[:8])) == 2
+    assert len(set(ran_on[-8:])) == 1
+    assert len(records(store)) == 24
+    assert comparable(store, logs=False) == serial
+
+
+def test_a_gpu_that_is_not_there_is_said_at_once(cluster, folder):
+    """A cluster without a GPU refuses --device cuda in one line, and no trial runs."""
+    ended = on(cluster, folder, "--methods", "mine", "--device", "cuda", "--store", "none")
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        f"zslbench: --device cuda: Ray finds no GPU in the cluster at {cluster.address}; use --device cpu.\n"
+    )
+    assert records(folder / "none") == []
+
+
+@pytest.fixture(scope="module")
+def gpus(cluster: Cluster) -> Cluster:
+    """The cluster with a further node, which says that it has two GPUs."""
+    cluster.add_node(num_cpus=1, num_gpus=2)
+    return cluster
+
+
+def test_trials_share_gpus_as_asked(gpus, folder):
+    """With four trials per GPU eight run at once on two GPUs, each in its own process that sees one GPU."""
+    ended = on(gpus, folder, "--methods", "seeing", "--splits", 8, *GPUS, "--store", "shared")
+    assert ended.code == 0, ended.stderr
+    seen = [(device, int(process)) for device, process in printed(folder / "shared")]
+    assert len({process for _, process in seen}) == 8
+    assert sorted(device for device, _ in seen) == ["0"] * 4 + ["1"] * 4
+    assert {record.run.device for record in records(folder / "shared")} == {"cuda"}
+    runs = [record.run for record in records(folder / "shared")]
+    assert max(run.started for run in runs) < min(run.finished for run in runs)
+
+
+def test_a_trial_on_the_cpu_sees_no_gpu(gpus, folder):
+    """With --device cpu nothing on a node with GPUs sees one."""
+    args = ("--methods", "seeing", "--splits", 3, "--no-validation", "--device", "cpu", "--store", "blind")
+    assert on(gpus, folder, *args).code == 0
+    assert len(printed(folder / "blind")) == 3
+    assert {len(words) for words in printed(folder / "blind")} == {1}  # the process alone
+    assert {record.run.device for record in records(folder / "blind")} == {"cpu"}
+
+
+def test_too_many_trials_on_a_gpu_become_fewer(gpus, folder):
+    """Where two trials fit on a GPU and four were asked for, the slots are halved once and every trial ends well."""
+    ended = on(gpus, folder, "--methods", "crowded", "--splits", 10, *GPUS[:-1], "--store", "crowded")
+    assert ended.code == 0, ended.stderr
+    assert ended.stderr.count("ran out of GPU memory: from now on 2 at a time on each GPU.") == 1
+    assert "is tried again: it ran out of GPU memory." in ended.stderr
+    found = records(folder / "crowded")
+    assert [record.status for record in found] == ["done"] * 10
+    assert {record.run.attempt for record in found} == {1}  # a trial is not to blame for its neighbours
+
+
+def test_a_trial_that_never_fits_fails(gpus, folder):
+    """A trial that runs out of GPU memory with half as many beside it is recorded as failed; the run ends."""
+    args = ("--methods", "huge", "--splits", 3, *GPUS[:-1], "--store", "huge", "--json")
+    ended = on(gpus, folder, *args)
+    assert ended.code == 1
+    assert ended.stderr.count("from now on 2 at a time on each GPU.") == 1
+    found = records(folder / "huge")
+    assert [record.failure and record.failure.type for record in found] == ["OutOfMemoryError"] * 3
+    assert {record.failure and record.failure.message for record in found} == {"CUDA out of memory."}
+
+
+def test_a_plugin_goes_where_it_is_missing(tmp_path):
+    """A worker uses the plugin file where it lies if it is the driver's, and a copy of the driver's otherwise."""
+    here = tmp_path / "plugin.py"
+    here.write_bytes(b"one = 1\n")
+    assert _placed(here, b"one = 1\n") == here
+    for path in (here, tmp_path / "not/there/plugin.py", tmp_path):
+        copy = _placed(path, b"two = 2\n")
+        assert copy != path
+        assert copy.name == path.name
+        assert copy.read_bytes() == b"two = 2\n"
+        assert f"-{os.getpid()}" in copy.parent.name
+    assert here.read_bytes() == b"one = 1\n"
