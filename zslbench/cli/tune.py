@@ -171,7 +171,8 @@ def _search(
     with ray_session(where) as (_, slots):
         from zslbench.tuning.search import Task, run_search  # after Ray is set up: it imports it
 
-        task = Task(registry.plugins, report.spec, report.metric, slots.device)
+        plugins = tuple((path, Path(path).read_bytes()) for path in registry.plugins)
+        task = Task(plugins, report.spec, report.metric, slots.device)
         run_search(ledger, report.axes, splits, task, slots, trials=trials, seed=seed, report=tell)
 
 

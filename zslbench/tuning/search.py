@@ -25,9 +25,9 @@ from ray.tune.search.optuna import OptunaSearch
 
 from zslbench.configuration import Choice, MethodSpec, resolve
 from zslbench.hashing import derive_seed
-from zslbench.registry import Registry
 from zslbench.runner.attempt import THREADS, describe_failure, limited_threads
 from zslbench.runner.cluster import Slots
+from zslbench.runner.pool import Worker
 from zslbench.tuning.blind import BlindSplit, Metric, score
 from zslbench.tuning.ledger import DEFAULT, Configuration, Ledger, Measurement
 from zslbench.tuning.space import Axis
@@ -48,7 +48,8 @@ _SETTINGS = {
 class Task:
     """What workers need to know, besides the configuration."""
 
-    plugins: tuple[str, ...]
+    plugins: tuple[tuple[str, bytes], ...]
+    """Path and text of plugin files, which travel with the search."""
     spec: MethodSpec
     """The method with what the user fixed."""
     metric: Metric
@@ -91,7 +92,7 @@ def run_search(
     with tempfile.TemporaryDirectory(prefix="zslbench-tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(_Worker, task=task, splits=list(splits)),
+                tune.with_parameters(_Trial, task=task, splits=list(splits)),
                 {name.removeprefix("num_").removesuffix("s"): amount for name, amount in slots.resources.items()},
             ),
             tune_config=tune.TuneConfig(
@@ -116,14 +117,15 @@ def run_search(
                 raise keeper.error
 
 
-class _Worker(tune.Trainable):
+class _Trial(tune.Trainable):
     """Measures one configuration, a split per step. An actor is used for one configuration after another."""
 
     def setup(self, config: dict[str, Any], task: Task | None = None, splits: Sequence[BlindSplit] = ()) -> None:
         """Keep what `tune.with_parameters` hands over, once per actor."""
         assert task is not None
         self.task, self.splits = task, splits
-        self.method = Registry(task.plugins).get(task.spec.name)
+        # A run's worker finds methods on any node and sees the GPUs that it may use.
+        self.method = Worker(task.plugins, splits[0].view, task.device).registry.get(task.spec.name)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
