@@ -83,7 +83,7 @@ def arguments(methods: str = "eszsl", dataset: str = "toy", **options: object) -
         ([*arguments(), "--colour"], "--colour"),
         ([*arguments(), "stray"], "unexpected extra argument (stray)"),
         (["run", "--methods", "eszsl"], "give --dataset, or a --suite"),
-        (["runn"], "no command 'runn'. Did you mean 'run'? Commands: run, leaderboard, "),
+        (["runn"], "no command 'runn'. Did you mean 'run'"),
         (["--colour"], "--colour"),
         (["leaderboard"], "no records in results: expected results/records.jsonl; run `zslbench run` or use --store"),
         (["leaderboard", "--store", "toy/card.toml"], "no records in toy/card.toml"),

@@ -116,7 +116,7 @@ def test_a_dry_run_runs_and_writes_nothing(zslbench, reading, synthetic, tmp_pat
     assert [(row["to_do"], row["done"]) for row in later["methods"]] == [(2, 2), (2, 2)]
     expected = sum(2 * row["seconds_per_trial"] for row in later["methods"])
     assert later["seconds"] == pytest.approx(expected)
-    assert re.search(r"4 trials to run, about \d+ s on 1 worker", reading(*small(synthetic), "--dry-run").stdout)
+    assert re.search(r"4 trials to run, about [\d.]+ s on 1 worker", reading(*small(synthetic), "--dry-run").stdout)
     assert "Everything is done." in reading(*small(synthetic, splits=1), "--dry-run").stdout
     assert {path: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()} == files
 
