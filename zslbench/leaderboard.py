@@ -7,7 +7,11 @@ Numbers are averaged over seeds inside a split and then over splits; H is averag
 computed from averaged S and U.
 """
 
+import sys
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import msgspec
@@ -15,7 +19,7 @@ import numpy as np
 
 from zslbench.hashing import digest
 from zslbench.protocol import GZSL_METRICS, ZSL_METRICS
-from zslbench.records import Plan, Record, Trial
+from zslbench.records import Plan, PlanRow, Record, Trial
 from zslbench.stats import Estimate, estimate
 
 Selection = Literal["last", "val", "test-max"]
@@ -78,36 +82,35 @@ def leaderboard(
         sort: the metric that ranks.
         splits: only the first so many splits of a family.
     """
-    records, plans = list(records), list(plans)
-    newest = _newest_splits(records, plans)
+    kinds: dict[tuple[object, ...], _Kind] = {}
+    plans, source, cells = list(plans), dict[str, str](), list[_Cell]()
+    for record in records:  # one at a time: 100,000 outcomes take more than a GB
+        source[record.trial.method] = record.trial.source
+        cells.append(_Cell(record, _kind(record, kinds), selection))
+    newest = _newest_splits(cells, plans)
     groups: dict[tuple[Any, ...], dict[str, _RowData]] = {}
 
-    def row_of(trial: Trial, label: str, family: str, needs: list[str]) -> "_RowData":
-        rows = groups.setdefault(_comparable(trial), {})
-        # The whole configuration, not the label: a label shows what differs from defaults, and defaults change.
-        identity = digest([trial.method, trial.method_version, trial.config])
-        return rows.setdefault(identity, _RowData(label, trial, family, needs))
+    def row_of(kind: _Kind) -> "_RowData":
+        return groups.setdefault(kind.comparable, {}).setdefault(kind.identity, _RowData(kind))
 
     # Of an edited plugin only the newest text counts: what older texts gave are drafts, not results.
-    source = {record.trial.method: record.trial.source for record in records}
     source |= {planned.trial.method: planned.trial.source for plan in plans for planned in plan.rows}
-    records = [record for record in records if record.trial.source == source[record.trial.method]]
     for plan in plans:
         for planned in plan.rows:
             if planned.trial.source != source[planned.trial.method]:
                 continue
-            row = row_of(planned.trial, planned.label, planned.family, planned.needs)
-            for cell in planned.cells:
-                if splits is None or cell.split < splits:
-                    row.planned[cell.stage].add((cell.split, cell.seed))
-    for record in records:
-        trial = record.trial
-        if splits is not None and trial.split >= splits:
+            row = row_of(_kind(planned, kinds))
+            for asked in planned.cells:
+                if splits is None or asked.split < splits:
+                    row.planned[asked.stage].add((asked.split, asked.seed))
+    for cell in cells:
+        kind = cell.kind
+        if kind.trial.source != source[kind.trial.method] or (splits is not None and cell.split >= splits):
             continue
-        row = row_of(trial, record.label, record.family, record.needs)
-        row.planned[trial.stage].add((trial.split, trial.seed))
-        if trial.split_hash == newest[_comparable(trial), trial.split]:  # else the split has changed: a hole
-            row.records[trial.stage][trial.split, trial.seed] = record
+        row = row_of(kind)
+        row.planned[cell.stage].add((cell.split, cell.seed))
+        if cell.split_hash == newest[kind.comparable, cell.split]:  # else the split has changed: a hole
+            row.cells[cell.stage][cell.split, cell.seed] = cell
     for rows in groups.values():
         _tell_apart(list(rows.values()))
     return [
@@ -119,31 +122,87 @@ def leaderboard(
     ]  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
+class _Kind:
+    """What all records of a method and configuration on comparable data share."""
+
+    label: str
+    trial: Trial
+    """The first of them."""
+    family: str
+    needs: list[str]
+    comparable: tuple[Any, ...]
+    """What must be equal for two rows to be in one table."""
+    identity: str
+    """Of the method and its whole configuration: a label shows what differs from defaults, and defaults change."""
+
+
+def _kind(source: Record | PlanRow, kinds: dict[tuple[object, ...], _Kind]) -> _Kind:
+    """The kind of a record or a planned row, one object for all that are alike."""
+    trial = source.trial
+    alike = (
+        source.label, source.family, trial.method, trial.method_version, trial.source,
+        msgspec.json.encode(trial.config), trial.dataset, trial.features, trial.semantics, trial.family,
+        trial.protocol, *trial.hashes.items(), *source.needs,
+    )  # fmt: skip
+    if alike not in kinds:
+        hashes = tuple(sorted(trial.hashes.items()))
+        comparable = (trial.dataset, trial.features, trial.semantics, trial.family, trial.protocol, hashes)
+        identity = digest([trial.method, trial.method_version, trial.config])
+        kinds[alike] = _Kind(source.label, trial, source.family, source.needs, comparable, identity)
+    return kinds[alike]
+
+
+class _Cell:
+    """What a table needs of one record; whole curves only of test trials whose epoch a validation trial chooses."""
+
+    __slots__ = ("best", "curves", "done", "epochs", "key", "kind", "last", "seconds", "seed", "split", "split_hash",
+                 "stage")  # fmt: skip
+
+    def __init__(self, record: Record, kind: _Kind, selection: Selection) -> None:
+        trial, fit, score = record.trial, record.run.fit_seconds, record.run.score_seconds
+        self.key, self.kind, self.stage = record.key, kind, trial.stage
+        self.split, self.split_hash, self.seed = trial.split, sys.intern(trial.split_hash), trial.seed
+        self.done = record.status == "done"
+        self.seconds = None if fit is None or score is None else fit + score
+        self.epochs: dict[str, int] = {}
+        """Of the highest lead in each setting."""
+        self.best: dict[str, float] = {}
+        self.last: dict[str, float] = {}
+        self.curves: dict[str, dict[str, array[float]]] = {}
+        if record.outcome is None or (trial.stage == "validation" and selection != "val"):
+            return
+        outcome = {setting: getattr(record.outcome, setting) for setting in _LEADS}
+        self.epochs = {setting: _best(outcome[setting][lead]) for setting, lead in _LEADS.items()}
+        if trial.stage == "validation":
+            return
+        self.best = _at(outcome, self.epochs)
+        self.last = _at(outcome, dict.fromkeys(_LEADS, -1))
+        if selection == "val":
+            self.curves = {
+                setting: {name: array("d", series) for name, series in curve.items()}
+                for setting, curve in outcome.items()
+            }
+
+
 class _RowData:
-    def __init__(self, label: str, trial: Trial, family: str, needs: list[str]) -> None:
-        self.label = label
-        self.trial = trial
-        self.family = family
-        self.needs = needs
+    def __init__(self, kind: _Kind) -> None:
+        self.label = kind.label
+        self.trial = kind.trial
+        self.family = kind.family
+        self.needs = kind.needs
         self.planned: dict[str, set[tuple[int, int]]] = {"test": set(), "validation": set()}
-        self.records: dict[str, dict[tuple[int, int], Record]] = {"test": {}, "validation": {}}
+        self.cells: dict[str, dict[tuple[int, int], _Cell]] = {"test": {}, "validation": {}}
 
-    def finished(self, stage: str) -> dict[tuple[int, int], Record]:
-        return {cell: record for cell, record in self.records[stage].items() if record.status == "done"}
-
-
-def _comparable(trial: Trial) -> tuple[Any, ...]:
-    hashes = tuple(sorted(trial.hashes.items()))
-    return trial.dataset, trial.features, trial.semantics, trial.family, trial.protocol, hashes
+    def finished(self, stage: str) -> dict[tuple[int, int], _Cell]:
+        return {place: cell for place, cell in self.cells[stage].items() if cell.done}
 
 
-def _newest_splits(records: Sequence[Record], plans: Sequence[Plan]) -> dict[tuple[Any, ...], str]:
+def _newest_splits(cells: Sequence[_Cell], plans: Sequence[Plan]) -> dict[tuple[Any, ...], str]:
     """The split hash that counts where one index has had several (a split file was edited): the one asked for last."""
-    asked = {record.key: record.trial for record in records}
-    trials = [*asked.values()]
-    for plan in plans:
-        trials += [asked[cell.key] for row in plan.rows for cell in row.cells if cell.key in asked]
-    return {(_comparable(trial), trial.split): trial.split_hash for trial in trials}
+    known = {cell.key: cell for cell in cells}
+    asked = (known[cell.key] for plan in plans for row in plan.rows for cell in row.cells if cell.key in known)
+    return {(cell.kind.comparable, cell.split): cell.split_hash for cell in chain(known.values(), asked)}
 
 
 def _tell_apart(rows: Sequence[_RowData]) -> None:
@@ -190,14 +249,10 @@ def _row(data: _RowData, selection: Selection) -> Row:
     if selection == "val":
         planned["validation"] = planned["validation"] | planned["test"]
     tests, validations = data.finished("test"), data.finished("validation")
-    usable = {cell for cell in tests if selection != "val" or cell in validations}
-    chosen = {cell: _values(tests[cell], selection, validations.get(cell)) for cell in usable}
-    best = {cell: _values(tests[cell], "test-max", None) for cell in usable}
-    times = [
-        record.run.fit_seconds + record.run.score_seconds
-        for record in tests.values()
-        if record.run.fit_seconds is not None and record.run.score_seconds is not None
-    ]
+    usable = sorted(place for place in tests if selection != "val" or place in validations)
+    chosen = {place: _values(tests[place], selection, validations.get(place)) for place in usable}
+    best = {place: tests[place].best for place in usable}
+    times = [cell.seconds for cell in tests.values() if cell.seconds is not None]
     return Row(
         label=data.label,
         method=data.trial.method,
@@ -207,9 +262,9 @@ def _row(data: _RowData, selection: Selection) -> Row:
         planned=sum(map(len, planned.values())),
         family=data.family,
         needs=data.needs,
-        failed=sum(record.status == "failed" for stage in stages for record in data.records[stage].values()),
+        failed=sum(not cell.done for stage in stages for cell in data.cells[stage].values()),
         selection=selection,
-        metrics={name: estimate(_per_split(chosen, name)) for name in METRICS} if chosen else {},
+        metrics={name: estimate(_by_split(chosen, name)) for name in METRICS} if chosen else {},
         inflation={
             name: float(np.mean(_per_split(best, name)) - np.mean(_per_split(chosen, name))) for name in _LEADS.values()
         }
@@ -219,32 +274,34 @@ def _row(data: _RowData, selection: Selection) -> Row:
     )
 
 
-def _values(record: Record, selection: Selection, validation: Record | None) -> dict[str, float]:
+def _values(test: _Cell, selection: Selection, validation: _Cell | None) -> dict[str, float]:
     """Every metric of one trial at the epoch that the rule chooses, setting by setting."""
-    assert record.outcome is not None
-    values = {}
-    for setting, lead in _LEADS.items():
-        curve = getattr(record.outcome, setting)
-        epoch = len(curve[lead]) - 1
-        if selection == "test-max":
-            epoch = _best(curve[lead])
-        elif selection == "val":
-            assert validation is not None
-            assert validation.outcome is not None
-            # A method may train for fewer epochs on fewer classes; its last epoch then stands for later ones.
-            epoch = min(epoch, _best(getattr(validation.outcome, setting)[lead]))
-        values.update({name: series[epoch] for name, series in curve.items()})
-    return values
+    if selection != "val":
+        return test.last if selection == "last" else test.best
+    assert validation is not None
+    # A method may train for fewer epochs on fewer classes; its last epoch then stands for later ones.
+    ends = {setting: len(test.curves[setting][lead]) - 1 for setting, lead in _LEADS.items()}
+    return _at(test.curves, {setting: min(end, validation.epochs[setting]) for setting, end in ends.items()})
+
+
+def _at(curves: Mapping[str, Mapping[str, Sequence[float]]], epochs: Mapping[str, int]) -> dict[str, float]:
+    """Every metric, at its setting's epoch."""
+    return {name: series[epochs[setting]] for setting, curve in curves.items() for name, series in curve.items()}
 
 
 def _best(values: Sequence[float]) -> int:
     """Index of the highest value; the last one among equals (a single validation class says nothing in ZSL)."""
-    return len(values) - 1 - int(np.argmax(values[::-1]))
+    return len(values) - 1 - values[::-1].index(max(values))
+
+
+def _by_split(cells: Mapping[tuple[int, int], Mapping[str, float]], metric: str) -> list[list[float]]:
+    """The values of every seed, split by split."""
+    by_split: dict[int, list[float]] = {}
+    for (split, _), values in sorted(cells.items()):
+        by_split.setdefault(split, []).append(values[metric])
+    return list(by_split.values())
 
 
 def _per_split(cells: Mapping[tuple[int, int], Mapping[str, float]], metric: str) -> list[float]:
     """One number per split: the mean over its seeds."""
-    by_split: dict[int, list[float]] = {}
-    for (split, _), values in sorted(cells.items()):
-        by_split.setdefault(split, []).append(values[metric])
-    return [float(np.mean(values)) for values in by_split.values()]
+    return [float(np.mean(values)) for values in _by_split(cells, metric)]

@@ -1,39 +1,329 @@
-"""Means and intervals over splits."""
+"""What the numbers of some splits allow one to say: means with intervals, paired comparisons, ranks.
 
+The splits are the sample. Those of one family share classes and images, while everything here treats them as
+independent: intervals and p-values are optimistic.
+"""
+
+import functools
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from zslbench._types import DoubleArray
+
+ALPHA = 0.05
+_FEWEST = 6
+"""Fewer splits cannot reach p < 0.05 in a signed-rank test, nor can their range hold the mean in 95 of 100 cases."""
+_COLUMNS_AT_ONCE = 256
+
 
 class Estimate(NamedTuple):
-    """A mean over splits with what is known of its spread; NaN where one split says nothing of it."""
+    """A mean over splits with what is known of its spread; NaN where too little is known."""
 
     mean: float
     low: float
     high: float
     std: float
-    """Standard deviation over splits, ddof = 1."""
+    """Standard deviation over splits (of the means over seeds), ddof = 1; NaN with one split."""
+    splits: int
+    split_sd: float
+    """Standard deviation between splits once the noise of seeds is taken out; NaN unless there are several of both."""
+    seed_sd: float
+    """Standard deviation between seeds inside a split, pooled, ddof = 1; NaN with one seed."""
+
+
+class Paired(NamedTuple):
+    """Two methods on the splits that both have; `difference` is a - b, and so is the sign of all that follows."""
+
+    a: str
+    b: str
+    difference: float
+    low: float
+    high: float
+    effect: float
+    """Mean difference over its standard deviation between splits; NaN where that is zero or unknown."""
+    wins: int
+    ties: int
+    losses: int
+    p: float
+    """Two-sided Wilcoxon signed-rank; NaN where fewer than two splits differ."""
+    p_holm: float
+    """The same, corrected for all pairs that were compared at once."""
+    better: float
+    """How probably a beats b on a new split, taken to be like one of these; ties count half."""
     splits: int
 
 
-def estimate(per_split: Sequence[float], confidence: float = 0.95) -> Estimate:
-    """Mean and Student-t interval over splits.
+class Ranking(NamedTuple):
+    """Several methods, ranked on each split (1 is best, ties share their mean rank)."""
 
-    The splits are the sample: seeds must have been averaged inside each split before.
+    labels: list[str]
+    """Best mean rank first."""
+    mean_ranks: list[float]
+    blocks: int
+    friedman_statistic: float
+    friedman_p: float
+    """Whether any method differs from any other; NaN where all are equal on all splits."""
+    critical_difference: float
+    """Nemenyi, 5 %: mean ranks that are further apart differ."""
+    cliques: list[list[str]]
+    """Neighbours in rank of which no two are told apart by Wilcoxon's test with Holm's correction, at 5 %."""
+
+
+def estimate(
+    per_split: Sequence[Sequence[float]],
+    confidence: float = 0.95,
+    draws: int = 10_000,
+    seed: int = 0,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> Estimate:
+    """Mean over splits with an interval from a hierarchical bootstrap: splits are drawn, then seeds inside each.
+
+    Args:
+        per_split: the values of every seed, split by split.
+        confidence: what share of such intervals should hold the true mean.
+        draws: of the bootstrap; the same for all samples of one shape.
+        seed: of the draws.
+        bounds: between which a mean of such values must lie.
 
     Raises:
-        ValueError: no split.
+        ValueError: no split, or a split without a value.
     """
+    shape = tuple(map(len, per_split))
+    cells = np.array([value for values in per_split for value in values], dtype=np.float64)
+    return estimates(cells[:, None], shape, confidence, draws, seed, bounds)[0]
+
+
+def estimates(
+    cells: DoubleArray,
+    shape: Sequence[int],
+    confidence: float = 0.95,
+    draws: int = 10_000,
+    seed: int = 0,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> list[Estimate]:
+    """The same for many samples of one shape at once.
+
+    With 2 to 5 splits the interval is Student's, cut at `bounds`: means of resampled splits stay between the lowest
+    and the highest split, which too often leaves out the truth. From 6 splits on the bootstrap's percentiles are
+    widened as Hesterberg (2015) does for small samples.
+
+    Args:
+        cells: (cells, samples) values; the seeds of the first split, then of the second, ...
+        shape: the number of seeds in each split.
+        confidence: as in `estimate`, like all that follows.
+        draws: of the bootstrap.
+        seed: of the draws.
+        bounds: of the mean.
+
+    Raises:
+        ValueError: no split, or a split without a value.
+    """
+    splits, seeds = len(shape), np.asarray(shape)
+    if not splits or not all(shape):
+        raise ValueError("no split to average over" if not splits else "a split without a value")
+    starts = np.cumsum([0, *shape[:-1]])
+    means = np.add.reduceat(cells, starts) / seeds[:, None]
+    mean = means.mean(axis=0)
+    nothing = np.full(len(mean), math.nan)
+    std = means.std(axis=0, ddof=1) if splits > 1 else nothing
+    free = int((seeds - 1).sum())
+    seed_variance = ((cells - np.repeat(means, seeds, axis=0)) ** 2).sum(axis=0) / free if free else nothing
+    split_variance = np.maximum(0.0, std**2 - seed_variance * (1 / seeds).mean())
+    if splits == 1:
+        low = high = nothing
+    elif splits < _FEWEST:
+        half = _student(splits, confidence) * std / math.sqrt(splits)
+        lowest, highest = np.minimum(bounds[0], means.min(axis=0)), np.maximum(bounds[1], means.max(axis=0))
+        low, high = np.maximum(mean - half, lowest), np.minimum(mean + half, highest)
+    else:
+        low, high = _widened_percentiles(cells, tuple(shape), confidence, draws, seed)
+        # A percentile of equal numbers may miss them by a rounding error.
+        low, high = np.clip(low, cells.min(axis=0), mean), np.clip(high, mean, cells.max(axis=0))
+    columns = [each.tolist() for each in (mean, low, high, std, np.sqrt(split_variance), np.sqrt(seed_variance))]
+    return [
+        Estimate(mean, low, high, std, splits, split_sd, seed_sd)
+        for mean, low, high, std, split_sd, seed_sd in zip(*columns, strict=True)
+    ]
+
+
+def _student(splits: int, confidence: float) -> float:
     from scipy.special import stdtrit
 
-    values = np.asarray(per_split, dtype=np.float64)
-    if not len(values):
-        raise ValueError("no split to average over")
-    mean = float(values.mean())
-    if len(values) == 1:
-        return Estimate(mean, math.nan, math.nan, math.nan, 1)
-    std = float(values.std(ddof=1))
-    half = float(stdtrit(len(values) - 1, 0.5 + confidence / 2)) * std / math.sqrt(len(values))
-    return Estimate(mean, mean - half, mean + half, std, len(values))
+    return float(stdtrit(splits - 1, 0.5 + confidence / 2))
+
+
+def _widened_percentiles(
+    cells: DoubleArray, shape: tuple[int, ...], confidence: float, draws: int, seed: int
+) -> tuple[DoubleArray, DoubleArray]:
+    from scipy.special import ndtr
+
+    splits = len(shape)
+    tail = float(ndtr(-math.sqrt(splits / (splits - 1)) * _student(splits, confidence)))
+    weights = _weights(shape, draws, seed)
+    ends = [
+        np.quantile(weights @ cells[:, start : start + _COLUMNS_AT_ONCE], [tail, 1 - tail], axis=0)
+        for start in range(0, cells.shape[1], _COLUMNS_AT_ONCE)
+    ]
+    low, high = np.concatenate(ends, axis=1)
+    return low, high
+
+
+@functools.lru_cache(maxsize=4)
+def _weights(shape: tuple[int, ...], draws: int, seed: int) -> DoubleArray:
+    """(draws, cells): what each value counts in the mean of a drawn sample."""
+    rng = np.random.default_rng(seed)
+    splits = len(shape)
+    times = rng.multinomial(splits, np.full(splits, 1 / splits), size=draws)
+    columns = [
+        rng.multinomial(times[:, split] * seeds, np.full(seeds, 1 / seeds)) / (splits * seeds)
+        for split, seeds in enumerate(shape)
+    ]
+    return np.concatenate(columns, axis=1)
+
+
+def compare(a_label: str, a: Mapping[int, float], b_label: str, b: Mapping[int, float]) -> Paired:
+    """Two methods, paired over the splits that both have.
+
+    Args:
+        a_label: the name of the first.
+        a: split -> its value there, a fraction, averaged over seeds.
+        b_label: the name of the second.
+        b: likewise.
+
+    Raises:
+        ValueError: no split in common.
+    """
+    (pair,) = compare_all({a_label: a, b_label: b}) if a_label != b_label else (_pair(a_label, a, b_label, b),)
+    return pair
+
+
+def compare_all(values: Mapping[str, Mapping[int, float]]) -> list[Paired]:
+    """Every pair of methods over the splits that all of them have, with Holm's correction for all pairs.
+
+    Args:
+        values: label -> split -> value.
+
+    Raises:
+        ValueError: no split in common.
+    """
+    common = shared_splits(values)
+    kept = {label: {split: each[split] for split in common} for label, each in values.items()}
+    pairs = [_pair(a, kept[a], b, kept[b]) for a, b in itertools.combinations(kept, 2)]
+    corrected = holm([pair.p for pair in pairs])
+    return [pair._replace(p_holm=p) for pair, p in zip(pairs, corrected, strict=True)]
+
+
+def shared_splits(values: Mapping[str, Mapping[int, float]]) -> list[int]:
+    """The splits that all methods have, in order."""
+    return sorted(set.intersection(*map(set, values.values()))) if values else []
+
+
+def _pair(a_label: str, a: Mapping[int, float], b_label: str, b: Mapping[int, float]) -> Paired:
+    common = shared_splits({"a": a, "b": b})
+    # Rounded, so that what is equal but for the order of a sum is a tie.
+    differences = np.round([a[split] - b[split] for split in common], 12)
+    (said,) = estimates(differences[:, None], [1] * len(differences), bounds=(-1.0, 1.0))
+    wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
+    ties = len(common) - wins - losses
+    return Paired(
+        a_label,
+        b_label,
+        difference=said.mean,
+        low=said.low,
+        high=said.high,
+        effect=said.mean / said.std if said.std else math.nan,
+        wins=wins,
+        ties=ties,
+        losses=losses,
+        p=(p := _signed_rank_p(differences[differences != 0])),
+        p_holm=p,
+        better=(wins + ties / 2) / len(common),
+        splits=len(common),
+    )
+
+
+def _signed_rank_p(differences: DoubleArray) -> float:
+    """NaN for fewer than two differences; exact up to 50 of them, or up to 13 where some are equal in size."""
+    from scipy.stats import wilcoxon
+
+    if len(differences) < 2:
+        return math.nan
+    return float(wilcoxon(differences).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected for their number by Holm's step-down method; NaN counts as a test and stays NaN."""
+    order = sorted(range(len(p_values)), key=lambda at: (math.isnan(p_values[at]), p_values[at]))
+    corrected, highest = [math.nan] * len(p_values), 0.0
+    for position, at in enumerate(order):
+        if not math.isnan(p_values[at]):
+            highest = max(highest, min(1.0, (len(p_values) - position) * p_values[at]))
+            corrected[at] = highest
+    return corrected
+
+
+def rank_blocks(values: Mapping[str, Mapping[int, float]]) -> Ranking | None:
+    """Mean ranks over the splits that all methods have; None with fewer than 6 splits or 3 methods.
+
+    Args:
+        values: label -> split -> value, the higher the better.
+    """
+    from scipy.stats import friedmanchisquare, rankdata, studentized_range
+
+    common = shared_splits(values)
+    blocks, methods = len(common), len(values)
+    if blocks < _FEWEST or methods < 3:
+        return None
+    table = np.round([[each[split] for split in common] for each in values.values()], 12)
+    mean_ranks = dict(zip(values, rankdata(-table, axis=0).mean(axis=1).tolist(), strict=True))
+    statistic = p = math.nan
+    if np.ptp(table, axis=0).any():
+        statistic, p = map(float, friedmanchisquare(*table))
+    labels = sorted(values, key=lambda label: (mean_ranks[label], label))
+    width = float(studentized_range.ppf(1 - ALPHA, methods, np.inf)) / math.sqrt(2)
+    return Ranking(
+        labels,
+        [mean_ranks[label] for label in labels],
+        blocks,
+        statistic,
+        p,
+        critical_difference=width * math.sqrt(methods * (methods + 1) / (6 * blocks)),
+        cliques=_cliques(labels, compare_all(values)),
+    )
+
+
+def _cliques(labels: Sequence[str], pairs: Sequence[Paired]) -> list[list[str]]:
+    """The longest runs of `labels`, of two or more, in which no pair differs."""
+    told_apart = {frozenset((pair.a, pair.b)) for pair in pairs if pair.p_holm < ALPHA}
+    runs: list[tuple[int, int]] = []
+    for start in range(len(labels)):
+        end = start + 1
+        while end < len(labels) and not any(frozenset((labels[end], one)) in told_apart for one in labels[start:end]):
+            end += 1
+        if end - start > 1 and (not runs or end > runs[-1][1]):
+            runs.append((start, end))
+    return [list(labels[start:end]) for start, end in runs]
+
+
+def smallest_p(splits: int) -> float:
+    """The p-value that a two-sided signed-rank test gives where one method wins every split."""
+    return min(1.0, 2.0 ** (1 - splits))
+
+
+def too_few(splits: int, pairs: int = 1) -> str | None:
+    """The plain sentence, where no test over so many splits, corrected for so many pairs, can reach p < 0.05."""
+    floor = smallest_p(splits)
+    if splits == 1:
+        return "One split says nothing of other splits: there is no interval and no test."
+    if floor >= ALPHA:
+        return f"{splits} splits are too few for a test: Wilcoxon's p cannot fall below {floor:.3g}, whatever differs."
+    if pairs * floor >= ALPHA:
+        return (
+            f"{splits} splits are too few to tell any of {pairs} pairs apart: Wilcoxon's p cannot fall below "
+            f"{floor:.2g}, which Holm's correction makes {min(1.0, pairs * floor):.2g}; compare fewer methods."
+        )
+    return None
