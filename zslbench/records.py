@@ -11,7 +11,8 @@ import io
 import os
 import socket
 import warnings
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -99,6 +100,8 @@ class Record(msgspec.Struct, kw_only=True):
     """The method's family as it declared it; a `bound` is shown and never ranked."""
     needs: list[str] = []
     """What the method declared to need or use, in words."""
+    citation: str = ""
+    """The key of the method's BibTeX entry."""
     outcome: Outcome | None = None
     failure: Failure | None = None
     predictions: str | None = None
@@ -135,6 +138,7 @@ class PlanRow(msgspec.Struct):
     cells: list[Cell]
     family: str = ""
     needs: list[str] = []
+    citation: str = ""
 
 
 class Plan(msgspec.Struct):
@@ -143,6 +147,43 @@ class Plan(msgspec.Struct):
     created: str
     command: str
     rows: list[PlanRow]
+
+
+class Latest(Mapping[str, Record]):
+    """The record that counts of every trial, by key: a finished one if there is one, else the newest failure.
+
+    Only the statuses are kept, and where in the file a record is: the outcomes of 100,000 trials would take more than
+    a GB. A record is read anew whenever it is asked for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.status: dict[str, Status] = {}
+        self._path = path
+        self._places: dict[str, tuple[int, int]] = {}
+        self._decoder = msgspec.json.Decoder(Record)
+
+    def note(self, record: Record, place: tuple[int, int]) -> None:
+        """Take a later record into account; `place`: offset and length of its line."""
+        if self.status.get(record.key) != "done":
+            self.status[record.key] = record.status
+            self._places[record.key] = place
+
+    def __getitem__(self, key: str) -> Record:
+        offset, length = self._places[key]
+        return self._decoder.decode(os.pread(self._file, length, offset))
+
+    @cached_property
+    def _file(self) -> int:
+        """Opened once: doing so for every record would double the time."""
+        file = os.open(self._path, os.O_RDONLY)
+        weakref.finalize(self, os.close, file)
+        return file
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 class Store:
@@ -171,13 +212,16 @@ class Store:
         """The same records, without what they measured."""
         yield from self._lines(self.records_path, Brief)
 
-    def latest(self) -> dict[str, Record]:
-        """The record that counts of every trial: a finished one if there is one, else the newest failure."""
-        latest: dict[str, Record] = {}
-        for record in self.records():
-            known = latest.get(record.key)
-            if known is None or known.status != "done":
-                latest[record.key] = record
+    def latest(self, keys: Container[str] | None = None) -> Latest:
+        """The record that counts of every trial, or of those with these keys.
+
+        Raises:
+            InputError: a line that is no record.
+        """
+        latest = Latest(self.records_path)
+        for place, record in self._placed_lines(self.records_path, Record):
+            if keys is None or record.key in keys:
+                latest.note(record, place)
         return latest
 
     def plans(self) -> list[Plan]:
@@ -236,8 +280,11 @@ class Store:
                 owner.unlink(missing_ok=True)
             lock.release()
 
-    def append(self, record: Record, predictions: Mapping[str, NDArray[Any]] | None = None) -> None:
+    def append(self, record: Record, predictions: Mapping[str, NDArray[Any]] | None = None) -> tuple[int, int]:
         """Keep one record for good; its predictions are on disk before the record that names them.
+
+        Returns:
+            Offset and length of its line, for `Latest.note`.
 
         Raises:
             InputError: the disk is full or the store cannot be written; what was stored before is intact.
@@ -253,7 +300,7 @@ class Store:
                 partial = target.with_suffix(".part")
                 partial.write_bytes(buffer.getvalue())
                 partial.replace(target)
-            _append(self.records_path, record)
+            return _append(self.records_path, record)
 
     def append_plan(self, plan: Plan) -> None:
         """Keep what a command is about to do."""
@@ -296,6 +343,10 @@ class Store:
             ) from error
 
     def _lines(self, path: Path, kind: type[Any]) -> Iterator[Any]:
+        return (item for _, item in self._placed_lines(path, kind))
+
+    def _placed_lines(self, path: Path, kind: type[Any]) -> Iterator[tuple[tuple[int, int], Any]]:
+        """What every line says, after its offset and length."""
         what = "plan" if kind is Plan else "record"
         decoder = msgspec.json.Decoder(kind)
         try:
@@ -304,8 +355,10 @@ class Store:
             return
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+        end = 0
         with file:
             for number, line in enumerate(file, 1):
+                start, end = end, end + len(line)
                 if not line.endswith(b"\n"):
                     warnings.warn(f"{path}: the last line is torn and ignored.", stacklevel=2)
                     return
@@ -318,11 +371,11 @@ class Store:
                         f"{path}, line {number} is not a {what} of this version of zslbench "
                         f"({error}). Move that line elsewhere, or use another {self.option}; nothing was changed."
                     ) from None
-                yield item
+                yield (start, len(line)), item
 
 
-def _append(path: Path, item: msgspec.Struct) -> None:
-    """One write of a whole line: a killed process leaves at most the last line torn."""
+def _append(path: Path, item: msgspec.Struct) -> tuple[int, int]:
+    """One write of a whole line: a killed process leaves at most the last line torn. Returns its offset and length."""
     line = msgspec.json.encode(item) + b"\n"
     try:
         msgspec.json.decode(line, type=type(item))
@@ -338,6 +391,7 @@ def _append(path: Path, item: msgspec.Struct) -> None:
             with contextlib.suppress(OSError):
                 file.truncate(before)
             raise
+    return before, len(line)
 
 
 def _text_of(path: Path) -> str:

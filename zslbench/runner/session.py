@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from zslbench.records import Plan, Record, Store
+from zslbench.records import Latest, Plan, Record, Store
 from zslbench.runner.attempt import Attempt
 from zslbench.runner.executors import Events, Finished, Notice, Opened, Returned, Started, Tick
 from zslbench.runner.plan import Job, as_plan
@@ -15,7 +15,7 @@ from zslbench.runner.progress import Progress
 class Summary:
     """How a run ended."""
 
-    records: dict[str, Record]
+    records: Latest
     """The record that counts of every planned trial, earlier runs' included."""
     plan: Plan
     """What was asked for, as stored."""
@@ -27,7 +27,7 @@ class Summary:
     @property
     def complete(self) -> bool:
         """Whether every planned trial is done."""
-        return all(record.status == "done" for record in self.records.values())
+        return all(status == "done" for status in self.records.status.values())
 
 
 def run(
@@ -55,22 +55,20 @@ def run(
         InputError: the store cannot be written, is in use, or holds a line that is no record.
     """
     with store.writing():
-        latest = store.latest()
-        keys = {job.trial.key for job in jobs}
-        known = {key: record for key, record in latest.items() if key in keys}
+        known = store.latest({job.trial.key for job in jobs})
         summary = Summary(known, as_plan(jobs, command))
         settled = {"done"} if retry_failed else {"done", "failed"}
-        remaining = [job for job in jobs if job.trial.key not in known or known[job.trial.key].status not in settled]
+        remaining = [job for job in jobs if known.status.get(job.trial.key) not in settled]
         store.append_plan(summary.plan)
         # Closed, so that workers end before the store is released, whatever happens here.
-        with progress.showing(jobs, latest), closing(events(remaining)) as running:
+        with progress.showing(jobs, known), closing(events(remaining)) as running:
             for event in running:
                 match event:
                     case Started(job):
                         progress.started(job)
                     case Finished(job, attempt):
-                        record = _record(store, job, attempt)
-                        summary.records[job.trial.key] = record
+                        record, place = _record(store, job, attempt)
+                        known.note(record, place)
                         summary.ran += 1
                         summary.failed += record.status == "failed"
                         progress.finished(job, record)
@@ -88,7 +86,7 @@ def run(
     return summary
 
 
-def _record(store: Store, job: Job, attempt: Attempt) -> Record:
+def _record(store: Store, job: Job, attempt: Attempt) -> tuple[Record, tuple[int, int]]:
     record = Record(
         key=job.trial.key,
         label=job.label,
@@ -96,11 +94,11 @@ def _record(store: Store, job: Job, attempt: Attempt) -> Record:
         trial=job.trial,
         family=job.info.family,
         needs=job.info.needs,
+        citation=job.info.citation_key,
         outcome=attempt.measured.outcome if attempt.measured else None,
         failure=attempt.failure,
         run=attempt.run,
     )
     if attempt.log.strip():
         record.run.log = store.write_log(record.key, attempt.log)
-    store.append(record, attempt.measured.predictions if attempt.measured else None)
-    return record
+    return record, store.append(record, attempt.measured.predictions if attempt.measured else None)
