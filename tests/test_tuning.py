@@ -3,6 +3,8 @@
 import csv
 import importlib.util
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -318,6 +320,14 @@ def test_bad_input_is_one_line(in_process, synthetic, arguments, message, tmp_pa
     assert err.startswith(f"zslbench: {message}")
     assert err.count("\n") == 1
     assert not (tmp_path / "tuning").exists()
+
+
+def test_help_is_quick():
+    """The command's help imports neither torch nor ray, nor what only a search needs."""
+    code = "import sys, zslbench.cli.tune as t; t.tune.get_help(t.click.Context(t.tune)); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "zslbench.cli.tune" in done.stdout.split()
+    assert not {"torch", "ray", "optuna", "pandas", "matplotlib"} & set(done.stdout.split())
 
 
 def test_a_missing_extra_is_said_with_the_command_that_installs_it(in_process, synthetic, monkeypatch):
