@@ -9,6 +9,7 @@ computed from averaged S and U.
 
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,10 +18,11 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from zslbench._types import DoubleArray
 from zslbench.hashing import digest
 from zslbench.protocol import GZSL_METRICS, ZSL_METRICS
 from zslbench.records import Plan, PlanRow, Record, Trial
-from zslbench.stats import Estimate, estimate
+from zslbench.stats import Estimate, estimates, split_means
 
 Selection = Literal["last", "val", "test-max"]
 METRICS = (*ZSL_METRICS, *GZSL_METRICS)
@@ -45,10 +47,31 @@ class Row(msgspec.Struct):
     """What the method needs or uses beyond the features and semantics of seen classes, in words."""
     metrics: dict[str, Estimate]
     """Metric -> estimate, as fractions; empty where nothing is done."""
-    inflation: dict[str, float]
-    """How much choosing the epoch on the test set would add to T1 and H over the rule used (mean over splits)."""
+    inflation_last: dict[str, float]
+    """What choosing the epoch on the test set would add to T1 and H over the last epoch (mean over splits)."""
+    inflation_val: dict[str, float]
+    """The same over the epoch chosen on validation classes; empty where no trial was validated."""
     seconds: float | None
     """Mean seconds per trial, fitting and scoring."""
+    config: dict[str, Any] = {}
+    """Every hyper-parameter with its value."""
+    citation: str = ""
+    """The key of the method's BibTeX entry; empty where there is none, or the records do not say."""
+    seeds: int = 0
+    """Different seeds among the trials that were averaged."""
+    fit_seconds: float | None = None
+    """Mean seconds per trial, fitting alone."""
+    peak_mb: float | None = None
+    """The highest peak of memory of any trial, in MiB."""
+    device: str = ""
+    """What the trials ran on: ``cpu``, ``cuda``, or both."""
+    per_split: dict[str, dict[int, float]] = {}
+    """Metric -> split -> value, averaged over seeds, as fractions."""
+
+    @property
+    def inflation(self) -> dict[str, float]:
+        """What choosing the epoch on the test set adds to T1 and H over the rule used."""
+        return {"last": self.inflation_last, "val": self.inflation_val}.get(self.selection, {})
 
 
 class Table(msgspec.Struct):
@@ -75,7 +98,7 @@ def leaderboard(
     """Tables from stored records.
 
     Args:
-        records: the records that count (`Store.latest`).
+        records: in order of writing; of a trial's records a finished one counts, else the newest failure.
         plans: what was asked for, so that holes are seen.
         selection: which epoch is reported. ``last``; ``val``: the epoch that is best on the validation classes;
             ``test-max``: the epoch that is best on the test set, an oracle.
@@ -83,15 +106,18 @@ def leaderboard(
         splits: only the first so many splits of a family.
     """
     kinds: dict[tuple[object, ...], _Kind] = {}
-    plans, source, cells = list(plans), dict[str, str](), list[_Cell]()
+    plans, source, cells = list(plans), dict[str, str](), dict[str, _Cell]()
     for record in records:  # one at a time: 100,000 outcomes take more than a GB
         source[record.trial.method] = record.trial.source
-        cells.append(_Cell(record, _kind(record, kinds), selection))
+        if (known := cells.get(record.key)) is None or not known.done:
+            cells[record.key] = _Cell(record, _kind(record, kinds))
     newest = _newest_splits(cells, plans)
     groups: dict[tuple[Any, ...], dict[str, _RowData]] = {}
 
     def row_of(kind: _Kind) -> "_RowData":
-        return groups.setdefault(kind.comparable, {}).setdefault(kind.identity, _RowData(kind))
+        row = groups.setdefault(kind.comparable, {}).setdefault(kind.identity, _RowData(kind))
+        row.citation = row.citation or kind.citation  # older records do not say
+        return row
 
     # Of an edited plugin only the newest text counts: what older texts gave are drafts, not results.
     source |= {planned.trial.method: planned.trial.source for plan in plans for planned in plan.rows}
@@ -103,7 +129,7 @@ def leaderboard(
             for asked in planned.cells:
                 if splits is None or asked.split < splits:
                     row.planned[asked.stage].add((asked.split, asked.seed))
-    for cell in cells:
+    for cell in cells.values():
         kind = cell.kind
         if kind.trial.source != source[kind.trial.method] or (splits is not None and cell.split >= splits):
             continue
@@ -131,6 +157,7 @@ class _Kind:
     """The first of them."""
     family: str
     needs: list[str]
+    citation: str
     comparable: tuple[Any, ...]
     """What must be equal for two rows to be in one table."""
     identity: str
@@ -141,7 +168,7 @@ def _kind(source: Record | PlanRow, kinds: dict[tuple[object, ...], _Kind]) -> _
     """The kind of a record or a planned row, one object for all that are alike."""
     trial = source.trial
     alike = (
-        source.label, source.family, trial.method, trial.method_version, trial.source,
+        source.label, source.family, source.citation, trial.method, trial.method_version, trial.source,
         msgspec.json.encode(trial.config), trial.dataset, trial.features, trial.semantics, trial.family,
         trial.protocol, *trial.hashes.items(), *source.needs,
     )  # fmt: skip
@@ -149,40 +176,43 @@ def _kind(source: Record | PlanRow, kinds: dict[tuple[object, ...], _Kind]) -> _
         hashes = tuple(sorted(trial.hashes.items()))
         comparable = (trial.dataset, trial.features, trial.semantics, trial.family, trial.protocol, hashes)
         identity = digest([trial.method, trial.method_version, trial.config])
-        kinds[alike] = _Kind(source.label, trial, source.family, source.needs, comparable, identity)
+        kinds[alike] = _Kind(source.label, trial, source.family, source.needs, source.citation, comparable, identity)
     return kinds[alike]
 
 
 class _Cell:
-    """What a table needs of one record; whole curves only of test trials whose epoch a validation trial chooses."""
+    """What a table needs of one record."""
 
-    __slots__ = ("best", "curves", "done", "epochs", "key", "kind", "last", "seconds", "seed", "split", "split_hash",
-                 "stage")  # fmt: skip
+    __slots__ = ("best", "curves", "device", "done", "fit_seconds", "kind", "peak_mb", "seconds", "seed", "split",
+                 "split_hash", "stage")  # fmt: skip
 
-    def __init__(self, record: Record, kind: _Kind, selection: Selection) -> None:
-        trial, fit, score = record.trial, record.run.fit_seconds, record.run.score_seconds
-        self.key, self.kind, self.stage = record.key, kind, trial.stage
+    def __init__(self, record: Record, kind: _Kind) -> None:
+        trial, run = record.trial, record.run
+        self.kind, self.stage = kind, trial.stage
         self.split, self.split_hash, self.seed = trial.split, sys.intern(trial.split_hash), trial.seed
         self.done = record.status == "done"
-        self.seconds = None if fit is None or score is None else fit + score
-        self.epochs: dict[str, int] = {}
-        """Of the highest lead in each setting."""
-        self.best: dict[str, float] = {}
-        self.last: dict[str, float] = {}
-        self.curves: dict[str, dict[str, array[float]]] = {}
-        if record.outcome is None or (trial.stage == "validation" and selection != "val"):
+        fit, score = run.fit_seconds, run.score_seconds
+        self.fit_seconds, self.seconds = fit, None if fit is None or score is None else fit + score
+        self.peak_mb, self.device = run.peak_mb, sys.intern(run.device)
+        self.best: _Epochs = (0, 0)
+        """The epoch of the highest lead in each setting."""
+        self.curves: tuple[array[float], ...] = ()
+        """Of test trials: every metric after each epoch, in the order of `METRICS`."""
+        if record.outcome is None:
             return
-        outcome = {setting: getattr(record.outcome, setting) for setting in _LEADS}
-        self.epochs = {setting: _best(outcome[setting][lead]) for setting, lead in _LEADS.items()}
-        if trial.stage == "validation":
-            return
-        self.best = _at(outcome, self.epochs)
-        self.last = _at(outcome, dict.fromkeys(_LEADS, -1))
-        if selection == "val":
-            self.curves = {
-                setting: {name: array("d", series) for name, series in curve.items()}
-                for setting, curve in outcome.items()
-            }
+        zsl, gzsl = record.outcome.zsl, record.outcome.gzsl
+        self.best = _best(zsl[_LEADS["zsl"]]), _best(gzsl[_LEADS["gzsl"]])
+        if trial.stage == "test":
+            curves = [zsl[name] for name in ZSL_METRICS] + [gzsl[name] for name in GZSL_METRICS]
+            self.curves = tuple(array("d", curve) for curve in curves)
+
+
+_Epochs = tuple[int, int]
+"""One in ZSL and one in GZSL."""
+_Place = tuple[int, int]
+"""Split and seed."""
+_SETTING = (0,) * len(ZSL_METRICS) + (1,) * len(GZSL_METRICS)
+"""Of each metric, as an index into `_Epochs`."""
 
 
 class _RowData:
@@ -191,18 +221,18 @@ class _RowData:
         self.trial = kind.trial
         self.family = kind.family
         self.needs = kind.needs
-        self.planned: dict[str, set[tuple[int, int]]] = {"test": set(), "validation": set()}
-        self.cells: dict[str, dict[tuple[int, int], _Cell]] = {"test": {}, "validation": {}}
+        self.citation = kind.citation
+        self.planned: dict[str, set[_Place]] = {"test": set(), "validation": set()}
+        self.cells: dict[str, dict[_Place, _Cell]] = {"test": {}, "validation": {}}
 
-    def finished(self, stage: str) -> dict[tuple[int, int], _Cell]:
-        return {place: cell for place, cell in self.cells[stage].items() if cell.done}
+    def finished(self, stage: str) -> dict[_Place, _Cell]:
+        return {place: cell for place, cell in sorted(self.cells[stage].items()) if cell.done}
 
 
-def _newest_splits(cells: Sequence[_Cell], plans: Sequence[Plan]) -> dict[tuple[Any, ...], str]:
+def _newest_splits(cells: Mapping[str, _Cell], plans: Sequence[Plan]) -> dict[tuple[Any, ...], str]:
     """The split hash that counts where one index has had several (a split file was edited): the one asked for last."""
-    known = {cell.key: cell for cell in cells}
-    asked = (known[cell.key] for plan in plans for row in plan.rows for cell in row.cells if cell.key in known)
-    return {(cell.kind.comparable, cell.split): cell.split_hash for cell in chain(known.values(), asked)}
+    asked = (cells[cell.key] for plan in plans for row in plan.rows for cell in row.cells if cell.key in cells)
+    return {(cell.kind.comparable, cell.split): cell.split_hash for cell in chain(cells.values(), asked)}
 
 
 def _tell_apart(rows: Sequence[_RowData]) -> None:
@@ -225,13 +255,13 @@ def _ranked(data: Sequence[_RowData], selection: Selection, sort: str) -> list[R
     # Paired comparison: a ranked row has every cell that any current row of the table has.
     current = [source for source in data if source.trial.method_version == newest[source.trial.method]]
     methods = [source for source in current if source.family != "bound"]
-    needed: set[tuple[int, int]] = set().union(*(source.planned["test"] for source in methods))
+    needed: set[_Place] = set().union(*(source.planned["test"] for source in methods))
 
     def ranked(source: _RowData, row: Row) -> bool:
         complete = bool(row.metrics) and row.done == row.planned
         return complete and source in methods and needed <= set(source.finished("test"))
 
-    rows = [_row(source, selection) for source in data]
+    rows = _rows(data, selection)
     order = [(ranked(source, row), row) for source, row in zip(data, rows, strict=True)]
     order.sort(key=lambda pair: (not pair[0], pair[1].family == "bound", -_mean(pair[1], sort), pair[1].label))
     for position, (has_rank, row) in enumerate(order, 1):
@@ -243,16 +273,44 @@ def _mean(row: Row, metric: str) -> float:
     return row.metrics[metric].mean if row.metrics else -1.0
 
 
-def _row(data: _RowData, selection: Selection) -> Row:
+def _rows(data: Sequence[_RowData], selection: Selection) -> list[Row]:
+    """All rows, without ranks; those with the same numbers of splits and seeds are estimated together."""
+    rows: list[Row] = []
+    alike: dict[tuple[int, ...], list[tuple[Row, DoubleArray]]] = {}
+    for source in data:
+        tests, validations = source.finished("test"), source.finished("validation")
+        validated = [place for place in tests if place in validations]
+        places: list[_Place] = validated if selection == "val" else list(tests)
+        numbers = {
+            "last": _numbers((cell, (-1, -1)) for cell in tests.values()),
+            "test-max": _numbers((cell, cell.best) for cell in tests.values()),
+            "val": _numbers((tests[place], _reached(tests[place], validations[place].best)) for place in validated),
+        }
+        is_validated = [place in validations for place in tests]
+        row = _row(source, selection, tests, places)
+        row.inflation_last = _gain(list(tests), numbers["test-max"] - numbers["last"])
+        row.inflation_val = _gain(validated, numbers["test-max"][is_validated] - numbers["val"])
+        rows.append(row)
+        if places:
+            means = split_means(numbers[selection], _shape(places)).T.tolist()
+            splits = dict.fromkeys(split for split, _ in places)
+            row.per_split = {
+                name: dict(zip(splits, values, strict=True)) for name, values in zip(METRICS, means, strict=True)
+            }
+            alike.setdefault(_shape(places), []).append((row, numbers[selection]))
+    for shape, members in alike.items():
+        found = iter(estimates(np.concatenate([values for _, values in members], axis=1), shape))
+        for row, _ in members:
+            row.metrics = {name: next(found) for name in METRICS}
+    return rows
+
+
+def _row(data: _RowData, selection: Selection, tests: Mapping[_Place, _Cell], places: Sequence[_Place]) -> Row:
+    """A row without its measurements."""
     stages = ("test", "validation") if selection == "val" else ("test",)
     planned = {stage: data.planned[stage] for stage in stages}
     if selection == "val":
         planned["validation"] = planned["validation"] | planned["test"]
-    tests, validations = data.finished("test"), data.finished("validation")
-    usable = sorted(place for place in tests if selection != "val" or place in validations)
-    chosen = {place: _values(tests[place], selection, validations.get(place)) for place in usable}
-    best = {place: tests[place].best for place in usable}
-    times = [cell.seconds for cell in tests.values() if cell.seconds is not None]
     return Row(
         label=data.label,
         method=data.trial.method,
@@ -264,44 +322,52 @@ def _row(data: _RowData, selection: Selection) -> Row:
         needs=data.needs,
         failed=sum(not cell.done for stage in stages for cell in data.cells[stage].values()),
         selection=selection,
-        metrics={name: estimate(_by_split(chosen, name)) for name in METRICS} if chosen else {},
-        inflation={
-            name: float(np.mean(_per_split(best, name)) - np.mean(_per_split(chosen, name))) for name in _LEADS.values()
-        }
-        if chosen
-        else {},
-        seconds=float(np.mean(times)) if times else None,
+        metrics={},
+        inflation_last={},
+        inflation_val={},
+        seconds=_mean_of(cell.seconds for cell in tests.values()),
+        config=data.trial.config,
+        citation=data.citation,
+        seeds=len({seed for _, seed in places}),
+        fit_seconds=_mean_of(cell.fit_seconds for cell in tests.values()),
+        peak_mb=max((cell.peak_mb for cell in tests.values() if cell.peak_mb is not None), default=None),
+        device=", ".join(sorted({cell.device for cell in tests.values()})),
     )
 
 
-def _values(test: _Cell, selection: Selection, validation: _Cell | None) -> dict[str, float]:
-    """Every metric of one trial at the epoch that the rule chooses, setting by setting."""
-    if selection != "val":
-        return test.last if selection == "last" else test.best
-    assert validation is not None
-    # A method may train for fewer epochs on fewer classes; its last epoch then stands for later ones.
-    ends = {setting: len(test.curves[setting][lead]) - 1 for setting, lead in _LEADS.items()}
-    return _at(test.curves, {setting: min(end, validation.epochs[setting]) for setting, end in ends.items()})
+def _numbers(chosen: Iterable[tuple[_Cell, _Epochs]]) -> DoubleArray:
+    """(cells, metrics): every metric of test trials at the epoch of its setting."""
+    rows = [
+        [curve[epochs[setting]] for curve, setting in zip(cell.curves, _SETTING, strict=True)]
+        for cell, epochs in chosen
+    ]
+    return np.array(rows, dtype=np.float64).reshape(-1, len(METRICS))
 
 
-def _at(curves: Mapping[str, Mapping[str, Sequence[float]]], epochs: Mapping[str, int]) -> dict[str, float]:
-    """Every metric, at its setting's epoch."""
-    return {name: series[epochs[setting]] for setting, curve in curves.items() for name, series in curve.items()}
+def _reached(test: _Cell, wanted: _Epochs) -> _Epochs:
+    """A method may train for fewer epochs on fewer classes; its last epoch then stands for later ones."""
+    zsl, gzsl = wanted
+    return min(len(test.curves[0]) - 1, zsl), min(len(test.curves[-1]) - 1, gzsl)
+
+
+def _gain(places: Sequence[_Place], differences: DoubleArray) -> dict[str, float]:
+    """Mean over splits of what choosing on the test set adds (cells, metrics), in the metrics that choose."""
+    if not places:
+        return {}
+    means = split_means(differences, _shape(places)).mean(axis=0).tolist()
+    return {name: mean for name, mean in zip(METRICS, means, strict=True) if name in _LEADS.values()}
+
+
+def _shape(places: Sequence[_Place]) -> tuple[int, ...]:
+    """The number of seeds in each split."""
+    return tuple(Counter(split for split, _ in places).values())
+
+
+def _mean_of(numbers: Iterable[float | None]) -> float | None:
+    known = [number for number in numbers if number is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _best(values: Sequence[float]) -> int:
     """Index of the highest value; the last one among equals (a single validation class says nothing in ZSL)."""
     return len(values) - 1 - values[::-1].index(max(values))
-
-
-def _by_split(cells: Mapping[tuple[int, int], Mapping[str, float]], metric: str) -> list[list[float]]:
-    """The values of every seed, split by split."""
-    by_split: dict[int, list[float]] = {}
-    for (split, _), values in sorted(cells.items()):
-        by_split.setdefault(split, []).append(values[metric])
-    return list(by_split.values())
-
-
-def _per_split(cells: Mapping[tuple[int, int], Mapping[str, float]], metric: str) -> list[float]:
-    """One number per split: the mean over its seeds."""
-    return [float(np.mean(values)) for values in _by_split(cells, metric)]

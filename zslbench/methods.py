@@ -9,6 +9,7 @@ Importing this module imports neither torch nor ray.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -56,6 +57,12 @@ class MethodInfo:
     """Whether the features' pre-training may have named the unseen classes (the CLIP family)."""
     oracle: bool = False
     """Whether its semantics are replaced by mean visual features, unseen test images included: bounds only."""
+
+    @property
+    def citation_key(self) -> str:
+        """The key of the BibTeX entry, ``chen2023mcfa``; empty without one."""
+        found = re.match(r"\s*@\w+\s*\{\s*([^,\s]+)\s*,", self.citation)
+        return found[1] if found else ""
 
     @property
     def needs(self) -> list[str]:

@@ -125,8 +125,7 @@ def estimates(
     splits, seeds = len(shape), np.asarray(shape)
     if not splits or not all(shape):
         raise ValueError("no split to average over" if not splits else "a split without a value")
-    starts = np.cumsum([0, *shape[:-1]])
-    means = np.add.reduceat(cells, starts) / seeds[:, None]
+    means = split_means(cells, shape)
     mean = means.mean(axis=0)
     nothing = np.full(len(mean), math.nan)
     std = means.std(axis=0, ddof=1) if splits > 1 else nothing
@@ -148,6 +147,12 @@ def estimates(
         Estimate(mean, low, high, std, splits, split_sd, seed_sd)
         for mean, low, high, std, split_sd, seed_sd in zip(*columns, strict=True)
     ]
+
+
+def split_means(cells: DoubleArray, shape: Sequence[int]) -> DoubleArray:
+    """(splits, samples): means over the seeds of each split, from what `estimates` takes."""
+    means: DoubleArray = np.add.reduceat(cells, np.cumsum([0, *shape[:-1]])) / np.asarray(shape)[:, None]
+    return means
 
 
 def _student(splits: int, confidence: float) -> float:

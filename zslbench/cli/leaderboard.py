@@ -43,7 +43,7 @@ def leaderboard(
 
     if not (records := Store(store)).records_path.exists():
         raise InputError(f"no records in {store}: expected {records.records_path}; run `zslbench run` or use --store.")
-    result = aggregate(records.latest().values(), records.plans(), selection=select, sort=sort, splits=splits)
+    result = aggregate(records.records(), records.plans(), selection=select, sort=sort, splits=splits)
     result = [table for table in result if dataset in (None, table.dataset) and split_family in (None, table.family)]
     if not result:
         raise InputError(f"no trial in {store} matches the options.")

@@ -118,7 +118,7 @@ def as_plan(jobs: Sequence[Job], command: str) -> Plan:
     for job in jobs:
         row = rows.get((job.label, job.trial.family))
         if row is None:
-            row = PlanRow(job.label, job.trial, [], job.info.family, job.info.needs)
+            row = PlanRow(job.label, job.trial, [], job.info.family, job.info.needs, job.info.citation_key)
             rows[job.label, job.trial.family] = row
         row.cells.append(Cell(job.trial.key, job.trial.split, job.trial.seed, job.trial.stage))
     return Plan(datetime.now(UTC).isoformat(timespec="seconds"), command, list(rows.values()))
