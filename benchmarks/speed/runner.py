@@ -249,8 +249,7 @@ def run_command(command: list[str]) -> dict[str, tuple[float, float]]:
     noted: dict[str, tuple[float, float]] = {}
 
     def note(what: str) -> None:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-        noted[what] = time.perf_counter() - started, peak
+        noted[what] = time.perf_counter() - started, peak_megabytes()
 
     def at_first_trial(*_: object) -> Events:
         note(": up to the first trial")
@@ -267,6 +266,15 @@ def run_command(command: list[str]) -> dict[str, tuple[float, float]]:
                 raise RuntimeError(f"{sys.argv} ended with {end.code}: {said.getvalue()}") from None
     note("")
     return noted
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process has held. On Linux getrusage would count its parent's before the start too."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 # c and d. Real trials side by side ---------------------------------------------------------------------------
@@ -298,12 +306,12 @@ def throughput(size: Size, folder: Path, places: Sequence[tuple[str, int, Where]
             counted = [each for each in ended if each.record.key in keys]
             seconds[place].append(statistics.median(each.finished - each.started for each in counted))
             print(f"{name}, {place}: {seconds[place][-1]:.1f} s per trial", file=sys.stderr)
-        alone, lone_slots = seconds[places[0][0]], places[0][1]
+        alone = seconds[places[0][0]]
         rows += [
             {"method": timed[0].label, "place": place, "seconds": statistics.median(seconds[place]),
              "trials_per_hour": 3600 * slots / statistics.median(seconds[place]),
              "efficiency": statistics.median(
-                 one / many / lone_slots for one, many in zip(alone, seconds[place], strict=True))}
+                 one / many for one, many in zip(alone, seconds[place], strict=True))}
             for place, slots, _ in places
         ]  # fmt: skip
     return rows
