@@ -20,6 +20,7 @@ _COMMANDS = {
     ),
     "tune": ("zslbench.cli.tune", "tune", "Search a method's hyper-parameters on validation classes."),
     "leaderboard": ("zslbench.cli.leaderboard", "leaderboard", "Print the leaderboard of stored trials."),
+    "reproduce": ("zslbench.cli.reproduce", "reproduce", "Print published numbers beside stored ones."),
     "status": ("zslbench.cli.status", "status", "Say how far a run is, also while it runs."),
     "list": ("zslbench.cli.inspect", "list_", "List methods, data sets or suites."),
     "describe": ("zslbench.cli.inspect", "describe", "Describe a method or a data set."),

@@ -1,0 +1,27 @@
+"""BibTeX entries as text: enough to tell them apart by their keys."""
+
+import itertools
+import re
+
+_HEAD = re.compile(r"@\w+\s*\{\s*([^\s,{}]+)\s*,")
+
+
+def entries(text: str) -> dict[str, str]:
+    """The entries of a text by key, in order; of several with one key the first.
+
+    Raises:
+        ValueError: something that does not begin an entry, or an entry whose braces do not close.
+    """
+    found: dict[str, str] = {}
+    rest = text.strip()
+    while rest:
+        head = _HEAD.match(rest)
+        if head is None:
+            raise ValueError(f"{rest[:30]!r} does not begin a BibTeX entry")
+        depth = itertools.accumulate({"{": 1, "}": -1}.get(character, 0) for character in rest)
+        end = next((place for place, level in enumerate(depth, 1) if place > head.end() and level == 0), None)
+        if end is None:
+            raise ValueError(f"the braces of BibTeX entry {head[1]!r} do not close")
+        found.setdefault(head[1], rest[:end])
+        rest = rest[end:].strip()
+    return found

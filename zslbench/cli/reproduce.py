@@ -1,0 +1,221 @@
+"""``zslbench reproduce``: published numbers beside stored ones."""
+
+import csv
+import io
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from zslbench.cli.options import result_console, store_option
+from zslbench.configuration import close_matches
+from zslbench.errors import InputError
+from zslbench.published import PublishedTable, load_published, published_names
+
+if TYPE_CHECKING:  # reading the store needs NumPy, listing the tables does not
+    from zslbench.reproduction import Compared, Pair, Reproduction, Stored
+
+_RULES = {"last": "last epoch", "val": "epoch by validation classes", "test-max": "epoch by the TEST set: oracle"}
+
+
+@click.command()
+@click.argument("name", required=False)
+@store_option
+@click.option(
+    "--dataset",
+    "wanted",
+    multiple=True,
+    metavar="ID[=STORED]",
+    help="Only this data set of the table; =STORED: what yours is called. May be repeated.",
+)
+@click.option("--split-family", "family", help="Compare with this stored split family, not the one the table names.")
+@click.option(
+    "--select",
+    type=click.Choice(["last", "val", "test-max"]),
+    default="last",
+    show_default=True,
+    help="Which epoch of ours counts.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "md", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+def reproduce(
+    name: str | None,
+    store: Path,
+    wanted: tuple[str, ...],
+    family: str | None,
+    select: Any,
+    form: str,
+    as_json: bool,
+) -> int:
+    """Print published numbers beside stored ones, and all that is known to differ; trains nothing.
+
+    NAME is a published table; without it they are listed. Rows that chose their epoch on the test set are also
+    compared with our best epoch on the test set, an oracle.
+    """
+    form = "json" if as_json else form
+    if name is None:
+        _print_rows([_summary(load_published(known)) for known in published_names()], form)
+        return 0
+    from zslbench.leaderboard import leaderboard
+    from zslbench.records import Store
+    from zslbench.reproduction import flat
+    from zslbench.reproduction import reproduce as put_beside
+
+    table = load_published(name)
+    names = _names(table, wanted)
+    records = Store(store)
+    if not records.records_path.exists():
+        click.echo(f"no records in {store}: only the published numbers are shown.", err=True)
+    selected = {table.selected(row) for row in table.rows}
+    rules = [select, *(["test-max"] if "test-max" in selected and select != "test-max" else [])]
+    stored = {rule: leaderboard(records.records(), records.plans(), selection=rule) for rule in rules}
+    source = click.get_current_context().get_parameter_source("store")
+    rest = ["--store", str(store)] if source is click.core.ParameterSource.COMMANDLINE else []
+    result = put_beside(table, stored, names=names, family=family, command=rest)
+    if form == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
+    elif form == "csv":
+        _print_rows(flat(result), form)
+    else:
+        _print(result, form)
+    return 0
+
+
+def _names(table: PublishedTable, wanted: Sequence[str]) -> dict[str, str]:
+    """Data set id -> name of the stored data set, for those that are asked for."""
+    if not wanted:
+        return {data.id: data.dataset for data in table.datasets}
+    names = dict[str, str]()
+    for item in wanted:
+        asked, equals, stored = item.partition("=")
+        found = [data for data in table.datasets if asked in (data.id, data.dataset)]
+        if not found or (equals and not stored):
+            known = dict.fromkeys(name for data in table.datasets for name in (data.dataset, data.id))
+            raise InputError(
+                f"--dataset {item}: {table.id} has no such data set.{close_matches(asked, known)} "
+                f"Known: {', '.join(known)}; ID=STORED says what yours is called."
+            )
+        names |= {data.id: stored or data.dataset for data in found}
+    return names
+
+
+def _summary(table: PublishedTable) -> dict[str, Any]:
+    return {
+        "name": table.id,
+        "title": table.title,
+        "data sets": ", ".join(dict.fromkeys(data.dataset for data in table.datasets)),
+        "metrics": ", ".join(table.metrics),
+        "rows": len(table.rows),
+        "methods here": ", ".join(dict.fromkeys(row.ours for row in table.rows if row.ours)) or "-",
+    }
+
+
+def _print_rows(rows: list[dict[str, Any]], form: str) -> None:
+    if form == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+    elif form == "csv":
+        buffer = io.StringIO()
+        if rows:
+            writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        click.echo(buffer.getvalue(), nl=False)
+    else:
+        _print_table([list(map(str, row.values())) for row in rows], list(rows[0]), form)
+
+
+def _print_table(body: list[list[str]], header: list[str], form: str) -> None:
+    if form == "md":
+        from tabulate import tabulate
+
+        escaped = [[re.sub(r"([\\|*`<])", r"\\\1", cell) for cell in row] for row in body]
+        click.echo(tabulate(escaped, header, tablefmt="pipe", disable_numparse=True) + "\n")
+        return
+    rich = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in body:
+        rich.add_row(*map(escape, row))
+    result_console().print(rich)
+
+
+def _print(result: "Reproduction", form: str) -> None:
+    title, heading, item = ("# ", "## ", "- ") if form == "md" else ("", "", "- ")
+
+    def say(*paragraphs: str) -> None:
+        for paragraph in paragraphs:
+            click.echo(paragraph + "\n")
+
+    say(f"{title}{result.title} ({result.id})", f"Source: {result.source}", f"Protocol: {result.protocol}")
+    for id, what in result.datasets.items():
+        pairs = [pair for pair in result.pairs if pair.dataset == id]
+        if not pairs:
+            continue
+        metrics = [name for name in result.metrics if any(name in pair.published for pair in pairs)]
+        body = [line for pair in pairs for line in _lines(pair, metrics)]
+        say(f"{heading}{what}")
+        _print_table(body, ["method", "which", *metrics], form)
+    notes = [f"{name}: {meaning}." for name, meaning in result.metrics.items()]
+    if result.pairs:
+        notes.insert(0, "Percent. Ours: mean over splits [95 % interval]; difference: ours minus published, and "
+                        "whether the published number lies in our interval.")  # fmt: skip
+    doubts = dict.fromkeys(pair.reason for pair in result.pairs if pair.uncertain)
+    notes += [f"?: uncertain. {reason}" for reason in doubts] + ([result.note] if result.note else [])
+    click.echo("\n".join(item + note for note in notes) + "\n")
+    if result.commands:
+        say("Not stored. What would fill it, given the data set (a bundled name or the path of a folder):")
+        fence = "```" if form == "md" else ""
+        say("\n".join(filter(None, [fence, *result.commands, fence])))
+    say(result.verdict)
+    if result.differs:
+        say("Known differences:")
+        click.echo("\n".join(item + difference for difference in result.differs))
+    sys.stdout.flush()
+
+
+def _lines(pair: "Pair", metrics: Sequence[str]) -> list[list[str]]:
+    mark = "?" if pair.uncertain else ""
+    rule = f", {_RULES[pair.selection]}" if pair.selection in _RULES else ""
+    values = [_number(pair.published[name]) + mark if name in pair.published else "" for name in metrics]
+    lines = [[pair.method, f"published{rule}", *values]]
+    for line in pair.stored:
+        lines.append([pair.ours, _which(line), *(_ours(line.metrics.get(name)) for name in metrics)])
+        lines.append(["", "difference", *(_difference(line.metrics.get(name)) for name in metrics)])
+    if pair.ours and not pair.stored:
+        lines.append([pair.ours, "not stored" if pair.comparable else "no trial measures this", *[""] * len(metrics)])
+    return lines
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}" if value == round(value, 1) else f"{value:g}"
+
+
+def _which(line: "Stored") -> str:
+    trials = "" if line.done == line.planned else f" ({line.done}/{line.planned} trials)"
+    return f"{line.features}, {line.semantics}, {_RULES[line.selection]}, {line.splits} split(s){trials}"
+
+
+def _ours(compared: "Compared | None") -> str:
+    if compared is None:
+        return ""
+    interval = "" if compared.low is None else f" [{compared.low:.1f}, {compared.high:.1f}]"
+    return f"{compared.mean:.1f}{interval}"
+
+
+def _difference(compared: "Compared | None") -> str:
+    if compared is None or compared.difference is None:
+        return ""
+    inside = {True: " inside", False: " outside", None: ""}[compared.inside]
+    return f"{compared.difference:+.1f}{inside}"
