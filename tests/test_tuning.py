@@ -238,6 +238,50 @@ def test_another_searchs_folder_is_refused(tmp_path, changed, message):
     assert (ledger.records_path.read_bytes(), ledger.plans_path.read_bytes()) == before
 
 
+def proposals(ledger: Ledger, axes: list[Axis], count: int) -> list[object]:
+    """What a search on this ledger would try next."""
+    from zslbench.tuning.search import _Proposals
+
+    searcher = _Proposals(ledger, axes, seed=0)
+    return [searcher.suggest(f"trial {number}") for number in range(count)]
+
+
+def test_a_search_goes_on_with_what_was_left_unfinished(tmp_path):
+    """The unfinished configuration comes first, with what was measured of it; then new ones with new numbers."""
+    axes = [Axis("x", Choice((1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)), False, 1.0)]
+    first, *others = proposals(kept(tmp_path / "s"), axes, 4)
+    assert first == {"number": 4, "params": {"x": 5.0}, "known": [0.6]}
+    assert [other["number"] for other in others] == [5, 6, 7]
+    assert {other["params"]["x"] for other in others} == {6.0, 7.0, 8.0}  # 1 to 5 are known
+
+
+def test_a_new_search_begins_with_the_default_and_ends_with_its_space(tmp_path):
+    """The default is the first configuration; no other one comes twice, and then there is none left."""
+    axes = [Axis("x", Choice((None, "a", "b")), False, "a")]
+    first, *others, end, after = proposals(Ledger(tmp_path / "s"), axes, 5)
+    assert first == {"number": 0, "params": {"x": "a"}, "known": []}
+    assert {other["params"]["x"] for other in others} == {None, "b"}
+    assert (end, after) == ("FINISHED", "FINISHED")
+
+
+@pytest.mark.parametrize(
+    ("number", "mean", "replayed", "decision"),
+    [(5, 0.44, False, "CONTINUE"), (5, 0.43, False, "STOP"), (0, 0.0, False, "CONTINUE"), (5, 0.0, True, "CONTINUE")],
+)
+def test_halving_remembers_earlier_configurations(tmp_path, number, mean, replayed, decision):
+    """After two splits a configuration goes on if it is no worse than the median of those that came so far, here
+    0.5 and 0.375, whose median is 0.4375; the default always does, and what was kept before a stop is kept after it."""
+    from types import SimpleNamespace
+
+    from zslbench.tuning.search import _halving
+
+    halving = _halving(kept(tmp_path / "s"), splits=4)
+    trial = SimpleNamespace(trial_id="new", config={"number": number})
+    halving.on_trial_add(None, trial)
+    assert halving.on_trial_result(None, trial, {"splits": 1, "mean": 0.0}) == "CONTINUE"
+    assert halving.on_trial_result(None, trial, {"splits": 2, "mean": mean, "replayed": replayed}) == decision
+
+
 def report_of(ledger: Ledger, **changed: object) -> outputs.Report:
     """What outputs are made of."""
     said = {

@@ -36,6 +36,8 @@ _HALVING = 2
 """After 2, 4, 8, ... splits a configuration goes on if it is no worse than the median of those that came so far."""
 _PROPOSALS = 100
 """How often a configuration that is known already may be proposed in a row before the space counts as exhausted."""
+_LEAST_GAIN = -1.0
+"""Of fractions. It is what Optuna is told of a failure, as it would else keep proposing what fails."""
 _SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger keeps what is worth keeping
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends a search as it ends a run
@@ -247,19 +249,17 @@ class _Proposals(Searcher):
         ready = [(number, name) for number, name in self.untold if number in known and known[number].end]
         self.untold = [entry for entry in self.untold if entry not in ready]
         for number, name in ready:
-            self._tell_one(known[number], known[DEFAULT], name)
-
-    def _tell_one(self, known: Configuration, default: Configuration, name: str) -> None:
-        if known.end == "failed":
+            gain = self._gain(known[number], known[DEFAULT])
             if name:
-                self.optuna.on_trial_complete(name, error=True)
-            return
-        gain = known.gain(default) if default.end == "done" else known.mean
-        if name:
-            self.optuna.on_trial_complete(name, {"gain": gain})
-        else:
-            with contextlib.suppress(ValueError):  # a default may lie outside the range that is searched
-                self.optuna.add_evaluated_point(known.params, gain)
+                self.optuna.on_trial_complete(name, {"gain": gain})
+            else:
+                with contextlib.suppress(ValueError):  # a default may lie outside the range that is searched
+                    self.optuna.add_evaluated_point(known[number].params, gain)
+
+    def _gain(self, known: Configuration, default: Configuration) -> float:
+        if known.end == "failed":
+            return _LEAST_GAIN
+        return known.gain(default) if default.end == "done" else known.mean
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing, like `__getstate__`."""
