@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 import msgspec
 import numpy as np
@@ -170,13 +170,14 @@ class Latest(Mapping[str, Record]):
 
     def __getitem__(self, key: str) -> Record:
         offset, length = self._places[key]
-        return self._decoder.decode(os.pread(self._file, length, offset))
+        self._file.seek(offset)
+        return self._decoder.decode(self._file.read(length))
 
     @cached_property
-    def _file(self) -> int:
+    def _file(self) -> BinaryIO:
         """Opened once: doing so for every record would double the time."""
-        file = os.open(self._path, os.O_RDONLY)
-        weakref.finalize(self, os.close, file)
+        file = open(self._path, "rb")  # noqa: SIM115  closed with this object
+        weakref.finalize(self, file.close)
         return file
 
     def __iter__(self) -> Iterator[str]:

@@ -136,7 +136,7 @@ def run(
         click.echo(tables.as_json(result))
     else:
         result_console().print(tables.as_rich(result))
-        failed = sum(record.status == "failed" for record in summary.records.values())
+        failed = sum(status == "failed" for status in summary.records.status.values())
         if failed:
             if summary.stopped:
                 click.echo("stopped at the first trial that failed, as --fail-fast says.", err=True)

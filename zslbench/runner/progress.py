@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from zslbench.records import Record
+from zslbench.records import Record, Status
 from zslbench.runner.durations import clock
 from zslbench.runner.plan import Job
 
@@ -25,16 +25,16 @@ class Progress:
         self._live: Live | None = None
 
     @contextmanager
-    def showing(self, jobs: Sequence[Job], latest: Mapping[str, Record]) -> Iterator[None]:
-        """Show these jobs until the block ends."""
+    def showing(self, jobs: Sequence[Job], settled: Mapping[str, Status]) -> Iterator[None]:
+        """Show these jobs until the block ends; `settled`: the statuses, by key, of those that will not run."""
         self.planned: dict[str, int] = {}
         self.done: dict[str, int] = {}
         self.failed: dict[str, int] = {}
         for job in jobs:
             self.planned[job.label] = self.planned.get(job.label, 0) + 1
-            known = latest.get(job.trial.key)
-            if known is not None and known.status == "done":
-                self.done[job.label] = self.done.get(job.label, 0) + 1
+            if status := settled.get(job.trial.key):
+                counts = self.done if status == "done" else self.failed
+                counts[job.label] = counts.get(job.label, 0) + 1
         self.total, self.before = len(jobs), sum(self.done.values())
         self.running: dict[str, tuple[Job, float]] = {}
         self.epochs: dict[str, tuple[int, int]] = {}

@@ -57,11 +57,11 @@ def run(
     with store.writing():
         known = store.latest({job.trial.key for job in jobs})
         summary = Summary(known, as_plan(jobs, command))
-        settled = {"done"} if retry_failed else {"done", "failed"}
-        remaining = [job for job in jobs if known.status.get(job.trial.key) not in settled]
+        settled = {key: status for key, status in known.status.items() if status == "done" or not retry_failed}
+        remaining = [job for job in jobs if job.trial.key not in settled]
         store.append_plan(summary.plan)
         # Closed, so that workers end before the store is released, whatever happens here.
-        with progress.showing(jobs, known), closing(events(remaining)) as running:
+        with progress.showing(jobs, settled), closing(events(remaining)) as running:
             for event in running:
                 match event:
                     case Started(job):
