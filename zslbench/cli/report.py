@@ -1,0 +1,81 @@
+"""``zslbench report``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zslbench.cli.options import store_option, table_options
+
+_EXTRA = ("jinja2", "matplotlib")
+
+
+@click.command()
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True,
+    help="The HTML file.",
+)  # fmt: skip
+@store_option
+@table_options
+@click.option("--dataset", help="Only this data set.")
+@click.option("--split-family", help="Only this split family.")
+@click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
+@click.option(
+    "--images", type=click.Path(path_type=Path),
+    help="Folder (or zip) with a folder of images per class: shows some of every unseen class.",
+)  # fmt: skip
+@click.option(
+    "--plots", "plots_folder", type=click.Path(file_okay=False, path_type=Path),
+    help="Write every figure to this folder too, as PNG and SVG.",
+)  # fmt: skip
+def report(
+    output: Path,
+    store: Path,
+    select: Any,
+    sort: str,
+    dataset: str | None,
+    split_family: str | None,
+    splits: int | None,
+    images: Path | None,
+    plots_folder: Path | None,
+) -> int:
+    """Write everything stored as one HTML file: leaderboard, figures, tests, provenance. Opens without a network."""
+    _check_extra()
+    from zslbench.errors import InputError
+    from zslbench.leaderboard import leaderboard
+    from zslbench.records import Store
+    from zslbench.report import plots
+    from zslbench.report.contents import sections
+    from zslbench.report.examples import examples
+    from zslbench.report.html import as_html, write
+
+    if not output.parent.is_dir():
+        raise InputError(f"{output} cannot be written: there is no folder {output.parent}.")
+    if not (stored := Store(store)).records_path.exists():
+        raise InputError(f"no records in {store}: expected {stored.records_path}; run `zslbench run` or use --store.")
+    tables = leaderboard(stored.records(), stored.plans(), selection=select, sort=sort, splits=splits)
+    tables = [table for table in tables if dataset in (None, table.dataset) and split_family in (None, table.family)]
+    if not any(row.metrics for table in tables for row in table.rows):
+        raise InputError(f"no finished trial in {store} matches the options.")
+    found = sections(tables, stored, splits)
+    pictures = [examples(section, images) if images else None for section in found]
+    write(output, as_html(found, pictures, store))
+    click.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
+    if plots_folder:
+        for number, section in enumerate(found, 1):
+            for plot in plots.PLOTS:
+                name = plot.name if len(found) == 1 else f"{number}-{plot.name}"
+                for path in plots.write_files(plot, section, plots_folder / name):
+                    click.echo(path)
+    return 0
+
+
+def _check_extra() -> None:
+    """Say what is missing before anything is read."""
+    import importlib.util
+
+    from zslbench.errors import InputError
+
+    lacking = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise InputError(f"a report needs {', '.join(lacking)}, not installed here: pip install 'zslbench[report]'")

@@ -1,0 +1,424 @@
+"""What a report contains, computed from the records and their tables: numbers and names, no HTML and no figure.
+
+Curves, accuracies per class and confusions come from what is stored of the last epoch, whichever the table reports.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zslbench import stats
+from zslbench._types import DoubleArray, IntArray
+from zslbench.datasets import Dataset, load_dataset
+from zslbench.errors import InputError
+from zslbench.hashing import digest
+from zslbench.leaderboard import Row, Table
+from zslbench.metrics import GzslDecisions, seen_unseen_curve
+from zslbench.protocol import ZSL_METRICS
+from zslbench.records import Plan, Record, Store, Trial
+
+TOP = 8
+"""How many methods a figure with a colour for each can hold."""
+_SHARES = np.linspace(0, 1, 201)
+_MOST_CLASSES = 40
+
+
+class Curve(NamedTuple):
+    """What a method reaches as its seen classes are made less likely, averaged over trials at equal S : U."""
+
+    label: str
+    unseen: DoubleArray
+    seen: DoubleArray
+    area: float
+    """AUSUC, averaged over trials."""
+    point: tuple[float, float]
+    """U and S of the uncalibrated decision, averaged over trials."""
+
+
+class ClassAccuracies(NamedTuple):
+    """GZSL accuracy of every class, mean over the trials in which it is unseen, and over those in which it is seen."""
+
+    labels: list[str]
+    classes: list[str]
+    unseen: DoubleArray
+    """(classes, methods); NaN where the class is never unseen."""
+    seen: DoubleArray
+
+
+class Confusion(NamedTuple):
+    """ZSL predictions of one method, pooled over trials."""
+
+    label: str
+    classes: list[str]
+    share: DoubleArray
+    """(true, predicted): of the images of a class, in trials where the other was a candidate too, the share that was
+    assigned to it; NaN where the two are never unseen together."""
+    left_out: int
+    """Classes that are not shown: those with the highest accuracy, where there are too many."""
+
+
+class Learning(NamedTuple):
+    """A method's test curve over epochs, and where the selection rules end up."""
+
+    label: str
+    values: DoubleArray
+    marks: dict[str, tuple[float, float]]
+    """Rule -> mean chosen epoch (the first is 1) and mean value there."""
+
+
+class Fact(NamedTuple):
+    """One line of provenance."""
+
+    name: str
+    values: list[str]
+
+
+@dataclass
+class Section:
+    """One table with all that is shown of it."""
+
+    table: Table
+    metric: str
+    """What ranks, and what is compared."""
+    lead: str
+    """T1 or H: what learning curves show."""
+    dataset: Dataset | None
+    """None where it is not found here: then classes are numbers."""
+    shown: list[Row]
+    """The methods of the figures, best first."""
+    pairs: list[stats.Paired] = field(default_factory=list)
+    ranking: stats.Ranking | None = None
+    too_few: str | None = None
+    curves: list[Curve] = field(default_factory=list)
+    accuracies: ClassAccuracies | None = None
+    confusion: Confusion | None = None
+    learning: list[Learning] = field(default_factory=list)
+    provenance: list[Fact] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    best: list[Record] = field(default_factory=list)
+    """The finished test trials of the best method."""
+    predictions: Callable[[Record], Mapping[str, Any] | None] = lambda record: None
+    """A trial's stored predictions; None, and a warning, where they cannot be read."""
+
+    def class_name(self, label: int) -> str:
+        """Its name, or its number."""
+        return self.dataset.class_names[label] if self.dataset else f"class {label}"
+
+
+def sections(tables: Sequence[Table], store: Store, splits: int | None = None) -> list[Section]:
+    """The contents of a report.
+
+    Args:
+        tables: of `leaderboard`.
+        store: where their records are.
+        splits: only the first so many splits, as in the tables.
+
+    Raises:
+        InputError: a line of the store is no record.
+    """
+    plans = store.plans()
+    latest = store.latest()
+    wanted = {_comparable(table) for table in tables}
+    records = [record for record in latest.values() if _comparable(record.trial) in wanted]
+    sources = {record.trial.method: record.trial.source for record in records}
+    sources |= {row.trial.method: row.trial.source for plan in plans for row in plan.rows}
+    hashes = _newest_splits(records, plans)
+    made = []
+    for table in tables:
+        place = _comparable(table)
+        mine = [
+            record for record in records
+            if _comparable(record.trial) == place
+            and record.trial.source == sources[record.trial.method]
+            and record.trial.split_hash == hashes[place, record.trial.split]
+            and (splits is None or record.trial.split < splits)
+        ]  # fmt: skip
+        asked = [plan for plan in plans if any(_comparable(row.trial) == place for row in plan.rows)]
+        made.append(_section(table, mine, asked, store))
+    return made
+
+
+def _comparable(of: Table | Trial) -> tuple[Any, ...]:
+    return of.dataset, of.features, of.semantics, of.family, of.protocol, tuple(sorted(of.hashes.items()))
+
+
+def _newest_splits(records: Sequence[Record], plans: Sequence[Plan]) -> dict[tuple[Any, int], str]:
+    """The hash of the split that was asked for last, where one number has had several."""
+    known = {record.key: record.trial for record in records}
+    asked = [known[cell.key] for plan in plans for row in plan.rows for cell in row.cells if cell.key in known]
+    return {(_comparable(trial), trial.split): trial.split_hash for trial in [*known.values(), *asked]}
+
+
+def _section(table: Table, records: Sequence[Record], plans: Sequence[Plan], store: Store) -> Section:
+    labels = {digest([row.method, row.version, row.config]): row.label for row in table.rows}
+    tests: dict[str, list[Record]] = {row.label: [] for row in table.rows}
+    validations: dict[str, list[Record]] = {row.label: [] for row in table.rows}
+    for record in sorted(records, key=lambda record: (record.trial.split, record.trial.seed)):
+        label = labels.get(digest([record.trial.method, record.trial.method_version, record.trial.config]))
+        if label is not None and record.status == "done":
+            (tests if record.trial.stage == "test" else validations)[label].append(record)
+    methods = [row for row in table.rows if row.family != "bound" and row.metrics]
+    section = Section(
+        table, table.sort, "T1" if table.sort in ZSL_METRICS else "H", _dataset(table), methods[:TOP],
+        predictions=lambda record: _predictions(section, store, record),
+    )  # fmt: skip
+    _compare(section)
+    section.curves = [found for row in section.shown if (found := _curve(section, row.label, tests[row.label]))]
+    section.accuracies = _accuracies(section, {row.label: tests[row.label] for row in methods})
+    if section.shown:
+        section.best = tests[section.shown[0].label]
+        section.confusion = _confusion(section, section.shown[0].label)
+    section.learning = [
+        curve for row in methods
+        if (curve := learning_curve(row.label, tests[row.label], validations[row.label], section.lead))
+    ]  # fmt: skip
+    section.provenance = _provenance(section, records, plans)
+    section.warnings += _warnings(section, records)
+    return section
+
+
+def _dataset(table: Table) -> Dataset | None:
+    """The data set of the table's name, if it is found here and has the same labels."""
+    from zslbench.hashing import array_digest
+
+    try:
+        data = load_dataset(table.dataset)
+    except InputError:
+        return None
+    return data if table.hashes.get("labels") in (None, array_digest(data.labels)) else None
+
+
+def _predictions(section: Section, store: Store, record: Record) -> Mapping[str, Any] | None:
+    try:
+        return store.predictions(record)
+    except InputError as error:
+        where = f"{record.label}, split {record.trial.split}, seed {record.trial.seed}"
+        if (said := f"Left out of the figures: {where}: {error}") not in section.warnings:
+            section.warnings.append(said)
+        return None
+
+
+def _compare(section: Section) -> None:
+    """Pairs and ranks of the ranked methods."""
+    values = {row.label: row.per_split[section.metric] for row in section.table.rows if row.rank is not None}
+    common = len(stats.shared_splits(values))
+    if len(values) > 1 and common:
+        section.pairs = stats.compare_all(values)
+        section.ranking = stats.rank_blocks(values)
+    section.too_few = stats.too_few(common, max(1, len(section.pairs))) if common else None
+
+
+def _classes(predictions: Mapping[str, Any]) -> tuple[IntArray, IntArray]:
+    """Seen classes that were measured, and unseen classes, both ascending."""
+    unseen = np.unique(predictions["zsl_truth"])
+    return np.setdiff1d(predictions["gzsl_truth"], unseen), unseen
+
+
+def _curve(section: Section, label: str, tests: Sequence[Record]) -> Curve | None:
+    rows, areas, points = [], [], []
+    for record in tests:
+        if (stored := section.predictions(record)) is None or record.outcome is None:
+            continue
+        decisions = GzslDecisions(stored["gzsl_best_seen"], stored["gzsl_best_unseen"], stored["gzsl_margin"])
+        curve = seen_unseen_curve(stored["gzsl_truth"], decisions, *_classes(stored))
+        rows.append(along(curve.unseen, curve.seen))
+        areas.append(curve.area)
+        points.append((record.outcome.gzsl["U"][-1], record.outcome.gzsl["S"][-1]))
+    if not rows:
+        return None
+    unseen, seen = np.mean(points, axis=0)
+    mean_unseen, mean_seen = np.mean(rows, axis=0)
+    return Curve(label, mean_unseen, mean_seen, float(np.mean(areas)), (float(unseen), float(seen)))
+
+
+def along(unseen: DoubleArray, seen: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+    """A curve's points where S is 0 to 100 % of S + U, in even steps, so that curves of several trials can be averaged.
+
+    Averaged at equal U instead, the curves of splits of unequal difficulty would give steps, far from where the method
+    stands on any of them.
+    """
+    total = seen + unseen
+    some = total > 0
+    if not some.any():
+        return np.zeros_like(_SHARES), np.zeros_like(_SHARES)
+    shares = (seen[some] / total[some])[::-1]
+    found_unseen, found_seen = (np.interp(_SHARES, shares, each[some][::-1]) for each in (unseen, seen))
+    # The ends: U may still rise where S is 0, and S fall where U is 0.
+    if shares[0] == 0:
+        found_unseen[0] = unseen.max()
+    if shares[-1] == 1:
+        found_seen[-1] = seen.max()
+    return found_unseen, found_seen
+
+
+def _accuracies(section: Section, tests: Mapping[str, Sequence[Record]]) -> ClassAccuracies | None:
+    classes_of: dict[str, tuple[IntArray, IntArray]] = {}
+    found: dict[tuple[str, int, int], list[float]] = {}
+    for column, records in enumerate(tests.values()):
+        for record in records:
+            split = record.trial.split_hash
+            if split not in classes_of and (stored := section.predictions(record)) is not None:
+                classes_of[split] = _classes(stored)
+            if split not in classes_of or record.outcome is None:
+                continue
+            seen, unseen = classes_of[split]
+            kinds = ["seen"] * len(seen) + ["unseen"] * len(unseen)
+            accuracies = record.outcome.per_class["gzsl"]
+            for kind, label, value in zip(kinds, np.concatenate([seen, unseen]), accuracies, strict=True):
+                found.setdefault((kind, int(label), column), []).append(value)
+    if not found:
+        return None
+    classes = sorted({label for _, label, _ in found})
+    both = {
+        kind: np.array(
+            [[np.mean(found.get((kind, label, column), [np.nan])) for column in range(len(tests))] for label in classes]
+        )
+        for kind in ("unseen", "seen")
+    }
+    return ClassAccuracies(list(tests), [section.class_name(label) for label in classes], **both)
+
+
+def _confusion(section: Section, label: str) -> Confusion | None:
+    trials = [
+        (stored["zsl_truth"], stored["zsl_predicted"])
+        for record in section.best
+        if (stored := section.predictions(record)) is not None
+    ]
+    if not trials:
+        return None
+    classes = np.unique(np.concatenate([truth for truth, _ in trials]))
+    hits, images = np.zeros((2, len(classes), len(classes)))
+    for truth, predicted in trials:
+        rows, columns = np.searchsorted(classes, truth), np.searchsorted(classes, predicted)
+        np.add.at(hits, (rows, columns), 1)
+        np.add.at(images, (rows[:, None], np.unique(rows)), 1)
+    share = np.divide(hits, images, out=np.full_like(hits, np.nan), where=images > 0)
+    kept = np.sort(np.argsort(np.diag(share), kind="stable")[:_MOST_CLASSES])
+    names = [section.class_name(int(each)) for each in classes[kept]]
+    return Confusion(label, names, share[np.ix_(kept, kept)], len(classes) - len(kept))
+
+
+def learning_curve(label: str, tests: Sequence[Record], validations: Sequence[Record], lead: str) -> Learning | None:
+    """The mean test curve of one method, seeds inside splits; None where it has no epochs.
+
+    Args:
+        label: the method.
+        tests: its finished test trials.
+        validations: its finished validation trials.
+        lead: T1 or H.
+    """
+    chosen_by = {_place(record): best_epoch(_series(record, lead)) for record in validations}
+    curves: dict[int, list[DoubleArray]] = {}
+    marks: dict[str, dict[int, list[tuple[float, float]]]] = {"last": {}, "val": {}, "test-max": {}}
+    for record in tests:
+        series = _series(record, lead)
+        split, end = record.trial.split, len(series) - 1
+        curves.setdefault(split, []).append(np.array(series))
+        epochs = {"last": end, "test-max": best_epoch(series)}
+        if _place(record) in chosen_by:
+            epochs["val"] = min(end, chosen_by[_place(record)])
+        for rule, epoch in epochs.items():
+            marks[rule].setdefault(split, []).append((epoch + 1.0, series[epoch]))
+    length = min((len(series) for split in curves.values() for series in split), default=0)
+    if length < 2:
+        return None
+    mean = np.mean([np.mean([series[:length] for series in split], axis=0) for split in curves.values()], axis=0)
+    points = {rule: np.mean([np.mean(each, axis=0) for each in found.values()], axis=0)
+              for rule, found in marks.items() if found}  # fmt: skip
+    return Learning(label, mean, {rule: (float(epoch), float(value)) for rule, (epoch, value) in points.items()})
+
+
+def best_epoch(series: Sequence[float]) -> int:
+    """Index of the highest value, the last among equals, as the leaderboard chooses."""
+    return len(series) - 1 - int(np.argmax(series[::-1]))
+
+
+def _series(record: Record, lead: str) -> list[float]:
+    assert record.outcome is not None
+    return (record.outcome.zsl if lead in ZSL_METRICS else record.outcome.gzsl)[lead]
+
+
+def _place(record: Record) -> tuple[int, int]:
+    return record.trial.split, record.trial.seed
+
+
+def _provenance(section: Section, records: Sequence[Record], plans: Sequence[Plan]) -> list[Fact]:
+    table, runs = section.table, [record.run for record in records]
+    seconds = [(run.fit_seconds or 0) + (run.score_seconds or 0) for run in runs]
+    dates = sorted(date for run in runs for date in (run.started, run.finished) if date)
+    hashes = sorted({(record.trial.split, record.trial.split_hash[:8]) for record in records})
+    splits = [f"#{split} ({short}…)" for split, short in hashes]
+    done = sum(record.status == "done" for record in records)
+    facts = [
+        Fact("Commands", list(dict.fromkeys(f"{plan.created[:16]}  {plan.command}" for plan in plans))),
+        Fact("Trials", [f"{done} finished, {len(records) - done} failed, validation trials included"]),
+        Fact("Compute time", [f"{sum(seconds) / 3600:.2f} hours of fitting and scoring, all trials added up"]),
+        Fact("Dates (UTC)", [f"{dates[0][:16]} to {dates[-1][:16]}"] if dates else []),
+        Fact("Versions", _distinct(", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))
+                                   for run in runs)),
+        Fact("Hosts", _distinct(run.host for run in runs)),
+        Fact("Devices", _devices(records)),
+        Fact("Threads per trial", _distinct(str(run.threads) for run in runs)),
+        Fact("Executors", _distinct(run.executor for run in runs)),
+        Fact("Data (SHA-256)", [f"{name}: {value}" for name, value in table.hashes.items()]),
+        Fact(f"Splits of {table.family}", [", ".join(splits)]),
+        Fact("Seeds", _distinct(str(record.trial.seed) for record in records)),
+        Fact("Protocol", [f"version {table.protocol}"]),
+    ]  # fmt: skip
+    return [fact for fact in facts if fact.values]
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return sorted({value for value in values if value})
+
+
+def _devices(records: Sequence[Record]) -> list[str]:
+    return _distinct(" ".join(filter(None, (record.run.device, record.run.device_name))) for record in records)
+
+
+def _warnings(section: Section, records: Sequence[Record]) -> list[str]:
+    return [*_gaps(section.table), *_failures(records), *_mixtures(records), *_cautions(section)]
+
+
+def _gaps(table: Table) -> Iterator[str]:
+    for row in table.rows:
+        if row.done < row.planned:
+            yield f"{row.label}: {row.done} of {row.planned} planned trials are finished; it has no rank."
+        elif row.rank is None and row.metrics and row.family != "bound":
+            yield (
+                f"{row.label}: no rank, because it has {row.metrics['T1'].splits} split(s) and others have more, or "
+                f"because it is an older version of its method."
+            )
+
+
+def _failures(records: Sequence[Record]) -> Iterator[str]:
+    for record in records:
+        if record.failure is not None:
+            where = f"{record.label}, split {record.trial.split}, seed {record.trial.seed} ({record.trial.stage})"
+            yield f"Failed: {where}: {record.failure.type}: {record.failure.message}"
+
+
+def _mixtures(records: Sequence[Record]) -> Iterator[str]:
+    devices = _devices(records)
+    if len(devices) > 1:
+        yield f"Trials ran on different devices ({', '.join(devices)}): compare neither times nor memory."
+    versions: dict[str, set[str]] = {}
+    for record in records:
+        for name, version in record.run.versions.items():
+            versions.setdefault(name, set()).add(version)
+    for name, found in sorted(versions.items()):
+        if len(found) > 1:
+            yield f"Trials ran with different versions of {name}: {', '.join(sorted(found))}."
+
+
+def _cautions(section: Section) -> Iterator[str]:
+    if section.too_few:
+        yield section.too_few
+    if any(row.selection == "test-max" for row in section.table.rows):
+        yield "Epochs were chosen on the TEST set (test-max): these numbers are an oracle's, not results."
+    elif any(row.inflation for row in section.table.rows):
+        yield "The column “oracle gain” is chosen on the test set: it shows what that would add, and is no result."
+    if section.dataset is None:
+        yield f"The data set {section.table.dataset!r} is not found here: classes are shown by number."

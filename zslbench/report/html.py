@@ -1,0 +1,240 @@
+"""The report as one HTML file that needs nothing besides itself: no request, no font, no library."""
+
+import base64
+import hashlib
+import html
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import zslbench
+from zslbench.errors import InputError
+from zslbench.leaderboard import METRICS, Row, Table
+from zslbench.report import plots, tables
+from zslbench.report.contents import Section
+from zslbench.report.examples import Examples
+from zslbench.stats import ALPHA, Paired
+
+
+class Column(NamedTuple):
+    """A column's heading, what it means, and whether it sorts as numbers (the highest first) or as text."""
+
+    title: str
+    meaning: str = ""
+    numeric: bool = True
+    ascending: bool = False
+    """Whether the lowest number comes first."""
+
+
+class Cell(NamedTuple):
+    """What a cell shows, what it is sorted by (None: last), and a smaller second line."""
+
+    text: str
+    value: float | str | None = None
+    detail: str = ""
+    marked: bool = False
+
+
+class Line(NamedTuple):
+    """A row of a sortable table."""
+
+    cells: list[Cell]
+    kind: str = ""
+
+
+class Figure(NamedTuple):
+    """An SVG with what stands around it."""
+
+    name: str
+    title: str
+    how: str
+    svg: str
+
+
+_MEANINGS = {
+    "T1": "ZSL accuracy, the mean over unseen classes",
+    "OA": "ZSL accuracy over all images of unseen classes",
+    "S": "GZSL accuracy, the mean over seen classes",
+    "U": "GZSL accuracy, the mean over unseen classes",
+    "H": "harmonic mean of S and U, averaged over trials",
+    "AUSUC": "area under the seen-unseen curve; does not depend on calibration",
+}
+LEADERBOARD = (
+    Column("rank", "by the mean of the metric that ranks", ascending=True),
+    Column("method", "with the parameters that differ from its defaults", numeric=False),
+    *(Column(name, _MEANINGS[name]) for name in METRICS),
+    Column("oracle gain T1", "what choosing the epoch on the test set would add to T1; never part of a result"),
+    Column("oracle gain H", "the same for H"),
+    Column("fit (s)", "mean seconds of fitting per trial", ascending=True),
+    Column("memory (MiB)", "highest peak of any trial", ascending=True),
+    Column("done", "finished of planned trials"),
+    Column("needs", "what the method needs or uses beyond features and semantics of seen classes", numeric=False),
+)
+PAIRS = (
+    Column("a", numeric=False),
+    Column("b", numeric=False),
+    Column("a − b", "mean difference over splits, in points"),
+    Column("95 % interval", "of the mean difference"),
+    Column("won / tied / lost", "splits on which a is better, equal, worse"),
+    Column("d", "mean difference over its standard deviation"),
+    Column("p", "Wilcoxon’s signed-rank test, two-sided", ascending=True),
+    Column("p (Holm)", "corrected for all pairs of this table", ascending=True),
+)
+
+
+def as_html(sections: Sequence[Section], examples: Sequence[Examples | None], store: Path) -> str:
+    """The page.
+
+    Args:
+        sections: what it shows.
+        examples: the images of each section; None for none.
+        store: where the records are, for the title.
+
+    Returns:
+        HTML whose every text is escaped, and whose only script is its own.
+    """
+    import jinja2
+
+    folder = files("zslbench.report")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    script = (folder / "sort.js").read_text(encoding="utf-8")
+    return environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8")).render(
+        script=script,
+        # The browser runs the script of this hash and no other, whatever a label may say.
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=(folder / "style.css").read_text(encoding="utf-8"),
+        parts=[_part(number, *each) for number, each in enumerate(zip(sections, examples, strict=True), 1)],
+        leaderboard_columns=LEADERBOARD,
+        pair_columns=PAIRS,
+        store=str(store),
+        version=zslbench.__version__,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file in full or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _part(number: int, section: Section, images: Examples | None) -> dict[str, Any]:
+    table = section.table
+    return {
+        "id": f"t{number}",
+        "heading": f"{table.dataset} {table.family}",
+        "subject": f"Features {table.features}, semantics {table.semantics}; data {tables.data_hash(table)}, protocol "
+        f"{table.protocol}.",
+        "section": section,
+        "notes": tables.notes(table),
+        "rows": [leaderboard_line(row, table) for row in table.rows],
+        "figures": _figures(section, f"t{number}"),
+        "pairs": [pair_line(pair) for pair in _ordered(section)],
+        "examples": images,
+    }
+
+
+def _figures(section: Section, prefix: str) -> dict[str, Figure]:
+    found = {}
+    for plot in plots.PLOTS:
+        svg = plots.as_svg(plot, section, f"{prefix}-{plot.name}")
+        if svg is not None:
+            title, how = plot.title, plot.how
+            if plot.name == "confusion" and section.confusion is not None:
+                title = f"{title}: {section.confusion.label}"
+                if left := section.confusion.left_out:
+                    how += f" The {left} classes with the highest accuracy are left out."
+            alt = html.escape(f"{title}, {section.table.dataset} {section.table.family}. {plot.how}")
+            svg = svg.replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
+            found[plot.name] = Figure(plot.name, title, how, svg)
+    return found
+
+
+def leaderboard_line(row: Row, table: Table) -> Line:
+    """One row of the leaderboard; what is missing says so in a word or a dash."""
+    kind = "bound" if row.family == "bound" else "" if row.rank is not None else "unranked"
+    best = {name: max((_mean(other, name) for other in table.rows if other.rank), default=math.inf) for name in METRICS}
+    numbers = [
+        Cell(percent(said.mean), said.mean, _interval(said.low, said.high), bool(row.rank) and said.mean == best[name])
+        if (said := row.metrics.get(name))
+        else Cell("–")
+        for name in METRICS
+    ]
+    gains = [
+        Cell(f"{100 * row.inflation[name]:+.1f}", row.inflation[name]) if row.inflation else Cell("–")
+        for name in ("T1", "H")
+    ]
+    failed = f"{row.failed} failed" if row.failed else ""
+    return Line(
+        [
+            Cell(str(row.rank), row.rank) if row.rank is not None else Cell(kind),
+            Cell(row.label, row.label),
+            *numbers,
+            *gains,
+            _amount(row.fit_seconds),
+            _amount(row.peak_mb),
+            Cell(f"{row.done}/{row.planned}", row.done / row.planned if row.planned else None, failed),
+            Cell(", ".join(row.needs) or "–", ", ".join(row.needs) or None),
+        ],
+        kind,
+    )
+
+
+def pair_line(pair: Paired) -> Line:
+    """One row of the pairs table."""
+    return Line(
+        [
+            Cell(pair.a, pair.a),
+            Cell(pair.b, pair.b),
+            Cell(f"{100 * pair.difference:+.1f}", pair.difference),
+            Cell(_interval(pair.low, pair.high) or "–", pair.low),
+            Cell(f"{pair.wins} / {pair.ties} / {pair.losses}", pair.wins),
+            _number(pair.effect),
+            _number(pair.p, 4),
+            _number(pair.p_holm, 4)._replace(marked=pair.p_holm < ALPHA),
+        ]
+    )
+
+
+def _ordered(section: Section) -> Iterable[Paired]:
+    """Best method first, whatever order they were compared in."""
+    ranks: Mapping[str, int] = {row.label: row.rank or 0 for row in section.table.rows}
+    return sorted(section.pairs, key=lambda pair: (ranks[pair.a], ranks[pair.b]))
+
+
+def _mean(row: Row, metric: str) -> float:
+    return row.metrics[metric].mean if row.metrics else -math.inf
+
+
+def percent(fraction: float) -> str:
+    """A fraction as people read it."""
+    return f"{100 * fraction:.1f}"
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f"{percent(low)} to {percent(high)}"
+
+
+def _amount(value: float | None) -> Cell:
+    """Three digits that matter."""
+    if value is None:
+        return Cell("–")
+    return Cell(f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}", value)
+
+
+def _number(value: float, digits: int = 2) -> Cell:
+    return Cell("–") if math.isnan(value) else Cell(f"{value:.{digits}f}", value)

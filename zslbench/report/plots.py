@@ -1,0 +1,340 @@
+"""The figures of a report, one function each: from a `Section` to a matplotlib figure, or None where there is nothing.
+
+The same functions serve the page (SVG that takes the page's colours and fonts) and files (PNG and SVG on white).
+"""
+
+import io
+import math
+import re
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from zslbench._types import DoubleArray
+from zslbench.errors import InputError
+from zslbench.report.contents import Section
+
+# Okabe and Ito's colours for colour-blind readers, less black and yellow, which one of the two backgrounds swallows.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C", "#A6761D")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2, 2, 2)))
+RULES = {
+    "last": ("o", "last epoch"),
+    "val": ("s", "chosen on validation classes"),
+    "test-max": ("*", "chosen on the TEST set (oracle)"),
+}
+_INK, _SOFT = "#010203", "#040506"
+"""What stands for the page's text and line colours until the SVG is part of it."""
+_PANELS = 16
+_COLUMNS = 12
+
+
+class Plot(NamedTuple):
+    """A figure's name, heading, how to read it, and what draws it."""
+
+    name: str
+    title: str
+    how: str
+    draw: Callable[[Section], Figure | None]
+
+
+def as_svg(plot: Plot, section: Section, prefix: str) -> str | None:
+    """For the page: text stays text, colours follow the page's, and every id begins with `prefix`."""
+    with _style(_INK, _SOFT):
+        figure = plot.draw(section)
+        if figure is None:
+            return None
+        drawing = io.StringIO()
+        figure.savefig(drawing, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = drawing.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = svg.replace(_INK, "currentColor").replace(_SOFT, "var(--line)")
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
+    svg = re.sub(r' id="([^"]+)"', lambda found: f' id="{prefix}-{found[1]}"' if found[1] in used else "", svg)
+    svg = re.sub(r'(href="|url\()#', rf"\1#{prefix}-", svg)
+    svg = re.sub(r">\s+<", ">\n<", svg)
+    width, height = (float(size) * 4 / 3 for size in re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2])
+    return re.sub(r"<svg[^>]*?viewBox", f'<svg width="{width:.0f}" height="{height:.0f}" viewBox', svg, count=1)
+
+
+def write_files(plot: Plot, section: Section, stem: Path) -> list[Path]:
+    """``STEM.svg`` and ``STEM.png`` on white; returns what was written.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    with _style("black", "0.8"):
+        figure = plot.draw(section)
+        if figure is None:
+            return []
+        paths = [stem.with_name(f"{stem.name}{suffix}") for suffix in (".svg", ".png")]
+        try:
+            stem.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(paths[0], facecolor="white", metadata={"Date": None})
+            figure.savefig(paths[1], facecolor="white", dpi=200)
+        except OSError as error:
+            raise InputError(
+                f"{error.filename or stem.parent} cannot be written: {error.strerror or error}."
+            ) from error
+    return paths
+
+
+@contextmanager
+def _style(ink: str, soft: str) -> Iterator[None]:
+    coloured = dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), ink)
+    style: Any = coloured | {
+        "font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "zslbench", "text.parse_math": False,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "axes.facecolor": "none",
+        "grid.color": soft, "grid.linewidth": 0.6, "lines.linewidth": 1.6, "legend.frameon": False,
+        "figure.constrained_layout.use": True,
+    }  # fmt: skip
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's fonts are others
+        yield
+
+
+def per_split(section: Section) -> Figure | None:
+    """The metric on each split, method by method, with a line through what is paired."""
+    rows = section.shown
+    if not rows:
+        return None
+    figure, axes = _figure(8.4, 1.3 + 0.48 * len(rows))
+    places = np.arange(len(rows))
+    splits = sorted({split for row in rows for split in row.per_split[section.metric]})
+    values = _percent([[row.per_split[section.metric].get(split, math.nan) for split in splits] for row in rows])
+    for column in values.T:
+        axes.plot(column, places, lw=0.8, alpha=0.35, zorder=1, **_ink())
+    for at, row in enumerate(rows):
+        axes.plot(values[at], np.full(len(splits), at), ls="", marker="o", ms=5, mew=0, alpha=0.85, **_colour(at))
+        said = row.metrics[section.metric]
+        if not math.isnan(said.low):
+            axes.plot(_percent([said.low, said.high]), [at + 0.27] * 2, lw=1.8, **_ink())
+        axes.plot(100 * said.mean, at + 0.27, marker="D", ms=5, ls="", **_ink())
+    axes.set_yticks(places, [_wrap(row.label) for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(f"{section.metric} (%)")
+    axes.grid(axis="x", ls=":")
+    return figure
+
+
+def tradeoff(section: Section) -> Figure | None:
+    """Seen-unseen curves."""
+    if not section.curves:
+        return None
+    figure, axes = _figure(8.4, 5.2)
+    for at, curve in enumerate(section.curves):
+        style = _colour(at)
+        axes.plot(100 * curve.unseen, 100 * curve.seen, ls=LINES[at % len(LINES)], **style)
+        axes.plot(
+            100 * curve.point[0], 100 * curve.point[1], marker=MARKERS[at % len(MARKERS)], ms=8, mew=0.8, ls="",
+            mec=_ink()["color"], **style,
+        )  # fmt: skip
+        axes.plot(
+            [], [], ls=LINES[at % len(LINES)], marker=MARKERS[at % len(MARKERS)], ms=7, **style,
+            label=f"{_wrap(curve.label)}\nAUSUC {100 * curve.area:.1f} %",
+        )  # fmt: skip
+    axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="U: accuracy on unseen classes (%)",
+             ylabel="S: accuracy on seen classes (%)")  # fmt: skip
+    axes.grid()
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), labelspacing=0.8, handlelength=3)
+    return figure
+
+
+def ranks(section: Section) -> Figure | None:
+    """Mean ranks with the critical difference, and bars over methods that are not told apart."""
+    if section.ranking is None:
+        return None
+    ranking = section.ranking
+    count = len(ranking.labels)
+    left = math.ceil(count / 2)
+    first = 0.9 + 0.35 * len(ranking.cliques)
+    figure, axes = _figure(8.4, 1.1 + 0.24 * (left + first))
+    axes.set_axis_off()
+    axes.set(xlim=(1 - 0.42 * count, count + 0.42 * count), ylim=(first + left, -2.6))
+    axes.plot([1, count], [0, 0], lw=1.2, **_ink())
+    for tick in range(1, count + 1):
+        axes.plot([tick, tick], [0, -0.25], lw=1, **_ink())
+        if count <= 12 or tick % 5 == 0 or tick in (1, count):
+            axes.text(tick, -0.4, str(tick), ha="center", va="bottom")
+    wide = min(ranking.critical_difference, count - 1.0)
+    axes.plot([1, 1 + wide], [-1.9, -1.9], marker="|", ms=8, lw=1.5, **_ink())
+    axes.text(1 + wide, -1.9, f"   critical difference {ranking.critical_difference:.2f} (Nemenyi, 5 %)", va="center")
+    for at, (label, rank) in enumerate(zip(ranking.labels, ranking.mean_ranks, strict=True)):
+        on_left = at < left
+        y = first + (at if on_left else count - 1 - at)
+        edge = 0.6 if on_left else count + 0.4
+        axes.plot([rank, rank, edge], [0, y, y], lw=0.8, **_ink())
+        text = f"{_short(label)}  {rank:.1f}" if on_left else f"{rank:.1f}  {_short(label)}"
+        axes.text(edge + (-0.1 if on_left else 0.1), y, text, ha="right" if on_left else "left", va="center")
+    by_label = dict(zip(ranking.labels, ranking.mean_ranks, strict=True))
+    for at, clique in enumerate(ranking.cliques):
+        ends = [by_label[clique[0]] - 0.08, by_label[clique[-1]] + 0.08]
+        axes.plot(ends, [0.45 + 0.35 * at] * 2, lw=3.5, solid_capstyle="butt", color=COLOURS[1])
+    return figure
+
+
+def classes(section: Section) -> Figure | None:
+    """GZSL accuracy per class and method: where the class is unseen, and where it is seen."""
+    found = section.accuracies
+    if found is None:
+        return None
+    labels = found.labels[:_COLUMNS]
+    cell = 0.3
+    figure = Figure(figsize=(2.2 + 2 * cell * max(6, len(labels)), 1.8 + 0.21 * len(found.classes)))
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, values, title in zip(
+        panels, (found.unseen, found.seen), ("class is unseen", "class is seen"), strict=True
+    ):
+        _heat(axes, values[:, : len(labels)], annotated=len(found.classes) <= 60)
+        axes.set_title(title, fontsize=10)
+        axes.set_xticks(range(len(labels)), [_short(label, 22) for label in labels], rotation=90)
+    panels[0].set_yticks(range(len(found.classes)), found.classes)
+    panels[1].tick_params(axis="y", left=False)
+    return figure
+
+
+def confusion(section: Section) -> Figure | None:
+    """What unseen classes are taken for."""
+    found = section.confusion
+    if found is None:
+        return None
+    size = 0.27 * len(found.classes)
+    figure, axes = _figure(2.2 + size, 1.8 + size)
+    _heat(axes, found.share, annotated=len(found.classes) <= 30, least=0.01)
+    axes.set_xticks(range(len(found.classes)), found.classes, rotation=90)
+    axes.set_yticks(range(len(found.classes)), found.classes)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    return figure
+
+
+def learning(section: Section) -> Figure | None:
+    """Test curves over epochs with the points of the selection rules, a panel per method."""
+    shown = section.learning[:_PANELS]
+    if not shown:
+        return None
+    columns = min(4, len(shown))
+    lines = math.ceil(len(shown) / columns)
+    figure = Figure(figsize=(max(4.2, 2.25 * columns), 0.8 + 1.75 * lines))
+    panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    handles: dict[str, Any] = {}
+    for axes in panels.flat[len(shown) :]:
+        axes.set_visible(False)
+    for axes, curve in zip(panels.flat, shown, strict=False):
+        axes.plot(np.arange(1, len(curve.values) + 1), 100 * curve.values, color=COLOURS[0])
+        for at, (rule, (epoch, value)) in enumerate(curve.marks.items()):
+            marker, text = RULES[rule]
+            oracle = rule == "test-max"
+            colour = COLOURS[(2, 4, 1)[at]]
+            (handles[text],) = axes.plot(
+                epoch, 100 * value, ls="", marker=marker, ms=10 if oracle else 6, zorder=4, clip_on=False,
+                color=colour, mfc="none" if oracle else colour, mew=1.4 if oracle else 0.6,
+                mec=colour if oracle else _ink()["color"],
+            )  # fmt: skip
+        axes.set_title(_wrap(curve.label, 24), fontsize=8.5)
+        axes.xaxis.get_major_locator().set_params(integer=True, nbins=5)
+        axes.grid()
+    for axes in panels[:, 0]:
+        axes.set_ylabel(f"{section.lead} (%)")
+    figure.supxlabel("epoch", fontsize=9)
+    figure.legend(handles.values(), handles, loc="outside upper center", ncols=3)
+    return figure
+
+
+PLOTS = (
+    Plot(
+        "per-split",
+        "Split by split",
+        "Each dot is one split and each thin line joins the same split across methods: lines that run side by side "
+        "mean that the methods agree on which splits are hard. The diamond below the dots is the mean with its 95 % "
+        "interval.",
+        per_split,
+    ),
+    Plot(
+        "tradeoff",
+        "Seen against unseen",
+        "Each curve is what a method reaches when seen classes are made less and less likely, averaged over its trials "
+        "(last epoch) at equal S : U; further to the upper right is better. The marker is where the method stands by "
+        "itself, without that calibration.",
+        tradeoff,
+    ),
+    Plot(
+        "ranks",
+        "Mean ranks",
+        "Methods by their mean rank over the splits, 1 being best; methods under one bar are not told apart by "
+        "Wilcoxon’s signed-rank test with Holm’s correction for all pairs (5 %).",
+        ranks,
+    ),
+    Plot(
+        "classes",
+        "Accuracy per class",
+        "GZSL accuracy in percent (last epoch), averaged over the trials in which the class is unseen (left) and in "
+        "which it is seen (right); brighter is better, and an empty cell means that there is no such trial.",
+        classes,
+    ),
+    Plot(
+        "confusion",
+        "What unseen classes are taken for",
+        "Of the images of the class in a row, the percentage that ZSL (last epoch) assigns to the class in a column, "
+        "over the splits in which both are unseen (pale cells: in none). Rows need not add up to 100, because each "
+        "pair has its own splits.",
+        confusion,
+    ),
+    Plot(
+        "learning",
+        "Over epochs",
+        "The line is the mean over splits on the test classes. Marks stand at the mean epoch that a rule chooses and "
+        "the mean value there; they may lie off the line because each split chooses for itself. The star looks at the "
+        "test set: an oracle, not a result.",
+        learning,
+    ),
+)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height))
+    return figure, figure.add_subplot()
+
+
+def _heat(axes: Axes, values: DoubleArray, *, annotated: bool, least: float = 0.0) -> None:
+    """Percentages as colours on one fixed scale, with their digits."""
+    cividis = matplotlib.colormaps["cividis"].with_extremes(bad="#8C8C8C30")
+    axes.imshow(np.ma.masked_invalid(values), cmap=cividis, vmin=0, vmax=1, interpolation="none", aspect="auto")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    for (row, column), value in np.ndenumerate(values):
+        if annotated and value >= least:
+            colour = "white" if value < 0.55 else "black"
+            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=6.5, color=colour)
+
+
+def _colour(at: int) -> dict[str, Any]:
+    return {"color": COLOURS[at % len(COLOURS)]}
+
+
+def _ink() -> dict[str, Any]:
+    return {"color": matplotlib.rcParams["text.color"]}
+
+
+def _percent(values: Sequence[Any]) -> DoubleArray:
+    return 100 * np.asarray(values, dtype=np.float64)
+
+
+def _wrap(label: str, width: int = 30) -> str:
+    """A label on several lines, broken after commas and brackets where it can be."""
+    spaced = re.sub(r"([,\[])", "\\1\0", label)
+    lines = textwrap.wrap(spaced.replace(" ", "\1").replace("\0", " "), width) or [label]
+    return "\n".join(line.replace(", ", ",").replace("[ ", "[").replace("\1", " ") for line in lines)
+
+
+def _short(label: str, width: int = 34) -> str:
+    return label if len(label) <= width else label[: width - 1] + "…"
