@@ -1,9 +1,11 @@
 """Put the generated tables into the README: the methods, from the registry, and the leaderboards of results/ucm-16-5.
+The schema of the leaderboard's JSON, generated too, goes into docs.
 
 python benchmarks/readme_tables.py            # write
 python benchmarks/readme_tables.py --check    # exit code 1 if the README is out of date
 """
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -13,7 +15,8 @@ from tabulate import tabulate
 from zslbench.leaderboard import Selection, leaderboard
 from zslbench.records import Store
 from zslbench.registry import Registry
-from zslbench.report.tables import as_markdown
+from zslbench.report.citations import cite
+from zslbench.report.tables import as_markdown, json_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,7 +28,11 @@ def main() -> int:
     text = readme.read_text(encoding="utf-8")
     text = between(text, "table", results)
     text = between(text, "methods", methods())
-    wanted = {readme: text, ROOT / "results" / "ucm-16-5" / "leaderboard.md": results}
+    wanted = {
+        readme: text,
+        ROOT / "results" / "ucm-16-5" / "leaderboard.md": results,
+        ROOT / "docs" / "leaderboard.schema.json": json.dumps(json_schema(), indent=2) + "\n",
+    }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:
         for path in stale:
@@ -47,7 +54,10 @@ def leaderboards() -> str:
     """The shipped results by the last and by the validation-chosen epoch."""
     store = Store(ROOT / "results" / "ucm-16-5")
     rules: tuple[Selection, ...] = ("last", "val")
-    return "\n".join(as_markdown(leaderboard(store.latest().values(), store.plans(), selection=rule)) for rule in rules)
+    found = [leaderboard(store.records(), store.plans(), selection=rule) for rule in rules]
+    for tables in found:
+        cite(tables, Registry())
+    return "\n".join(map(as_markdown, found))
 
 
 def methods() -> str:

@@ -50,11 +50,12 @@ def write_synthetic(
 
 
 def timeless(text: str) -> Any:
-    """A leaderboard's JSON without times."""
+    """A leaderboard's JSON without times and memory."""
     tables = json.loads(text)
     for table in tables:
         for row in table["rows"]:
-            row.pop("seconds")
+            for cost in ("seconds", "fit_seconds", "peak_mb"):
+                row.pop(cost)
     return tables
 
 

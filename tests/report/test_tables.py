@@ -5,17 +5,34 @@ import io
 import json
 import math
 import re
+from html import escape
 from html.parser import HTMLParser
 from typing import Any
 
+import jsonschema
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from zslbench.leaderboard import METRICS, Row, Table
-from zslbench.report.tables import as_csv, as_json, as_markdown, as_rich, cells, data_hash, header, heading, notes
+from zslbench.leaderboard import METRICS, Row, Table, leaderboard
+from zslbench.records import Store
+from zslbench.report.latex import as_latex, escaped
+from zslbench.report.tables import (
+    as_csv,
+    as_html,
+    as_json,
+    as_markdown,
+    as_rich,
+    cells,
+    data_hash,
+    header,
+    heading,
+    json_schema,
+    notes,
+)
 from zslbench.stats import Estimate, estimate
 
 LABELS = [
@@ -36,7 +53,7 @@ LABELS = [
 def row(label: str = "m", *, rank: int | None = 1, splits: int = 6, **changes: Any) -> Row:
     """A row with distinct numbers per metric."""
     metrics = {
-        name: estimate([0.1 * (at + 1) + 0.013 * split + 1e-9 for split in range(splits)])
+        name: estimate([[0.1 * (at + 1) + 0.013 * split + 1e-9] for split in range(splits)])
         for at, name in enumerate(METRICS)
     }
     plain: dict[str, Any] = {
@@ -49,15 +66,22 @@ def row(label: str = "m", *, rank: int | None = 1, splits: int = 6, **changes: A
         "family": "linear",
         "needs": [],
         "metrics": metrics,
-        "inflation": {"T1": 0.0123, "H": 0.0},
-        "seconds": 12.34,
+        "inflation_last": {"T1": 0.0123, "H": 0.0},
+        "inflation_val": {"T1": 0.02, "H": 0.101},
+        "seconds": 13.0,
+        "fit_seconds": 12.34,
+        "peak_mb": 501.6,
+        "citation": "doe2020m",
+        "config": {"x": 1, "name": "a,b"},
+        "device": "cpu",
     }
     return Row(label=label, rank=rank, **(plain | changes))
 
 
 def empty_row(label: str = "e") -> Row:
     """A row of which nothing is done."""
-    return row(label, rank=None, metrics={}, inflation={}, done=0, failed=2, seconds=None)
+    nothing: dict[str, Any] = {"metrics": {}, "inflation_last": {}, "inflation_val": {}, "done": 0, "failed": 2}
+    return row(label, rank=None, seconds=None, fit_seconds=None, peak_mb=None, citation="", **nothing)
 
 
 def table(*rows: Row, **changes: Any) -> Table:
@@ -74,10 +98,10 @@ def table(*rows: Row, **changes: Any) -> Table:
     return Table(rows=list(rows), **(plain | changes))
 
 
-def shown(*tables: Table, width: int = 200) -> str:
+def shown(*tables: Table, width: int = 200, wide: bool = False) -> str:
     """What a terminal of that width shows."""
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    console.print(as_rich(tables))
+    console.print(as_rich(tables, wide), soft_wrap=wide)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -111,26 +135,32 @@ def rendered(markdown: str) -> list[list[str]]:
     return parser.rows
 
 
+def named(row: Row) -> dict[str, str]:
+    """The cells of a row by their column."""
+    return dict(zip(header(), cells(row), strict=True))
+
+
 def test_cells_worked_by_hand() -> None:
-    """Accuracies are percent with the half width of the interval, one decimal each."""
-    metrics = {name: Estimate(0.31849, 0.2, 0.43698, 0.05, 4) for name in METRICS}
-    assert cells(row("m", metrics=metrics, splits=4)) == [
-        *("1", "m"),
-        *["31.8 ± 11.8"] * 6,
-        *("+1.2/+0.0", "4/4", "12.3", "-"),
+    """Accuracies are percent with half the width of the interval, one decimal each, whatever its middle is."""
+    metrics = {name: Estimate(0.31849, 0.25, 0.43698, 0.05, 4, 0.04, 0.03) for name in METRICS}
+    assert cells(row("m", metrics=metrics, splits=4, needs=["attributes", "feature maps"])) == [
+        *("1", "m", "doe2020m", "attributes, feature maps"),
+        *["31.8 ± 9.3"] * 6,
+        *("last", "+1.2/+0.0", "+2.0/+10.1", "12.3", "502", "4/4"),
     ]
-    single = {name: estimate([0.5]) for name in METRICS}
-    assert cells(row("m", rank=None, metrics=single, failed=3, done=1, planned=4, seconds=0.056)) == [
-        *("", "m"),
-        *["50.0"] * 6,
-        *("+1.2/+0.0", "1/4 (3 failed)", "0.06", "-"),
+    single = {name: estimate([[0.5]]) for name in METRICS}
+    found = named(row("m", rank=None, metrics=single, failed=3, done=1, planned=4, fit_seconds=0.056))
+    assert (found["#"], found["H"], found["done"], found["fit s"]) == ("", "50.0", "1/4 (3 failed)", "0.06")
+    assert cells(empty_row()) == ["", "e", "-", "-", *["-"] * 6, "last", "-", "-", "-", "-", "0/6 (2 failed)"]
+    assert named(row("g", rank=None, splits=4))["done"] == "4/4 (4 splits)"
+    bound = named(row("chance", rank=None, splits=4, family="bound"))
+    assert (bound["#"], bound["done"]) == ("bound", "4/4")
+    gains = {"T1": -1e-17, "H": 0.0}
+    assert named(row(inflation_last=gains))["max-last T1/H"] == "+0.0/+0.0"
+    assert header() == [
+        *("#", "method", "citation", "needs", *METRICS, "rule", "max-last T1/H", "max-val T1/H", "fit s", "peak MB"),
+        "done",
     ]
-    assert cells(empty_row()) == ["", "e", *["-"] * 6, "-", "0/6 (2 failed)", "-", "-"]
-    fewer = row("g", rank=None, splits=4, needs=["attributes", "feature maps"])
-    assert cells(fewer)[-3:] == ["4/4 (4 splits)", "12.3", "attributes, feature maps"]
-    bound = row("chance", rank=None, splits=4, family="bound")
-    assert (cells(bound)[0], cells(bound)[-3]) == ("bound", "4/4")
-    assert header() == ["#", "method", *METRICS, "oracle gain T1/H", "done", "s/trial", "needs"]
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -161,10 +191,22 @@ def test_markdown_has_heading_and_notes() -> None:
 @pytest.mark.parametrize("label", LABELS)
 def test_a_terminal_shows_labels_literally(label: str) -> None:
     """Brackets are no markup and colons no emoji: the label is visible as it was typed."""
-    text = shown(table(row(label), empty_row()))
+    text = shown(table(row(label), empty_row()), wide=True)
     assert label in text
     for cell in [*header(), *cells(row(label)), *cells(empty_row())]:
         assert cell in text
+
+
+@pytest.mark.parametrize(("selection", "kept", "other"), [("last", "last", "val"), ("val", "val", "last")])
+def test_a_terminal_leaves_out_what_is_told_elsewhere(selection: str, kept: str, other: str) -> None:
+    """160 columns show all but citation, memory and the gain over the other rule, and say so."""
+    text = shown(table(row(LABELS[0], selection=selection, needs=["feature maps if any"])), width=160)
+    assert LABELS[0] in text
+    for name in {*header()} - {"citation", "peak MB", f"max-{other} T1/H"}:
+        assert name in text
+    assert f"max-{kept} T1/H" in text
+    assert "doe2020m" not in text
+    assert f"Left out: citation, peak MB, max-{other} T1/H." in text
 
 
 def test_a_terminal_shows_headings_literally() -> None:
@@ -181,14 +223,17 @@ def test_a_narrow_terminal_keeps_its_width(width: int) -> None:
 
 
 finite = st.floats(-2, 2)
-estimates = st.builds(Estimate, finite, finite | st.just(math.nan), finite, finite, st.integers(1, 50))
+unknown = finite | st.just(math.nan)
+estimates = st.builds(Estimate, finite, unknown, unknown, unknown, st.integers(1, 50), unknown, unknown)
 rows = st.builds(
     row,
     st.sampled_from(LABELS) | st.text("abc,\"'[]|=\n ", min_size=1, max_size=8),
     rank=st.none() | st.integers(1, 9),
     metrics=st.fixed_dictionaries(dict.fromkeys(METRICS, estimates)),
-    inflation=st.fixed_dictionaries({"T1": finite, "H": finite}),
+    inflation_last=st.fixed_dictionaries({"T1": finite, "H": finite}),
+    inflation_val=st.just({}) | st.fixed_dictionaries({"T1": finite, "H": finite}),
     seconds=st.none() | st.floats(0, 1e6),
+    peak_mb=st.none() | st.floats(0, 1e6),
     done=st.integers(0, 99),
 )
 
@@ -209,10 +254,17 @@ def test_csv_comes_back(given_rows: list[Row]) -> None:
         assert found["rank"] == ("" if each.rank is None else str(each.rank))
         assert (int(found["done"]), int(found["planned"])) == (each.done, each.planned)
         assert int(found["splits"]) == (each.metrics["T1"].splits if each.metrics else 0)
-        numbers: dict[str, float | None] = {"seconds_per_trial": each.seconds}
-        numbers |= {f"{name}_oracle_gain": each.inflation.get(name) for name in ("T1", "H")}
+        assert json.loads(found["config"]) == each.config
+        assert (found["citation"], found["device"]) == (each.citation, each.device)
+        numbers: dict[str, float | None] = {
+            "seconds_per_trial": each.seconds,
+            "fit_seconds_per_trial": each.fit_seconds,
+            "peak_mb": each.peak_mb,
+        }
+        for rule, gain in (("last", each.inflation_last), ("val", each.inflation_val)):
+            numbers |= {f"{name}_max_minus_{rule}": gain.get(name) for name in ("T1", "H")}
         for name in METRICS:
-            for part in ("mean", "low", "high", "std"):
+            for part in ("mean", "low", "high", "std", "split_sd", "seed_sd"):
                 numbers[f"{name}_{part}"] = getattr(each.metrics[name], part) if each.metrics else None
         for name, value in numbers.items():
             if value is None or math.isnan(value):
@@ -256,7 +308,8 @@ def test_json_comes_back(given_rows: list[Row]) -> None:
     for plain, each in zip(found["rows"], made.rows, strict=True):
         assert (plain["label"], plain["rank"], plain["done"]) == (each.label, each.rank, each.done)
         assert plain["seconds"] == each.seconds
-        assert plain["inflation"] == each.inflation
+        assert (plain["inflation_last"], plain["inflation_val"]) == (each.inflation_last, each.inflation_val)
+        assert (plain["config"], plain["peak_mb"]) == (each.config, each.peak_mb)
         assert list(plain["metrics"]) == list(each.metrics)
         for name, value in each.metrics.items():
             assert plain["metrics"][name] == {
@@ -273,21 +326,23 @@ def test_json_of_one_split_has_null_for_spread() -> None:
     """One split has a mean and no interval."""
     (found,) = json.loads(as_json([table(row(splits=1))]))
     told = found["rows"][0]["metrics"]["H"]
-    assert told == {"mean": estimate([0.1 * 5 + 1e-9]).mean, "low": None, "high": None, "std": None, "splits": 1}
+    unknown = dict.fromkeys(("low", "high", "std", "split_sd", "seed_sd"))
+    assert told == {"mean": 0.1 * 5 + 1e-9, "splits": 1, **unknown}
 
 
 @pytest.mark.parametrize(
     ("made", "said", "unsaid"),
     [
         (table(row()), "Epoch: last epoch.", "oracle, not a result"),
-        (table(row(selection="val")), "Epoch: epoch chosen on validation classes.", "TEST"),
-        (table(row(selection="test-max")), "chosen on the TEST set: an oracle, not a result", "Oracle gain:"),
-        (table(row()), "Oracle gain:", "without a rank"),
-        (table(row(), row("n", rank=None)), "Methods without a rank lack trials", "paired test"),
-        (table(row(splits=5)), "With 5 split(s)", "without a rank"),
-        (table(row(splits=6)), "Percent.", "paired test"),
+        (table(row(selection="val")), "Epoch: epoch chosen on validation classes.", "oracle, not a result"),
+        (table(row(selection="test-max")), "chosen on the TEST set: an oracle, not a result", "without a rank"),
+        (table(row()), "max-last, max-val: what choosing the epoch on the TEST set would add", "without a rank"),
+        (table(row(), row("n", rank=None)), "Methods without a rank lack trials", "too few"),
+        (table(row(splits=5)), "5 splits are too few for a test", "without a rank"),
+        (table(row(splits=1)), "there is no interval and no test", "without a rank"),
+        (table(row(splits=6)), "half the width of the 95 % interval", "too few"),
         (table(row(), row("c", rank=None, family="bound")), "Bounds are no methods", "without a rank"),
-        (table(empty_row()), "Methods without a rank", "split(s)"),
+        (table(empty_row()), "Methods without a rank", "too few"),
     ],
 )
 def test_notes_say_what_must_be_known(made: Table, said: str, unsaid: str) -> None:
@@ -305,3 +360,113 @@ def test_heading() -> None:
     text = "ucm 16/5, features lite0, semantics attributes+minilm (data {}, protocol 1)"
     assert heading(table()) == text.format(data_hash(table()))
     assert data_hash(table()) != data_hash(table(hashes={"features": "other"}))
+
+
+def checked_latex(text: str) -> list[list[str]]:
+    """The cells of the tables in a LaTeX text, whose structure is checked: braces, environments, columns, rules."""
+    stack: list[str] = []
+    for kind, name in re.findall(r"\\(begin|end)\{([^}]*)\}", text):
+        if kind == "begin":
+            stack.append(name)
+        else:
+            assert stack.pop() == name
+    assert not stack
+    depth = 0
+    for brace in re.findall(r"(?<!\\)[{}]", re.sub(r"\\\\", "", text)):
+        depth += 1 if brace == "{" else -1
+        assert depth >= 0
+    assert depth == 0
+    body = [line for line in text.splitlines() if not line.startswith("%")]
+    assert not re.search(r"(?<!\\)[#$%_^~](?!\\pm\$)", re.sub(r"\$\\pm\$|\{%$", "", "\n".join(body), flags=re.M))
+    lines = [line.removesuffix(r" \\") for line in body if line.endswith(r" \\")]
+    rows = [re.split(r"(?<!\\)&", line) for line in lines]
+    for columns in re.findall(r"\\begin\{tabular\}\{([lr]+)\}", text):
+        assert {len(row) for row in rows} == {len(columns)}
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+@pytest.mark.parametrize("label", [*LABELS, r"50% & $x_1$ #~^{\}<>|\""])
+def test_latex_is_well_formed(label: str) -> None:
+    """Whatever a label holds, braces and environments close, every row has every column, and nothing is left bare."""
+    text = as_latex([table(row(label), empty_row()), table(row(family="bound", rank=None))])
+    rows = checked_latex(text)
+    assert [escaped(name) for name in header()] == rows[0]
+    assert rows[1][1] == escaped(label)
+    assert rows[1][2] == r"\cite{doe2020m}"
+    assert len(rows) == 5
+    assert [text.count(rf"\{rule}rule") for rule in ("top", "mid", "bottom")] == [2, 2, 2]
+
+
+def test_latex_marks_the_best_of_the_ranked_rows() -> None:
+    """Best bold and second underlined by the printed digits; neither an unranked row nor a bound takes a mark."""
+
+    def with_h(label: str, H: float, **changes: Any) -> Row:
+        made = row(label, **changes)
+        made.metrics["H"] = Estimate(H, H - 0.02, H + 0.04, 0.1, 6, math.nan, math.nan)
+        return made
+
+    made = table(
+        with_h("a", 0.70001), with_h("b", 0.69999, rank=2), with_h("c", 0.6, rank=3), with_h("d", 0.5, rank=4),
+        with_h("partial", 0.9, rank=None), with_h("bound", 0.95, rank=None, family="bound"),
+    )  # fmt: skip
+    text = as_latex([made])
+    at = header().index("H")
+    small = r"{\scriptsize $\pm$ 3.0}"
+    assert [row[at] for row in checked_latex(text)[1:]] == [
+        rf"\textbf{{70.0}} {small}", rf"\textbf{{70.0}} {small}", rf"\underline{{60.0}} {small}", f"50.0 {small}",
+        f"90.0 {small}", f"95.0 {small}",
+    ]  # fmt: skip
+    after = text[text.rindex(r"\midrule") :]
+    assert "bound" in after
+    assert "partial" not in after
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_html_shows_the_cells(label: str) -> None:
+    """The page holds every cell as text, escaped, and loads nothing from elsewhere."""
+    text = as_html([table(row(label), empty_row())])
+    parser = Cells()
+    parser.feed(text)
+    found = [[cell.strip() for cell in each] for each in parser.rows]
+    assert found == [header(), cells(row(label)), cells(empty_row())]
+    assert not re.search(r"(src|href)=|@import|url\(", text)
+    for note in notes(table(row(label), empty_row())):
+        assert f"<li>{escape(note)}</li>" in text
+
+
+def shipped() -> list[Table]:
+    """The leaderboard of the results that come with the project."""
+    store = Store(ROOT / "results" / "ucm-16-5")
+    return leaderboard(store.records(), store.plans())
+
+
+def test_the_schema_describes_the_json() -> None:
+    """Draft 2020-12 accepts the shipped leaderboard and one with nothing done, and refuses a misspelt or NaN field."""
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    text = as_json([*shipped(), table(row(splits=1), empty_row())])
+    validator.validate(json.loads(text, parse_constant=no_constant))
+    for name, other in (('"rank": 1,', '"rank": "first",'), ('"low":', '"lower":')):
+        assert name in text
+        assert not validator.is_valid(json.loads(text.replace(name, other)))
+
+
+def test_the_published_schema_is_current() -> None:
+    """docs/leaderboard.schema.json is what this version prints; benchmarks/readme_tables.py writes it."""
+    published = (ROOT / "docs" / "leaderboard.schema.json").read_text(encoding="utf-8")
+    assert json.loads(published) == json_schema()
+
+
+def test_the_csv_of_the_shipped_results_holds_the_numbers_of_the_json() -> None:
+    """Read back by the standard library, every estimate is the JSON's, to the last digit."""
+    tables = shipped()
+    lines = list(csv.DictReader(io.StringIO(as_csv(tables))))
+    rows = [row for table in json.loads(as_json(tables)) for row in table["rows"]]
+    assert len(lines) == len(rows)
+    for line, each in zip(lines, rows, strict=True):
+        assert line["method"] == each["label"]
+        for name, told in each["metrics"].items():
+            for part in ("mean", "low", "high", "std", "split_sd", "seed_sd"):
+                read = line[f"{name}_{part}"]
+                assert (float(read) if read else None) == told[part]

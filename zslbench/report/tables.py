@@ -1,11 +1,13 @@
-"""One leaderboard table as Rich, Markdown, CSV or JSON. Accuracies are shown in percent."""
+"""One leaderboard table as Rich, Markdown, HTML, CSV or JSON. Accuracies are shown in percent."""
 
 import csv
+import html
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import compress
+from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 from rich import box
@@ -16,7 +18,7 @@ from rich.text import Text
 
 from zslbench.hashing import digest
 from zslbench.leaderboard import METRICS, Row, Table
-from zslbench.stats import Estimate
+from zslbench.stats import Estimate, too_few
 
 _RULES = {
     "last": "last epoch",
@@ -25,7 +27,10 @@ _RULES = {
 }
 
 
-_EXPENDABLE = ("s/trial", "OA", "oracle gain T1/H", "AUSUC", "needs", "done")
+_GAINS = {"last": "max-last T1/H", "val": "max-val T1/H"}
+_WIDE_ONLY = ("citation", "peak MB")
+"""Columns that a terminal shows when it is asked for all."""
+_EXPENDABLE = ("rule", "fit s", "OA", *_GAINS.values(), "AUSUC", "needs", "done")
 """Columns that a narrow terminal can do without, first to last."""
 
 
@@ -44,14 +49,16 @@ def notes(table: Table) -> list[str]:
     """What a reader must know to read the table honestly."""
     rows = table.rows
     said = [
-        f"Percent. Mean over splits and the 95 % interval (Student t over splits). Epoch: "
-        f"{', '.join(sorted({_RULES[row.selection] for row in rows}))}.",
+        f"Percent: mean over splits ± half the width of the 95 % interval (bootstrap over splits and seeds, widened "
+        f"for small samples; Student's t below 6 splits). Splits share classes and images, and intervals take them as "
+        f"independent: they are optimistic. Epoch: {', '.join(sorted({_RULES[row.selection] for row in rows}))}.",
         "T1: ZSL accuracy per class; OA: ZSL accuracy over all images; S, U: GZSL accuracy on seen and unseen "
         "classes; H: their harmonic mean, averaged over trials; AUSUC: area under the seen-unseen curve.",
     ]
-    if any(row.inflation for row in rows) and any(row.selection != "test-max" for row in rows):
+    if any(row.inflation_last for row in rows):
         said.append(
-            "Oracle gain: what choosing the epoch on the test set would add to T1 and H; it is never part of a result."
+            "max-last, max-val: what choosing the epoch on the TEST set would add to T1 and H over the last epoch, and "
+            "over the epoch chosen on validation classes; it is never part of a result."
         )
     if any(row.family == "bound" for row in rows):
         said.append(
@@ -62,145 +69,211 @@ def notes(table: Table) -> list[str]:
             "Methods without a rank lack trials that this table needs (done/planned, or splits that others have), or "
             "come from an older version of their method, and are not compared."
         )
-    few = min((row.metrics["T1"].splits for row in rows if row.metrics), default=0)
-    if 0 < few < 6:
-        said.append(
-            f"With {few} split(s) no rank-based paired test can reach p < 0.05: read the intervals, not the ranks."
-        )
+    fewest = min((row.metrics["T1"].splits for row in rows if row.metrics), default=None)
+    if fewest is not None and (sentence := too_few(fewest)):
+        said.append(sentence)
     return said
 
 
 class _Fitting:
     """A table that leaves columns out, the least telling first, until it fits the terminal, and says so."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, wide: bool) -> None:
         self.table = table
+        self.wide = wide
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        left_out: list[str] = []
+        if self.wide:
+            rich = self._without([])
+            width = Measurement.get(console, options.update(max_width=10_000), rich).maximum
+            yield from console.render(rich, options.update(width=max(width, options.max_width)))
+            return
+        left_out = list(_WIDE_ONLY)
+        # The gain over a rule that is not the table's; where that is the oracle, no gain tells anything.
+        left_out += [name for rule, name in _GAINS.items() if rule not in {row.selection for row in self.table.rows}]
         for name in ("", *_EXPENDABLE):
-            left_out += [name] if name else []
+            left_out += [name] if name and name not in left_out else []
             rich = self._without(left_out)
-            if Measurement.get(console, options.update(max_width=10_000), rich).maximum <= options.max_width:
+            if Measurement.get(console, options, rich).minimum <= options.max_width:
                 break
         yield rich
-        if left_out:
-            yield Text(f"Left out, for want of width: {', '.join(left_out)}. --format md shows all.", style="dim")
+        yield Text(f"Left out: {', '.join(left_out)}. --wide or --format md shows all.", style="dim")
 
     def _without(self, left_out: Sequence[str]) -> RichTable:
         title = Text(heading(self.table), style="bold")
-        rich = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        rich = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         shown = [name not in left_out for name in header()]
-        for name in compress(header(), shown):
-            text = name == "method"
-            rich.add_column(name, justify="left" if text else "right", no_wrap=not text, min_width=10 if text else None)
+        for column in compress(_COLUMNS, shown):
+            longest = max((len(column.text(row)) for row in self.table.rows), default=0)
+            # Words may be folded, but not to pieces.
+            narrowest = min(longest, 24 if column.name == "method" else 12) if column.words else None
+            rich.add_column(
+                column.name, justify="left" if column.words else "right", no_wrap=not column.words,
+                min_width=narrowest, overflow="fold",
+            )  # fmt: skip
         for row in self.table.rows:
             rich.add_row(*(Text(cell) for cell in compress(cells(row), shown)))  # Text: no markup, no :emoji: in labels
         return rich
 
 
-def as_rich(tables: Sequence[Table]) -> RenderableType:
-    """For a terminal."""
+def as_rich(tables: Sequence[Table], wide: bool = False) -> RenderableType:
+    """For a terminal; `wide`: every column, however wide the terminal is."""
     parts: list[RenderableType] = []
     for table in tables:
-        parts += [_Fitting(table), *(Text(note, style="dim") for note in notes(table)), Text()]
+        parts += [_Fitting(table, wide), *(Text(note, style="dim") for note in notes(table)), Text()]
     return Group(*parts)
 
 
 def as_markdown(tables: Sequence[Table]) -> str:
     """GitHub-flavoured Markdown."""
-    from tabulate import tabulate
-
     parts = []
     for table in tables:
-        body = tabulate(
-            [[re.sub(r"([\\|*`<])", r"\\\1", cell) for cell in cells(row)] for row in table.rows],
-            header(),
-            tablefmt="pipe",
-            disable_numparse=True,
-            colalign=["right", "left", *["right"] * (len(header()) - 2)],
-        )
-        parts += [f"### {heading(table)}", body, "\n".join(f"- {note}" for note in notes(table))]
+        rows = [[re.sub(r"([\\|*`<])", r"\\\1", cell) for cell in cells(row)] for row in table.rows]
+        notes_list = "\n".join(f"- {note}" for note in notes(table))
+        parts += [f"### {heading(table)}", _tabulated(rows, "pipe"), notes_list]
     return "\n\n".join(parts) + "\n"
 
 
-def as_csv(tables: Sequence[Table]) -> str:
-    """One line per row with every number unrounded, as fractions."""
-    spread = [f"{metric}_{part}" for metric in METRICS for part in ("mean", "low", "high", "std")]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        [
-            "dataset",
-            "family",
-            "features",
-            "semantics",
-            "data",
-            "protocol",
-            "rank",
-            "method",
-            "selection",
-            "done",
-            "planned",
-            "splits",
-        ]
-        + [*spread, "T1_oracle_gain", "H_oracle_gain", "seconds_per_trial", "method_family", "needs"]
-    )
+_STYLE = """body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+th, td { padding: 0.2em 0.7em; border-bottom: 1px solid #ddd; white-space: nowrap }"""
+
+
+def as_html(tables: Sequence[Table]) -> str:
+    """A page of its own that loads nothing."""
+    parts = []
     for table in tables:
-        for row in table.rows:
-            numbers: list[object] = []
-            for metric in METRICS:
-                numbers += row.metrics[metric][:4] if row.metrics else [""] * 4
-            writer.writerow(
-                [table.dataset, table.family, table.features, table.semantics, data_hash(table), table.protocol]
-                + [
-                    row.rank or "",
-                    row.label,
-                    row.selection,
-                    row.done,
-                    row.planned,
-                    row.metrics["T1"].splits if row.metrics else 0,
-                ]
-                + ["" if isinstance(number, float) and math.isnan(number) else number for number in numbers]
-                + [row.inflation.get("T1", ""), row.inflation.get("H", ""), "" if row.seconds is None else row.seconds]
-                + [row.family, "; ".join(row.needs)]
-            )
+        said = "\n".join(f"<li>{html.escape(note)}</li>" for note in notes(table))
+        body = _tabulated([cells(row) for row in table.rows], "html")
+        parts.append(f"<h2>{html.escape(heading(table))}</h2>\n{body}\n<ul>\n{said}\n</ul>")
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Leaderboard</title>\n'
+        f"<style>\n{_STYLE}\n</style>\n</head>\n<body>\n{chr(10).join(parts)}\n</body>\n</html>\n"
+    )
+
+
+def _tabulated(rows: Sequence[Sequence[str]], form: str) -> str:
+    from tabulate import tabulate
+
+    align = ["left" if column.words else "right" for column in _COLUMNS]
+    return tabulate(rows, header(), tablefmt=form, disable_numparse=True, colalign=align if rows else None)
+
+
+def as_csv(tables: Sequence[Table]) -> str:
+    """One line per row with every number of the JSON, unrounded, as fractions; empty where there is none."""
+    lines = [_flat(table, row) for table in tables for row in table.rows]
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, _flat(_NOTHING, _NOTHING.rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
     return buffer.getvalue()
 
 
+_NOTHING = Table("", "", "", "", {}, 0, "", [Row("", "", 0, None, 0, 0, 0, "", "", [], {}, {}, {}, None)])
+"""A table whose flat row names the columns."""
+
+
+def _flat(table: Table, row: Row) -> dict[str, object]:
+    flat: dict[str, object] = {
+        "dataset": table.dataset, "family": table.family, "features": table.features, "semantics": table.semantics,
+        "data": data_hash(table), "protocol": table.protocol, "rank": row.rank, "method": row.label,
+        "method_name": row.method, "method_version": row.version, "config": msgspec.json.encode(row.config).decode(),
+        "citation": row.citation, "method_family": row.family, "needs": "; ".join(row.needs),
+        "selection": row.selection, "done": row.done, "planned": row.planned, "failed": row.failed,
+        "splits": row.metrics["T1"].splits if row.metrics else 0, "seeds": row.seeds,
+    }  # fmt: skip
+    for metric in METRICS:
+        told = row.metrics.get(metric)
+        flat |= {f"{metric}_{part}": told and getattr(told, part) for part in Estimate._fields if part != "splits"}
+    for rule, gain in (("last", row.inflation_last), ("val", row.inflation_val)):
+        flat |= {f"{metric}_max_minus_{rule}": gain.get(metric) for metric in ("T1", "H")}
+    flat |= {"seconds_per_trial": row.seconds, "fit_seconds_per_trial": row.fit_seconds}
+    flat |= {"peak_mb": row.peak_mb, "device": row.device}
+    return {name: "" if value is None or value != value else value for name, value in flat.items()}  # NaN is not NaN
+
+
 def as_json(tables: Sequence[Table]) -> str:
-    """A JSON array of tables; metrics are objects and numbers that do not exist are null."""
-    builtins = msgspec.to_builtins(tables)
+    """A JSON array of tables, as `json_schema` describes; numbers that do not exist are null."""
+    builtins = msgspec.to_builtins(tables, str_keys=True)
     for built, table in zip(builtins, tables, strict=True):
         for plain, row in zip(built["rows"], table.rows, strict=True):
-            plain["metrics"] = {
-                name: {
-                    key: None if isinstance(value, float) and math.isnan(value) else value
-                    for key, value in estimated._asdict().items()
-                }
-                for name, estimated in row.metrics.items()
-            }
-    return msgspec.json.format(msgspec.json.encode(builtins), indent=2).decode()
+            plain["metrics"] = {name: estimated._asdict() for name, estimated in row.metrics.items()}
+    return msgspec.json.format(msgspec.json.encode(builtins), indent=2).decode()  # which makes null of NaN
+
+
+def json_schema() -> dict[str, Any]:
+    """What `as_json` prints, as a JSON Schema; generated from the same structures."""
+
+    def struct(source: type, **replaced: Any) -> type:
+        fields = [(name, replaced.get(name, kind)) for name, kind in get_type_hints(source).items()]
+        return msgspec.defstruct(source.__name__, fields)
+
+    numbers = {name: float | None for name, kind in get_type_hints(Estimate).items() if kind is float}
+    row = struct(Row, metrics=dict[str, struct(Estimate, **(numbers | {"mean": float}))])  # type: ignore[misc]
+    table = struct(Table, rows=list[row])  # type: ignore[valid-type]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(list[table])}  # type: ignore[valid-type]
+
+
+class Column(NamedTuple):
+    """A column of the tables that people read."""
+
+    name: str
+    text: Callable[[Row], str]
+    words: bool = False
+    """Whether it holds words, to the left, rather than numbers, to the right."""
 
 
 def header() -> list[str]:
     """Column titles."""
-    return ["#", "method", *METRICS, "oracle gain T1/H", "done", "s/trial", "needs"]
+    return [column.name for column in _COLUMNS]
 
 
 def cells(row: Row) -> list[str]:
     """One row as text."""
-    numbers = [_percent(row.metrics[metric]) for metric in METRICS] if row.metrics else ["-"] * len(METRICS)
-    gain = f"+{100 * row.inflation['T1']:.1f}/+{100 * row.inflation['H']:.1f}" if row.inflation else "-"
+    return [column.text(row) for column in _COLUMNS]
+
+
+def _rank(row: Row) -> str:
+    return "bound" if row.family == "bound" else str(row.rank or "")
+
+
+def _metric(name: str) -> Callable[[Row], str]:
+    return lambda row: percent(row.metrics[name]) if row.metrics else "-"
+
+
+def percent(value: Estimate) -> str:
+    """``71.2 ± 3.4``: the mean and half the width of the interval, if there is one."""
+    if math.isnan(value.low):
+        return f"{100 * value.mean:.1f}"
+    return f"{100 * value.mean:.1f} ± {50 * (value.high - value.low):.1f}"
+
+
+def _gain(gain: dict[str, float]) -> str:
+    return f"+{abs(100 * gain['T1']):.1f}/+{abs(100 * gain['H']):.1f}" if gain else "-"  # abs: never -0.0
+
+
+def _seconds(row: Row) -> str:
+    seconds = row.fit_seconds
+    return "-" if seconds is None else f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.2f}"
+
+
+def _done(row: Row) -> str:
     done = f"{row.done}/{row.planned}" + (f" ({row.failed} failed)" if row.failed else "")
     if row.rank is None and row.metrics and row.done == row.planned and row.family != "bound":
         done += f" ({row.metrics['T1'].splits} splits)"
-    rank = "bound" if row.family == "bound" else str(row.rank or "")
-    seconds = "-" if row.seconds is None else f"{row.seconds:.1f}" if row.seconds >= 1 else f"{row.seconds:.2f}"
-    return [rank, row.label, *numbers, gain, done, seconds, ", ".join(row.needs) or "-"]
+    return done
 
 
-def _percent(value: Estimate) -> str:
-    if math.isnan(value.low):
-        return f"{100 * value.mean:.1f}"
-    return f"{100 * value.mean:.1f} ± {100 * (value.high - value.mean):.1f}"
+_COLUMNS = (
+    Column("#", _rank),
+    Column("method", lambda row: row.label, words=True),
+    Column("citation", lambda row: row.citation or "-", words=True),
+    Column("needs", lambda row: ", ".join(row.needs) or "-", words=True),
+    *(Column(name, _metric(name)) for name in METRICS),
+    Column("rule", lambda row: row.selection),
+    Column(_GAINS["last"], lambda row: _gain(row.inflation_last)),
+    Column(_GAINS["val"], lambda row: _gain(row.inflation_val)),
+    Column("fit s", _seconds),
+    Column("peak MB", lambda row: "-" if row.peak_mb is None else f"{row.peak_mb:.0f}"),
+    Column("done", _done),
+)
