@@ -264,6 +264,17 @@ def test_a_new_search_begins_with_the_default_and_ends_with_its_space(tmp_path):
     assert (end, after) == ("FINISHED", "FINISHED")
 
 
+def test_proposed_numbers_are_short_and_stay_in_their_range(tmp_path):
+    """Of a range, numbers of at most four digits are tried; whole numbers where the parameter is one."""
+    axes = [Axis("x", Range(1e-5, 1e-2, log=True), False, 1e-3), Axis("n", Range(1, 9), True, 3)]
+    _, *others = proposals(Ledger(tmp_path / "s"), axes, 12)
+    for params in (other["params"] for other in others):
+        assert 1e-5 <= params["x"] <= 1e-2
+        assert params["x"] == float(f"{params['x']:.3e}")
+        assert params["n"] in range(1, 10)
+        assert type(params["n"]) is int
+
+
 @pytest.mark.parametrize(
     ("number", "mean", "replayed", "decision"),
     [(5, 0.44, False, "CONTINUE"), (5, 0.43, False, "STOP"), (0, 0.0, False, "CONTINUE"), (5, 0.0, True, "CONTINUE")],

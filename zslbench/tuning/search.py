@@ -206,7 +206,7 @@ class _Proposals(Searcher):
 
     def __init__(self, ledger: Ledger, axes: Sequence[Axis], seed: int) -> None:
         super().__init__(metric="mean", mode="max")
-        self.ledger = ledger
+        self.ledger, self.axes = ledger, axes
         self.optuna = OptunaSearch(_distributions(axes), metric="gain", mode="max", seed=seed)
         first = Configuration(DEFAULT, {axis.name: axis.default for axis in axes})
         known = {DEFAULT: first} | ledger.configurations
@@ -218,13 +218,15 @@ class _Proposals(Searcher):
         self._tell()
 
     def suggest(self, trial_id: str) -> Any:
+        """The next configuration as a worker gets it, or that there is none."""
         if self.given:
             known = self.given.popleft()
             self.names[trial_id] = known.number, ""
             return {"number": known.number, "params": known.params, "known": list(known.values)}
         for attempt in range(_PROPOSALS):
             name = f"{trial_id}/{attempt}"
-            params = self.optuna.suggest(name) or {}
+            values = self.optuna.suggest(name) or {}
+            params = {axis.name: _tidy(axis, values[axis.name]) for axis in self.axes}
             proposed = Configuration(self.next, params)
             if proposed.key not in self.keys:
                 self.keys.add(proposed.key)
@@ -235,6 +237,7 @@ class _Proposals(Searcher):
         return self.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Note that it ended; the ledger knows how."""
         self.untold.append(self.names.pop(trial_id))
         self._tell()
 
@@ -298,6 +301,13 @@ def _halving(ledger: Ledger, splits: int) -> _Halving:
             mean = statistics.fmean(known.values[:count])
             scheduler.on_trial_result(nobody, earlier, {"splits": count, "mean": mean})
     return scheduler
+
+
+def _tidy(axis: Axis, value: Any) -> Any:
+    """A number as a person would write it, with four digits: more would decide nothing and fill every table."""
+    if isinstance(axis.search, Choice) or axis.whole:
+        return value
+    return min(max(float(f"{value:.4g}"), axis.search.low), axis.search.high)
 
 
 def _distributions(axes: Sequence[Axis]) -> dict[str, BaseDistribution]:
