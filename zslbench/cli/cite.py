@@ -1,0 +1,90 @@
+"""``zslbench cite``: BibTeX of methods, data sets and published tables."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+
+import zslbench
+from zslbench.bibtex import entries
+from zslbench.calibration import CALIBRATED
+from zslbench.cli.options import plugin_option
+from zslbench.configuration import close_matches
+from zslbench.errors import InputError
+from zslbench.published import load_published, published_names
+from zslbench.registry import Registry
+
+_OWN = f"""@software{{zslbench,
+  title = {{zslbench: honest, parallel, resumable benchmarks of zero-shot learning methods}},
+  author = {{{{The zslbench authors}}}},
+  version = {{{zslbench.__version__}}},
+  year = {{2026}}
+}}"""
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--store", type=click.Path(path_type=Path), help="Also everything in this folder's leaderboards.")
+@plugin_option
+def cite(names: tuple[str, ...], store: Path | None, plugins: tuple[Path, ...]) -> int:
+    """Print the BibTeX of NAMES (methods, data sets, published tables), each entry once, and of zslbench itself.
+
+    A data set is a bundled one's name or a folder.
+    """
+    if not names and store is None:
+        raise click.UsageError("name a method, a data set or a published table, or give --store.")
+    registry = Registry(plugins)
+    texts = [(name, _citation(name, registry)) for name in names]
+    if store is not None:
+        texts += _stored(store, registry)
+    found: dict[str, str] = {}
+    for name, text in [*texts, ("zslbench", _OWN)]:
+        if not text.strip():
+            click.echo(f"{name} names no publication.", err=True)
+        try:
+            cited = entries(text)
+        except ValueError as error:
+            click.echo(f"{name} is left out: {error}.", err=True)
+            continue
+        for key, entry in cited.items():
+            found.setdefault(key, entry)
+    click.echo("\n\n".join(found.values()))
+    return 0
+
+
+def _citation(name: str, registry: Registry) -> str:
+    from zslbench.datasets import bundled_names, load_dataset
+
+    if name.removesuffix(CALIBRATED) in registry.names:
+        return registry.get(name).info.citation
+    if name in published_names():
+        return load_published(name).citation.bibtex
+    if name in bundled_names() or Path(name).is_dir():
+        return load_dataset(name).card.citation
+    known = [*registry.names, *bundled_names(), *published_names()]
+    raise InputError(
+        f"nothing to cite is called {name!r}.{close_matches(name, known)} Methods: {', '.join(registry.names)}. "
+        f"Data sets: {', '.join(bundled_names())}, or a data set folder. Published: {', '.join(published_names())}."
+    )
+
+
+def _stored(store: Path, registry: Registry) -> Iterator[tuple[str, str]]:
+    """What the trials of a store used; what cannot be looked up is named on stderr."""
+    from zslbench.records import Store
+
+    if not (records := Store(store)).records_path.exists():
+        raise InputError(f"no records in {store}: expected {records.records_path}; run `zslbench run` or use --store.")
+    methods, datasets = dict[str, None](), dict[str, None]()
+    for brief in records.briefs():
+        methods[brief.trial.method] = None
+        datasets[brief.trial.dataset] = None
+    yield from _known(methods, registry, "give its file by --plugin or install its package")
+    yield from _known(datasets, registry, "give its folder too, as in `zslbench cite FOLDER --store ...`")
+
+
+def _known(names: Iterable[str], registry: Registry, remedy: str) -> Iterator[tuple[str, str]]:
+    for name in names:
+        try:
+            yield name, _citation(name, registry)
+        except InputError:
+            click.echo(f"{name} is stored but not known here: {remedy}.", err=True)

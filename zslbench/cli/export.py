@@ -1,0 +1,49 @@
+"""``zslbench export``: stored records as a flat table."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from zslbench.cli.options import store_option
+
+_FORMATS = ("csv", "json", "parquet")
+
+
+@click.command()
+@store_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    help="How to write it.  [default: what FILE ends in, else csv]",
+)
+@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE.")
+@click.option("--curves", is_flag=True, help="One row per epoch instead of one per record.")
+def export(store: Path, form: str | None, output: Path | None, curves: bool) -> int:
+    """Write every stored record as one flat row: CSV or JSON to stdout, or a file, which Parquet needs.
+
+    Accuracies are fractions; columns test_max.* are at the epoch that is best on the test set, an oracle.
+    """
+    from zslbench.errors import InputError
+    from zslbench.exporting import Export, write, write_csv, write_json
+    from zslbench.records import Store
+
+    if form is None:
+        suffix = output.suffix.lower().removeprefix(".") if output else ""
+        form = suffix if suffix in _FORMATS else "csv"
+    if form == "parquet" and output is None:
+        raise click.UsageError("--format parquet writes a file: name it by -o FILE.")
+    records = Store(store)
+    if not records.records_path.exists():
+        raise InputError(f"no records in {store}: expected {records.records_path}; run `zslbench run` or use --store.")
+    if output is not None and output.resolve() in (records.records_path.resolve(), records.plans_path.resolve()):
+        raise InputError(f"{output} is part of the store; choose another file.")
+    exported = Export(records, curves=curves)
+    if output is not None:
+        write(exported, form, output)
+    elif form == "json":
+        write_json(exported, sys.stdout)
+    else:
+        write_csv(exported, sys.stdout)
+    return 0

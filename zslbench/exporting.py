@@ -1,0 +1,225 @@
+"""Stored records as one flat table, for pandas, R or a spreadsheet.
+
+Written in batches: a store of 100,000 records takes no more memory than its keys.
+"""
+
+import csv
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from zslbench.errors import InputError
+from zslbench.protocol import GZSL_METRICS, ZSL_METRICS, Curve
+from zslbench.records import Record, Store
+
+Column = type[str] | type[int] | type[float] | type[bool]
+Row = dict[str, Any]
+_BATCH = 4096
+_HASHES = ("features", "labels", "semantics", "maps")
+_IDENTITY: dict[str, Column] = {
+    "key": str, "label": str, "method": str, "version": int, "dataset": str, "features": str, "semantics": str,
+    "family": str, "split": int, "seed": int, "stage": str, "status": str, "counts": bool,
+}  # fmt: skip
+_METRICS = (*ZSL_METRICS, *GZSL_METRICS)
+
+
+class Export:
+    """Every record of a store in order of writing, or every epoch of every finished one.
+
+    Accuracies are fractions. `counts` says whether a record is the one that
+    counts for its trial: a finished one if there is one, else the newest failure. Columns named ``test_max.*`` are at
+    the epoch that is best on the test set (by T1 in ZSL, by H in GZSL), an oracle and no result.
+
+    Args:
+        store: where the records are.
+        curves: one row per epoch instead of one per record.
+
+    Raises:
+        InputError: a line that is no record.
+    """
+
+    def __init__(self, store: Store, *, curves: bool = False) -> None:
+        self._store = store
+        self._curves = curves
+        self._counting: dict[str, int] = {}
+        """Key -> number of the record that counts."""
+        done, kinds = set[str](), dict[str, set[type]]()
+        for number, brief in enumerate(store.briefs()):
+            if brief.key not in done:
+                self._counting[brief.key] = number
+            if brief.status == "done":
+                done.add(brief.key)
+            for name, value in brief.trial.config.items():
+                kinds.setdefault(name, set()).add(type(value))
+        self._parameters = {f"param.{name}": _column(found) for name, found in kinds.items()}
+        self.columns: dict[str, Column] = _curve_columns() if curves else _record_columns(self._parameters)
+        """Name -> type."""
+
+    def rows(self) -> Iterator[Row]:
+        """One after the other; a row lacks the columns of which its record says nothing."""
+        for number, record in enumerate(self._store.records()):
+            counts = self._counting.get(record.key) == number
+            found = _epochs(record) if self._curves else [self._flat(record)]
+            head = _identity(record, counts)
+            for row in found:
+                yield head | row
+
+    def _flat(self, record: Record) -> Row:
+        trial, run, failure = record.trial, record.run, record.failure
+        row: Row = {
+            "config": _json(trial.config),
+            "split_hash": trial.split_hash,
+            "protocol": trial.protocol,
+            "source": trial.source or None,
+            "method_family": record.family,
+            "needs": _json(record.needs),
+            "failure.type": failure and failure.type,
+            "failure.message": failure and failure.message,
+            "versions": _json(run.versions),
+            "predictions": record.predictions,
+        }
+        row |= {f"hash.{kind}": trial.hashes.get(kind) for kind in _HASHES}
+        row |= {name: getattr(run, name) for name in _RUN}
+        for name, value in trial.config.items():
+            column = f"param.{name}"
+            row[column] = _json(value) if self._parameters[column] is str and not isinstance(value, str) else value
+            if value is None:
+                row[column] = None
+        if record.outcome is not None:
+            row |= _settled("zsl", record.outcome.zsl, "T1") | _settled("gzsl", record.outcome.gzsl, "H")
+            row["test_max.calibrated_H"] = record.outcome.best_calibrated_h
+        return row
+
+
+_RUN: dict[str, Column] = {
+    "fit_seconds": float, "score_seconds": float, "peak_mb": float, "device": str, "device_name": str, "threads": int,
+    "executor": str, "host": str, "started": str, "finished": str, "attempt": int, "log": str,
+}  # fmt: skip
+
+
+def _record_columns(parameters: dict[str, Column]) -> dict[str, Column]:
+    columns: dict[str, Column] = _IDENTITY | {"failure.type": str, "failure.message": str}
+    for prefix in ("", "test_max."):
+        columns |= dict.fromkeys((f"{prefix}{name}" for name in _METRICS), float)
+    columns |= {"test_max.calibrated_H": float, "epochs.zsl": int, "epochs.gzsl": int, "test_max.epoch.zsl": int,
+                "test_max.epoch.gzsl": int}  # fmt: skip
+    columns |= _RUN | {"versions": str, "config": str} | parameters
+    columns |= dict.fromkeys((f"hash.{kind}" for kind in _HASHES), str)
+    return columns | {"split_hash": str, "protocol": int, "source": str, "method_family": str, "needs": str,
+                      "predictions": str}  # fmt: skip
+
+
+def _curve_columns() -> dict[str, Column]:
+    return _IDENTITY | {"epoch": int} | dict.fromkeys(_METRICS, float)
+
+
+def _identity(record: Record, counts: bool) -> Row:
+    trial = record.trial
+    return {
+        "key": record.key, "label": record.label, "method": trial.method, "version": trial.method_version,
+        "dataset": trial.dataset, "features": trial.features, "semantics": trial.semantics, "family": trial.family,
+        "split": trial.split, "seed": trial.seed, "stage": trial.stage, "status": record.status, "counts": counts,
+    }  # fmt: skip
+
+
+def _settled(setting: str, curve: Curve, lead: str) -> Row:
+    """Every metric after the last epoch and at the best one; epochs count from 1, the last among equals is best."""
+    leading = curve[lead]
+    best = max(range(len(leading)), key=lambda epoch: (leading[epoch], epoch))
+    row: Row = {f"epochs.{setting}": len(leading), f"test_max.epoch.{setting}": best + 1}
+    for name, series in curve.items():
+        row |= {name: series[-1], f"test_max.{name}": series[best]}
+    return row
+
+
+def _epochs(record: Record) -> Iterator[Row]:
+    """One row per epoch, from 1; ZSL and GZSL may have different numbers of them."""
+    if record.outcome is None:
+        return
+    curves = record.outcome.zsl | record.outcome.gzsl
+    for epoch in range(max(map(len, curves.values()))):
+        row: Row = {"epoch": epoch + 1}
+        yield row | {name: series[epoch] for name, series in curves.items() if epoch < len(series)}
+
+
+def _column(kinds: set[type]) -> Column:
+    """The type that holds a parameter's values, which several methods may declare differently."""
+    match kinds - {type(None)}:
+        case one if len(one) == 1 and one <= {str, int, float, bool}:
+            return next(iter(one))
+        case numbers if numbers and numbers <= {int, float}:
+            return float
+    return str
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def write_csv(export: Export, file: IO[str]) -> None:
+    """Comma-separated, with a header; true and false for truth values, an empty field for what is missing."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(export.columns)
+    truths = [place for place, kind in enumerate(export.columns.values()) if kind is bool]
+    for row in export.rows():
+        cells = [row.get(name) for name in export.columns]
+        for place in truths:
+            cells[place] = {True: "true", False: "false"}.get(cells[place])
+        writer.writerow(cells)
+
+
+def write_json(export: Export, file: IO[str]) -> None:
+    """One JSON array of objects, a line each."""
+    before = "[\n"
+    for row in export.rows():
+        file.write(before + _json({name: row.get(name) for name in export.columns}))
+        before = ",\n"
+    file.write("\n]\n" if before != "[\n" else "[]\n")
+
+
+def write_parquet(export: Export, path: Path) -> None:
+    """A Parquet file.
+
+    Raises:
+        InputError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise InputError("Parquet needs pyarrow: pip install 'zslbench[parquet]'.") from None
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    schema = pa.schema([(name, types[kind]) for name, kind in export.columns.items()])
+    rows = export.rows()
+    with pq.ParquetWriter(path, schema) as writer:
+        while batch := list(islice(rows, _BATCH)):
+            columns = {name: [row.get(name) for row in batch] for name in export.columns}
+            writer.write_table(pa.table(columns, schema=schema))
+
+
+def write(export: Export, form: str, path: Path) -> None:
+    """Write to a file, which appears only when it is whole.
+
+    Args:
+        export: what to write.
+        form: ``csv``, ``json`` or ``parquet``.
+        path: where to.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    partial = path.with_name(path.name + ".part")
+    try:
+        if form == "parquet":
+            write_parquet(export, partial)
+        else:
+            with open(partial, "w", encoding="utf-8", newline="") as file:
+                {"csv": write_csv, "json": write_json}[form](export, file)
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
