@@ -79,8 +79,8 @@ def attempt(
                 measured = run_trial(
                     method, config, view, split, trial.stage, trial.seed, device=device, progress=progress
                 )
-    except (Exception, SystemExit) as error:
-        failure = describe_failure(error)
+    except (Exception, SystemExit, Timeout) as error:
+        measured, failure = None, describe_failure(error)
     run.finished = now()
     run.device_name = run.device_name or _device_name(device)
     if measured is not None:
@@ -97,8 +97,8 @@ def new_run(executor: str, device: str = "cpu") -> Run:
     )  # fmt: skip
 
 
-class Timeout(Exception):  # noqa: N818  a record shows this name
-    """The trial ran longer than it may."""
+class Timeout(BaseException):
+    """The trial ran longer than it may; no `Exception`, so that a method that catches those does not go on."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"stopped after {clock(seconds)}, as --timeout says.")
@@ -192,12 +192,16 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **versions, "platform": sys.platform}
 
 
-@cache
 def _device_name(device: str) -> str:
     if device.startswith("cuda"):
         # Asked after the trial: a method that used the GPU has loaded torch by then.
         torch = sys.modules.get("torch")
         return torch.cuda.get_device_name(device) if torch and torch.cuda.is_available() else ""
+    return _processor()
+
+
+@cache
+def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

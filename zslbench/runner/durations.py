@@ -5,6 +5,9 @@ import re
 from zslbench.errors import InputError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
+_FORM = re.compile(r"\d+(\.\d+)?|(\d+(\.\d+)?\s*[smhd]\s*)+", re.ASCII)
+_SHORTEST, _LONGEST = 0.001, 10_000 * 86400.0
 
 
 def clock(seconds: float) -> str:
@@ -21,12 +24,12 @@ def seconds_of(text: str) -> float:
     """What a person wrote, ``90``, ``45s``, ``30m``, ``2h`` or ``1h30m``, in seconds.
 
     Raises:
-        InputError: it has another form, or is not positive.
+        InputError: it has another form, or is shorter than a clock can tell, or longer than anybody waits.
     """
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip().lower())
-    if "".join(number + unit for number, unit in parts) != re.sub(r"\s", "", text.lower()) or not parts:
+    written = text.strip().lower()
+    if not _FORM.fullmatch(written):
         raise InputError(f"cannot read the duration {text!r}: expected one like 90, 45s, 30m, 2h or 1h30m.")
-    seconds = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
-    if seconds <= 0:
-        raise InputError(f"the duration {text!r} is not positive.")
+    seconds = sum(float(number) * _UNITS[unit or "s"] for number, unit in _PART.findall(written))
+    if not _SHORTEST <= seconds <= _LONGEST:
+        raise InputError(f"the duration {text!r} is not between a millisecond and 10,000 days.")
     return seconds

@@ -125,6 +125,8 @@ class Pool:
 
     def _start_actors(self) -> None:
         """As many as there are slots: new ones in place of those that ended."""
+        if any(task.actor.per_gpu != self.per_gpu for task in self.tasks.values()):
+            return  # beside workers of the time when GPUs were shared by more, a new one would have too little room
         while len(self.starting) + len(self.idle) + len(self.tasks) < self.count:
             resources = self.slots.resources
             if "num_gpus" in resources:
@@ -142,6 +144,7 @@ class Pool:
         try:
             host, version = self.ray.get(reference)
         except self.ray.exceptions.RayError as error:
+            self._kill(actor)
             self.failed_starts += 1
             if self.failed_starts >= MAX_ATTEMPTS + self.count:
                 raise InputError(f"workers cannot start: {_last_line(error)}") from error
@@ -165,6 +168,7 @@ class Pool:
         except self.ray.exceptions.RayTaskError as error:  # an error of ours: the method's are caught there
             result = task.failed(describe_failure(error))
         except self.ray.exceptions.RayError as death:
+            self._kill(task.actor)  # one that only cannot be reached would keep its slot
             self._check_idle()
             if task.tries < MAX_ATTEMPTS:
                 self.waiting.appendleft((task.job, task.tries + 1))
@@ -200,9 +204,10 @@ class Pool:
         self.ray.kill(actor.handle, no_restart=True)
 
     def _stop_late_ones(self) -> Events:
-        for reference, task in [*self.tasks.items()]:
-            if time.monotonic() > task.deadline:
-                del self.tasks[reference]
+        late = [reference for reference, task in self.tasks.items() if time.monotonic() > task.deadline]
+        if late:  # a result that is there already counts, however long this process slept
+            for reference in self.ray.wait(late, num_returns=len(late), timeout=0)[1]:
+                task = self.tasks.pop(reference)
                 self._kill(task.actor)
                 assert self.timeout is not None
                 yield self._finished(task, task.failed(describe_failure(Timeout(self.timeout))))

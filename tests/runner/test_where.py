@@ -1,0 +1,54 @@
+"""Where trials run: what a cluster's address may be, and what is said when nothing answers there."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An address on this machine at which nothing listens, and nothing else will."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"
+
+
+@pytest.fixture
+def run(zslbench: Callable[..., Any], synthetic: Path) -> Callable[..., Any]:
+    """A run of two trials with further options."""
+    return lambda *options, **env: zslbench(
+        "run", "--dataset", synthetic, "--methods", "eszsl", "--splits", 1, "--store", "s", *options, **env
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["--address", "RAY_ADDRESS"])
+def test_an_address_where_nothing_listens_is_said_at_once(run, silent, tmp_path, given):
+    """Given as an option or by RAY_ADDRESS, a cluster that is not there ends the run with 2 and one line; no trial
+    runs, and nothing waits for minutes."""
+    done = run("--address", silent) if given == "--address" else run(RAY_ADDRESS=silent)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"zslbench: no Ray cluster answers at {silent!r} ([Errno 111] Connection refused); start one with "
+        f"`ray start --head`, or use --address local.\n"
+    )
+    assert (tmp_path / "s/records.jsonl").read_bytes() == b""
+
+
+def test_no_cluster_on_this_machine_is_said(run, tmp_path):
+    """--address auto where no cluster was started says so."""
+    (tmp_path / "t").mkdir()
+    done = run("--address", "auto", RAY_TMPDIR=str(tmp_path / "t"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("zslbench: no Ray cluster answers at 'auto' (")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_run_in_this_process_ignores_the_cluster_of_the_environment(run, silent):
+    """With --workers 0 RAY_ADDRESS means nothing, while --address beside it is a contradiction."""
+    assert run("--workers", 0, RAY_ADDRESS=silent).returncode == 0
+    done = run("--workers", 0, "--address", silent)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "zslbench: --workers 0 runs in this process and --address on a cluster: choose one.\n"
