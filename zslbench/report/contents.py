@@ -379,25 +379,35 @@ def _devices(records: Sequence[Record]) -> list[str]:
 
 
 def _warnings(section: Section, records: Sequence[Record]) -> list[str]:
-    return [*_gaps(section.table), *_failures(records), *_mixtures(records), *_cautions(section)]
+    return [*_cautions(section), *_gaps(section.table), *_mixtures(records), *_failures(records)]
 
 
 def _gaps(table: Table) -> Iterator[str]:
+    newest = {
+        row.method: max(other.version for other in table.rows if other.method == row.method) for row in table.rows
+    }
+    fewer: dict[str, list[str]] = {}
     for row in table.rows:
         if row.done < row.planned:
-            yield f"{row.label}: {row.done} of {row.planned} planned trials are finished; it has no rank."
+            yield f"{row.label} has no rank: {row.done} of {row.planned} planned trials are finished."
+        elif row.version < newest[row.method]:
+            yield f"{row.label} has no rank: it is an older version of its method."
         elif row.rank is None and row.metrics and row.family != "bound":
-            yield (
-                f"{row.label}: no rank, because it has {row.metrics['T1'].splits} split(s) and others have more, or "
-                f"because it is an older version of its method."
-            )
+            fewer.setdefault(f"{row.done} trial(s) on {row.metrics['T1'].splits} split(s)", []).append(row.label)
+    for what, labels in fewer.items():
+        yield f"No rank for want of trials that others have ({what} each): {', '.join(labels)}."
 
 
 def _failures(records: Sequence[Record]) -> Iterator[str]:
+    where: dict[tuple[str, str], list[str]] = {}
     for record in records:
         if record.failure is not None:
-            where = f"{record.label}, split {record.trial.split}, seed {record.trial.seed} ({record.trial.stage})"
-            yield f"Failed: {where}: {record.failure.type}: {record.failure.message}"
+            trial = f"split {record.trial.split} seed {record.trial.seed}"
+            trial += " (validation)" if record.trial.stage == "validation" else ""
+            said = f"{record.failure.type}: {record.failure.message}"
+            where.setdefault((record.label, said), []).append(trial)
+    for (label, said), trials in where.items():
+        yield f"Failed: {label}, {', '.join(trials)}: {said}"
 
 
 def _mixtures(records: Sequence[Record]) -> Iterator[str]:
@@ -418,7 +428,7 @@ def _cautions(section: Section) -> Iterator[str]:
         yield section.too_few
     if any(row.selection == "test-max" for row in section.table.rows):
         yield "Epochs were chosen on the TEST set (test-max): these numbers are an oracle's, not results."
-    elif any(row.inflation for row in section.table.rows):
-        yield "The column “oracle gain” is chosen on the test set: it shows what that would add, and is no result."
+    if any(row.inflation_last for row in section.table.rows):
+        yield "Columns that begin with “max” look at the test set: they show what that would add, and are no results."
     if section.dataset is None:
         yield f"The data set {section.table.dataset!r} is not found here: classes are shown by number."

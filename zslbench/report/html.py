@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -62,16 +63,16 @@ _MEANINGS = {
     "H": "harmonic mean of S and U, averaged over trials",
     "AUSUC": "area under the seen-unseen curve; does not depend on calibration",
 }
+_ORACLE = "what choosing the epoch on the TEST set would add to T1 / H over the"
 LEADERBOARD = (
     Column("rank", "by the mean of the metric that ranks", ascending=True),
-    Column("method", "with the parameters that differ from its defaults", numeric=False),
-    *(Column(name, _MEANINGS[name]) for name in METRICS),
-    Column("oracle gain T1", "what choosing the epoch on the test set would add to T1; never part of a result"),
-    Column("oracle gain H", "the same for H"),
-    Column("fit (s)", "mean seconds of fitting per trial", ascending=True),
-    Column("memory (MiB)", "highest peak of any trial", ascending=True),
+    Column("method", "with the parameters that differ from its defaults, and what it needs besides", numeric=False),
+    *(Column(name, meaning) for name, meaning in _MEANINGS.items()),
+    Column("max − last", f"{_ORACLE} last epoch; never part of a result"),
+    Column("max − val", f"{_ORACLE} epoch chosen on validation classes; never part of a result"),
+    Column("fit s", "mean seconds of fitting per trial", ascending=True),
+    Column("peak MiB", "the highest memory of any trial", ascending=True),
     Column("done", "finished of planned trials"),
-    Column("needs", "what the method needs or uses beyond features and semantics of seen classes", numeric=False),
 )
 PAIRS = (
     Column("a", numeric=False),
@@ -102,6 +103,7 @@ def as_html(sections: Sequence[Section], examples: Sequence[Examples | None], st
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
+    environment.filters["breakable"] = _breakable
     script = (folder / "sort.js").read_text(encoding="utf-8")
     return environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8")).render(
         script=script,
@@ -115,6 +117,13 @@ def as_html(sections: Sequence[Section], examples: Sequence[Examples | None], st
         version=zslbench.__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+def _breakable(text: str) -> Any:
+    """Escaped, and free to go on in the next line after a comma or a bracket, as a method's parameters may."""
+    import markupsafe
+
+    return markupsafe.Markup(re.sub(r"([,\[])(?=\S)", r"\1<wbr>", str(markupsafe.escape(text))))
 
 
 def write(path: Path, text: str) -> None:
@@ -140,7 +149,7 @@ def _part(number: int, section: Section, images: Examples | None) -> dict[str, A
         "subject": f"Features {table.features}, semantics {table.semantics}; data {tables.data_hash(table)}, protocol "
         f"{table.protocol}.",
         "section": section,
-        "notes": tables.notes(table),
+        "notes": leaderboard_notes(table),
         "rows": [leaderboard_line(row, table) for row in table.rows],
         "figures": _figures(section, f"t{number}"),
         "pairs": [pair_line(pair) for pair in _ordered(section)],
@@ -174,21 +183,17 @@ def leaderboard_line(row: Row, table: Table) -> Line:
         else Cell("–")
         for name in METRICS
     ]
-    gains = [
-        Cell(f"{100 * row.inflation[name]:+.1f}", row.inflation[name]) if row.inflation else Cell("–")
-        for name in ("T1", "H")
-    ]
     failed = f"{row.failed} failed" if row.failed else ""
     return Line(
         [
             Cell(str(row.rank), row.rank) if row.rank is not None else Cell(kind),
-            Cell(row.label, row.label),
+            Cell(row.label, row.label, f"uses {', '.join(row.needs)}" if row.needs else ""),
             *numbers,
-            *gains,
+            _gain(row.inflation_last),
+            _gain(row.inflation_val),
             _amount(row.fit_seconds),
             _amount(row.peak_mb),
             Cell(f"{row.done}/{row.planned}", row.done / row.planned if row.planned else None, failed),
-            Cell(", ".join(row.needs) or "–", ", ".join(row.needs) or None),
         ],
         kind,
     )
@@ -214,6 +219,25 @@ def _ordered(section: Section) -> Iterable[Paired]:
     """Best method first, whatever order they were compared in."""
     ranks: Mapping[str, int] = {row.label: row.rank or 0 for row in section.table.rows}
     return sorted(section.pairs, key=lambda pair: (ranks[pair.a], ranks[pair.b]))
+
+
+def leaderboard_notes(table: Table) -> list[str]:
+    """What a reader must know to read the leaderboard."""
+    rules = {plots.RULES[row.selection][1] for row in table.rows}
+    said = [
+        f"Epoch: {', '.join(sorted(rules))}. Means over splits, with 95 % intervals from a bootstrap over splits and "
+        f"seeds (Student’s t below 6 splits). Splits share classes and images while intervals take them as "
+        f"independent, so they are optimistic.",
+    ]
+    if any(row.family == "bound" for row in table.rows):
+        said.append("Bounds are no methods: they mark what chance, seen classes alone or ideal semantics would give.")
+    return said
+
+
+def _gain(gain: Mapping[str, float]) -> Cell:
+    if not gain:
+        return Cell("–")
+    return Cell(f"{100 * gain['T1']:+.1f} / {100 * gain['H']:+.1f}", gain["H"])
 
 
 def _mean(row: Row, metric: str) -> float:

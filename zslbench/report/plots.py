@@ -62,8 +62,10 @@ def as_svg(plot: Plot, section: Section, prefix: str) -> str | None:
     svg = re.sub(r' id="([^"]+)"', lambda found: f' id="{prefix}-{found[1]}"' if found[1] in used else "", svg)
     svg = re.sub(r'(href="|url\()#', rf"\1#{prefix}-", svg)
     svg = re.sub(r">\s+<", ">\n<", svg)
-    width, height = (float(size) * 4 / 3 for size in re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2])
-    return re.sub(r"<svg[^>]*?viewBox", f'<svg width="{width:.0f}" height="{height:.0f}" viewBox', svg, count=1)
+    wide, high = (float(size) * 4 / 3 for size in re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2])
+    # As wide as the page, within what keeps its text legible; a narrow page scrolls it.
+    size = f'width="{wide:.0f}" height="{high:.0f}" style="min-width:{0.85 * wide:.0f}px;max-width:{1.25 * wide:.0f}px"'
+    return re.sub(r"<svg[^>]*?viewBox", f"<svg {size} viewBox", svg, count=1)
 
 
 def write_files(plot: Plot, section: Section, stem: Path) -> list[Path]:
@@ -168,7 +170,9 @@ def ranks(section: Section) -> Figure | None:
             axes.text(tick, -0.4, str(tick), ha="center", va="bottom")
     wide = min(ranking.critical_difference, count - 1.0)
     axes.plot([1, 1 + wide], [-1.9, -1.9], marker="|", ms=8, lw=1.5, **_ink())
-    axes.text(1 + wide, -1.9, f"   critical difference {ranking.critical_difference:.2f} (Nemenyi, 5 %)", va="center")
+    axes.text(
+        1.02 * (1 + wide), -1.9, f"critical difference {ranking.critical_difference:.2f} (Nemenyi, 5 %)", va="center"
+    )
     for at, (label, rank) in enumerate(zip(ranking.labels, ranking.mean_ranks, strict=True)):
         on_left = at < left
         y = first + (at if on_left else count - 1 - at)
