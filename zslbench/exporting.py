@@ -167,7 +167,7 @@ def write_csv(export: Export, file: IO[str]) -> None:
     for row in export.rows():
         cells = [row.get(name) for name in export.columns]
         for place in truths:
-            cells[place] = {True: "true", False: "false"}.get(cells[place])
+            cells[place] = None if cells[place] is None else _json(cells[place])
         writer.writerow(cells)
 
 

@@ -1,6 +1,6 @@
 """``zslbench cite``: BibTeX of methods, data sets and published tables."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import click
@@ -36,7 +36,7 @@ def cite(names: tuple[str, ...], store: Path | None, plugins: tuple[Path, ...]) 
     registry = Registry(plugins)
     texts = [(name, _citation(name, registry)) for name in names]
     if store is not None:
-        texts += _stored(store, registry)
+        texts += _stored(store, registry, names)
     found: dict[str, str] = {}
     for name, text in [*texts, ("zslbench", _OWN)]:
         if not text.strip():
@@ -68,8 +68,9 @@ def _citation(name: str, registry: Registry) -> str:
     )
 
 
-def _stored(store: Path, registry: Registry) -> Iterator[tuple[str, str]]:
-    """What the trials of a store used; what cannot be looked up is named on stderr."""
+def _stored(store: Path, registry: Registry, named: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What the trials of a store used; what cannot be looked up is told on stderr."""
+    from zslbench.datasets import bundled_names, load_dataset
     from zslbench.records import Store
 
     if not (records := Store(store)).records_path.exists():
@@ -78,13 +79,14 @@ def _stored(store: Path, registry: Registry) -> Iterator[tuple[str, str]]:
     for brief in records.briefs():
         methods[brief.trial.method] = None
         datasets[brief.trial.dataset] = None
-    yield from _known(methods, registry, "give its file by --plugin or install its package")
-    yield from _known(datasets, registry, "give its folder too, as in `zslbench cite FOLDER --store ...`")
-
-
-def _known(names: Iterable[str], registry: Registry, remedy: str) -> Iterator[tuple[str, str]]:
-    for name in names:
-        try:
-            yield name, _citation(name, registry)
-        except InputError:
-            click.echo(f"{name} is stored but not known here: {remedy}.", err=True)
+    for name in methods:
+        if name.removesuffix(CALIBRATED) in registry.names:
+            yield name, registry.get(name).info.citation
+        else:
+            click.echo(f"{name} is stored but not known here: give its file by --plugin.", err=True)
+    folders = {load_dataset(name).name for name in named if Path(name).is_dir()}
+    for name in datasets:  # a record knows its data set's name, not where its folder is
+        if name in bundled_names():
+            yield name, load_dataset(name).card.citation
+        elif name not in folders:
+            click.echo(f"{name} is stored but not known here: name its folder too.", err=True)
