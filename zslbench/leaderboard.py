@@ -86,6 +86,11 @@ class Table(msgspec.Struct):
     sort: str
     rows: list[Row]
 
+    @property
+    def data(self) -> str:
+        """Eight digits that stand for features, labels and semantics."""
+        return digest(self.hashes)[:8]
+
 
 def leaderboard(
     records: Iterable[Record],

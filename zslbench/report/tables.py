@@ -16,7 +16,6 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from zslbench.hashing import digest
 from zslbench.leaderboard import METRICS, Row, Table
 from zslbench.stats import Estimate, too_few
 
@@ -37,12 +36,7 @@ _EXPENDABLE = ("rule", "fit s", "OA", *_GAINS.values(), "AUSUC", "needs", "done"
 def heading(table: Table) -> str:
     """What the table is about, in one line; the hash tells tables of equal names but other data apart."""
     names = f"{table.dataset} {table.family}, features {table.features}, semantics {table.semantics}"
-    return f"{names} (data {data_hash(table)}, protocol {table.protocol})"
-
-
-def data_hash(table: Table) -> str:
-    """Eight digits that stand for features, labels and semantics."""
-    return digest(table.hashes)[:8]
+    return f"{names} (data {table.data}, protocol {table.protocol})"
 
 
 def notes(table: Table) -> list[str]:
@@ -176,7 +170,7 @@ _NOTHING = Table("", "", "", "", {}, 0, "", [Row("", "", 0, None, 0, 0, 0, "", "
 def _flat(table: Table, row: Row) -> dict[str, object]:
     flat: dict[str, object] = {
         "dataset": table.dataset, "family": table.family, "features": table.features, "semantics": table.semantics,
-        "data": data_hash(table), "protocol": table.protocol, "rank": row.rank, "method": row.label,
+        "data": table.data, "protocol": table.protocol, "rank": row.rank, "method": row.label,
         "method_name": row.method, "method_version": row.version, "config": msgspec.json.encode(row.config).decode(),
         "citation": row.citation, "method_family": row.family, "needs": "; ".join(row.needs),
         "selection": row.selection, "done": row.done, "planned": row.planned, "failed": row.failed,

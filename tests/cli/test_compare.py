@@ -1,0 +1,220 @@
+"""`zslbench compare` and the leaderboard's forms, on the shipped results and on stores with what must not be mixed."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from conftest import ROOT
+from scipy import stats
+
+from zslbench.records import Record, Store
+
+SHIPPED = ROOT / "results" / "ucm-16-5"
+Command = Callable[..., tuple[object, str, str]]
+
+
+def records() -> list[Record]:
+    """The shipped records."""
+    return list(Store(SHIPPED).records())
+
+
+def store_of(folder: Path, made: list[Record]) -> Path:
+    """A store of these records alone."""
+    folder.mkdir()
+    (folder / "records.jsonl").write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in made))
+    return folder
+
+
+def last_h(label: str) -> dict[int, float]:
+    """H after the last epoch, split by split, read from the lines of the file."""
+    found = {}
+    for line in (SHIPPED / "records.jsonl").read_text(encoding="utf-8").splitlines():
+        plain = json.loads(line)
+        if plain["label"] == label and plain["trial"]["stage"] == "test":
+            found[plain["trial"]["split"]] = plain["outcome"]["gzsl"]["H"][-1]
+    return found
+
+
+def test_a_pair_is_what_scipy_says_of_the_records(in_process: Command) -> None:
+    """Difference, counts and p of the shipped results are recomputed from the lines of records.jsonl."""
+    code, out, err = in_process("compare", "mcfa+cal", "cada", "--store", SHIPPED, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    a, b = last_h("mcfa+cal"), last_h("cada")
+    differences = np.array([a[split] - b[split] for split in sorted(a)])
+    (pair,) = found["pairs"]
+    assert (pair["a"], pair["b"], pair["splits"]) == ("mcfa+cal", "cada", len(a))
+    assert pair["difference"] == pytest.approx(differences.mean())
+    assert pair["p"] == pytest.approx(stats.wilcoxon(differences).pvalue)
+    assert (pair["wins"], pair["losses"]) == ((differences > 0).sum(), (differences < 0).sum())
+    assert pair["effect"] == pytest.approx(differences.mean() / differences.std(ddof=1))
+    assert found["values"]["cada"] == pytest.approx({str(split): value for split, value in b.items()})
+    assert found["ranking"] is None
+    (sentence,) = found["conclusions"]
+    assert f"{abs(100 * pair['difference']):.1f} points of H" in sentence
+    assert f"p = {pair['p']:.2g}" in sentence
+
+
+def test_every_form_says_the_same(in_process: Command) -> None:
+    """The terminal, Markdown and CSV hold the numbers of the JSON, and people read the sentence and the caution."""
+    command = ("compare", "dem", "sae", "--store", SHIPPED, "--metric", "T1", "--splits", 7)
+    found = json.loads(in_process(*command, "--json")[1])
+    assert found["metric"] == "T1"
+    assert len(found["splits"]) == 7
+    for form in ("table", "md"):
+        code, out, _ = in_process(*command, "--format", form)
+        assert code == 0
+        text = " ".join(out.split())
+        assert found["conclusions"][0] in text
+        assert "they are optimistic" in text
+        for split in found["splits"]:
+            for label in ("dem", "sae"):
+                assert f"{100 * found['values'][label][str(split)]:.1f}" in text
+    (line,) = csv.DictReader(io.StringIO(in_process(*command, "--format", "csv")[1]))
+    for name in ("difference", "low", "high", "p", "p_holm", "effect", "better"):
+        assert float(line[name]) == found["pairs"][0][name]
+
+
+def test_all_ranked_methods_are_compared(in_process: Command) -> None:
+    """Without names every ranked row is compared with every other, and Friedman's test is SciPy's."""
+    rows = json.loads(in_process("leaderboard", "--store", SHIPPED, "--json")[1])[0]["rows"]
+    ranked = [row["label"] for row in rows if row["rank"] is not None]
+    found = json.loads(in_process("compare", "--store", SHIPPED, "--format", "json")[1])
+    assert len(found["pairs"]) == len(ranked) * (len(ranked) - 1) / 2
+    assert set(found["ranking"]["labels"]) == set(ranked)
+    table = [list(last_h(label).values()) for label in ranked]
+    assert found["ranking"]["friedman_p"] == pytest.approx(stats.friedmanchisquare(*table).pvalue)
+    said = in_process("compare", "--store", SHIPPED)[1]
+    assert "mean rank" in said
+    assert "compare fewer methods" in " ".join(said.split())
+
+
+def test_few_splits_and_left_out_ones_are_said(in_process: Command) -> None:
+    """A method run on three splits is compared on those, and the sentences say that this is too few."""
+    code, out, _ = in_process("compare", "cada", "clswgan", "--store", SHIPPED, "--json")
+    found = json.loads(out)
+    assert (code, found["splits"], found["left_out"]) == (0, [0, 1, 2], 7)
+    assert "3 splits are too few for a test" in found["conclusions"][0]
+    assert found["conclusions"][1].startswith("7 split(s)")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("mcfa", "cadda"), "no results of 'cadda'. Did you mean 'cada'"),
+        (("mcfa",), "two methods are needed, and only 'mcfa' is named"),
+        (("mcfa", "mcfa"), "named twice"),
+    ],
+)
+def test_names_that_do_not_do(in_process: Command, names: tuple[str, ...], said: str) -> None:
+    """A name that is unknown, alone or repeated is one line on stderr and exit code 2."""
+    code, out, err = in_process("compare", *names, "--store", SHIPPED)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_results_that_must_not_be_mixed(in_process: Command, tmp_path: Path) -> None:
+    """Two data hashes and two families in one store are refused until an option chooses; versions are never mixed."""
+    pair = [record for record in records() if record.label in ("sae", "dem") and record.trial.stage == "test"]
+
+    def altered(**changes: Any) -> list[Record]:
+        trials = [msgspec.structs.replace(record.trial, **changes) for record in pair]
+        return [
+            msgspec.structs.replace(record, trial=trial, key=trial.key)
+            for record, trial in zip(pair, trials, strict=True)
+        ]
+
+    hashes = pair[0].trial.hashes | {"features": "edited"}
+    store = store_of(tmp_path / "data", [*pair, *altered(hashes=hashes)])
+    code, _, err = in_process("compare", "sae", "dem", "--store", store)
+    assert code == 2
+    data = err.split("--data ")[1].split()[0]
+    found = json.loads(in_process("compare", "sae", "dem", "--store", store, "--data", data, "--json")[1])
+    assert found["data"] == data
+    assert len(found["splits"]) == 10
+
+    store = store_of(tmp_path / "families", [*pair, *altered(family="13/8")])
+    code, _, err = in_process("compare", "sae", "dem", "--store", store)
+    assert (code, "--split-family 16/5" in err) == (2, True)
+    assert in_process("compare", "sae", "dem", "--store", store, "--split-family", "13/8")[0] == 0
+    assert in_process("compare", "sae", "dem", "--store", store, "--split-family", "9/9")[0] == 2
+
+    store = store_of(tmp_path / "versions", [*pair, *altered(method_version=2)])
+    code, _, err = in_process("compare", "sae", "dem", "--store", store)
+    assert (code, "'sae' fits several rows" in err) == (2, True)
+    code, _, err = in_process("compare", "sae (version 1)", "sae (version 2)", "--store", store)
+    assert (code, "come from versions 1 and 2 of sae" in err) == (2, True)
+
+
+def test_no_store(in_process: Command) -> None:
+    """A store that is not there is one clear line."""
+    code, _, err = in_process("compare", "a", "b", "--store", "nowhere")
+    assert (code, "no records in nowhere" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("form", "suffix", "begins"),
+    [("latex", ".tex", "% \\usepackage{booktabs"), ("html", ".html", "<!doctype html>"), ("csv", ".csv", "dataset,")],
+)
+def test_a_leaderboard_s_form_follows_from_the_file_s_name(
+    in_process: Command, tmp_path: Path, form: str, suffix: str, begins: str
+) -> None:
+    """--format and the name of the output file give the same text."""
+    code, out, _ = in_process("leaderboard", "--store", SHIPPED, "--format", form)
+    assert code == 0
+    assert out.startswith(begins)
+    in_process("leaderboard", "--store", SHIPPED, "-o", tmp_path / f"table{suffix}")
+    assert (tmp_path / f"table{suffix}").read_text(encoding="utf-8") == out
+
+
+def test_wide_shows_all_columns(in_process: Command) -> None:
+    """--wide shows citation and memory, in one line per method, where the plain table leaves them out and says so."""
+    plain = in_process("leaderboard", "--store", SHIPPED)[1]
+    wide = in_process("leaderboard", "--store", SHIPPED, "--wide")[1]
+    assert "schonfeld2019cada" in wide
+    assert "peak MB" in wide
+    assert "schonfeld2019cada" not in plain
+    assert "--wide" in plain
+    assert max(map(len, plain.splitlines())) <= 160
+    (line,) = [line for line in wide.splitlines() if " tfvaegan[" in line]
+    assert "decoder_lr=0.001]" in line
+
+
+def test_records_keep_the_citation(in_process: Command, synthetic: Path, tmp_path: Path) -> None:
+    """A new run stores the key of the method's BibTeX entry; the leaderboard shows it from the store."""
+    command = ("run", "--dataset", synthetic, "--methods", "eszsl,chance", "--splits", 1, "--no-validation")
+    code, out, _ = in_process(*command, "--workers", 0, "--store", tmp_path / "s", "--quiet", "--json")
+    assert code == 0
+    assert {row["method"]: row["citation"] for row in json.loads(out)[0]["rows"]} == {
+        "eszsl": "romera-paredes2015eszsl",
+        "chance": "",
+    }
+    assert {record.label: record.citation for record in Store(tmp_path / "s").records()}["eszsl"].startswith("romera")
+
+
+def test_the_leaderboard_is_what_the_lines_of_the_file_say(in_process: Command, tmp_path: Path) -> None:
+    """Every method's mean, deviation and per-split H are recomputed from records.jsonl; order of lines is no matter."""
+    code, out, _ = in_process("leaderboard", "--store", SHIPPED, "--json")
+    (table,) = json.loads(out)
+    assert code == 0
+    for row in table["rows"]:
+        values = last_h(row["label"])
+        told = row["metrics"]["H"]
+        assert row["per_split"]["H"] == pytest.approx({str(split): value for split, value in values.items()})
+        assert told["mean"] == pytest.approx(np.mean([*values.values()]))
+        assert told["std"] == pytest.approx(np.std([*values.values()], ddof=1))
+        assert min(values.values()) <= told["low"] <= told["mean"] <= told["high"] or told["splits"] < 6
+    means = [row["metrics"]["H"]["mean"] for row in table["rows"] if row["rank"]]
+    assert means == sorted(means, reverse=True)
+    shutil.copytree(SHIPPED, tmp_path / "s", ignore=shutil.ignore_patterns("predictions"))
+    lines = (SHIPPED / "records.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "s" / "records.jsonl").write_text("".join(lines[::-1]), encoding="utf-8")
+    assert json.loads(in_process("leaderboard", "--store", tmp_path / "s", "--json")[1]) == [table]

@@ -1,0 +1,69 @@
+"""``zslbench compare``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zslbench.cli.options import result_console, store_option
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[A B ...]")
+@store_option
+@click.option("--dataset", help="On this data set.")
+@click.option("--split-family", "family", help="On this split family.")
+@click.option("--features", help="With these features.")
+@click.option("--semantics", help="With these semantics.")
+@click.option("--data", help="With the data of this hash, as the leaderboard's heading shows it.")
+@click.option("--protocol", type=int, help="Measured by this version of the protocol.")
+@click.option(
+    "--metric", type=click.Choice(["T1", "OA", "S", "U", "H", "AUSUC"]), default="H", show_default=True,
+    help="What is compared.",
+)  # fmt: skip
+@click.option(
+    "--select", type=click.Choice(["last", "val", "test-max"]), default="last", show_default=True,
+    help="Which epoch counts, as in the leaderboard.",
+)  # fmt: skip
+@click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "md", "csv", "json"]), default="table", show_default=True,
+    help="How to print it.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+def compare(
+    names: tuple[str, ...],
+    store: Path,
+    metric: str,
+    select: Any,
+    splits: int | None,
+    form: str,
+    as_json: bool,
+    **where: str | int | None,
+) -> int:
+    """Compare methods split by split, and say what may be concluded.
+
+    A and B are labels of the leaderboard or names of methods; all ranked rows are compared where none is named. The
+    splits of one family share classes and images, while intervals and p-values take them as independent: they are
+    optimistic.
+    """
+    from zslbench.comparison import compare_rows, only_table
+    from zslbench.errors import InputError
+    from zslbench.leaderboard import leaderboard
+    from zslbench.records import Store
+    from zslbench.report import comparisons
+
+    if not (records := Store(store)).records_path.exists():
+        raise InputError(f"no records in {store}: expected {records.records_path}; run `zslbench run` or use --store.")
+    tables = leaderboard(records.records(), records.plans(), selection=select, sort=metric, splits=splits)
+    wanted = {name: value for name, value in where.items() if value is not None}
+    tables = [table for table in tables if all(getattr(table, name) == value for name, value in wanted.items())]
+    comparison = compare_rows(only_table(tables), names, metric)
+    form = "json" if as_json else form
+    if form == "table":
+        result_console().print(comparisons.as_rich(comparison))
+        return 0
+    writers = {"md": comparisons.as_markdown, "csv": comparisons.as_csv, "json": comparisons.as_json}
+    text = writers[form](comparison)
+    click.echo(text, nl=not text.endswith("\n"))
+    return 0

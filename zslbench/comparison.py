@@ -1,0 +1,186 @@
+"""Rows of one leaderboard table against one another, split by split, and what may be concluded in plain words.
+
+The splits of one family share classes and images, while intervals and p-values take them as independent: they are
+optimistic.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from zslbench.configuration import close_matches
+from zslbench.errors import InputError
+from zslbench.leaderboard import Row, Table
+from zslbench.stats import ALPHA, Paired, Ranking, compare_all, rank_blocks, shared_splits, too_few
+
+_CHOICES = {
+    "dataset": ("data set", "--dataset"),
+    "family": ("split family", "--split-family"),
+    "features": ("features", "--features"),
+    "semantics": ("semantics", "--semantics"),
+    "data": ("data", "--data"),
+    "protocol": ("protocol", "--protocol"),
+}
+"""What must be the same for numbers to be compared: in words, and the option that chooses one of several."""
+
+
+class Comparison(msgspec.Struct):
+    """Two or more methods on the splits that all of them have."""
+
+    dataset: str
+    family: str
+    features: str
+    semantics: str
+    data: str
+    """Eight digits that stand for features, labels and semantics."""
+    protocol: int
+    metric: str
+    selection: str
+    splits: list[int]
+    """Those that are compared."""
+    left_out: int
+    """Splits that some of the methods have and others lack."""
+    values: dict[str, dict[int, float]]
+    """Label -> split -> value, a fraction, averaged over seeds."""
+    pairs: list[Paired]
+    ranking: Ranking | None
+    """None with fewer than 6 splits or 3 methods."""
+    conclusions: list[str]
+    """What may be said, one sentence each."""
+
+
+def only_table(tables: Sequence[Table]) -> Table:
+    """The one table whose rows may be compared.
+
+    Raises:
+        InputError: no table, or several; the message names two of them, what differs and how to choose.
+    """
+    if not tables:
+        raise InputError("there is nothing to compare: no stored trial matches the options.")
+    first, *others = tables
+    for other in others:
+        for name, (words, option) in _CHOICES.items():
+            one, two = getattr(first, name), getattr(other, name)
+            if one != two:
+                what = f"of {first.dataset} {first.family}" if name not in ("dataset", "family") else "stored"
+                raise InputError(
+                    f"results {what} differ in their {words}, {one} and {two}, and are not compared; "
+                    f"choose with {option} {one} or {option} {two}."
+                )
+    return first
+
+
+def chosen(table: Table, names: Sequence[str]) -> list[Row]:
+    """The rows of these labels or methods; all ranked rows where none is named.
+
+    Raises:
+        InputError: an unknown name, one that fits several rows, one given twice, a row without a finished trial,
+            rows of two versions of one method, or fewer than two rows.
+    """
+    rows = [_named(table, name) for name in names] or [row for row in table.rows if row.rank is not None]
+    versions: dict[str, Row] = {}
+    for at, row in enumerate(rows):
+        if row.label in {other.label for other in rows[:at]}:
+            raise InputError(f"{row.label!r} is named twice: a method cannot be compared with itself.")
+        if not row.per_split:
+            raise InputError(f"nothing is done yet of {row.label!r}; run it, or compare others.")
+        twin = versions.setdefault(row.method, row)
+        if twin.version != row.version:
+            raise InputError(
+                f"{twin.label!r} and {row.label!r} come from versions {twin.version} and {row.version} of {row.method} "
+                f"and are not compared; name one of them, or run the older one again."
+            )
+    if len(rows) < 2:
+        found = f"only {rows[0].label!r}" if rows else "none"
+        raise InputError(f"two methods are needed, and {found} is {'named' if names else 'ranked'}: {_labels(table)}.")
+    return rows
+
+
+def _named(table: Table, name: str) -> Row:
+    found = [row for row in table.rows if row.label == name] or [row for row in table.rows if row.method == name]
+    if not found:
+        known = dict.fromkeys([*(row.label for row in table.rows), *(row.method for row in table.rows)])
+        raise InputError(f"no results of {name!r}.{close_matches(name, known)} There are: {_labels(table)}.")
+    if len(found) > 1:
+        raise InputError(f"{name!r} fits several rows: {', '.join(row.label for row in found)}; give the whole label.")
+    return found[0]
+
+
+def _labels(table: Table) -> str:
+    return ", ".join(row.label for row in table.rows)
+
+
+def compare_rows(table: Table, names: Sequence[str], metric: str) -> Comparison:
+    """Compare rows of a table over the splits that all of them have.
+
+    Args:
+        table: the leaderboard.
+        names: labels or names of methods; none for all ranked rows.
+        metric: ``T1``, ``OA``, ``S``, ``U``, ``H`` or ``AUSUC``.
+
+    Raises:
+        InputError: see `chosen`; or the rows have no split in common.
+    """
+    rows = chosen(table, names)
+    every = {row.label: row.per_split[metric] for row in rows}
+    splits = shared_splits(every)
+    if not splits:
+        raise InputError(f"{', '.join(every)} have no split in common; run them on the same splits.")
+    values = {label: {split: each[split] for split in splits} for label, each in every.items()}
+    pairs, ranking = compare_all(values), rank_blocks(values)
+    conclusions = [conclude(pairs[0], metric)] if len(pairs) == 1 else _conclude_all(pairs, ranking, metric)
+    left_out = len(set().union(*every.values())) - len(splits)
+    if left_out:
+        conclusions.append(f"{left_out} split(s) that not all of them have are left out.")
+    return Comparison(
+        table.dataset, table.family, table.features, table.semantics, table.data, table.protocol, metric,
+        rows[0].selection, splits, left_out, values, pairs, ranking, conclusions,
+    )  # fmt: skip
+
+
+def conclude(pair: Paired, metric: str) -> str:
+    """One sentence: by how much the first is better or worse, and whether the splits can say so."""
+    if pair.ties == pair.splits:
+        return f"{pair.a} and {pair.b} have the same {metric} on each of {pair.splits} splits."
+    points = f"{abs(100 * pair.difference):.1f} points of {metric} {'better' if pair.difference >= 0 else 'worse'}"
+    if pair.splits == 1:
+        return f"On one split {pair.a} is {points} than {pair.b}, which says nothing of other splits."
+    ends = sorted(end if pair.difference >= 0 else -end for end in (100 * pair.low, 100 * pair.high))
+    said = (
+        f"Over {pair.splits} splits {pair.a} is {points} than {pair.b}, 95 % interval {ends[0]:.1f} to {ends[1]:.1f}; "
+    )
+    if few := too_few(pair.splits):
+        return said + few
+    if math.isnan(pair.p):
+        return said + "only one split differs, which is too little for a test."
+    apart, tested = ends[0] > 0, pair.p_holm < ALPHA
+    said += f"Wilcoxon p = {pair.p_holm:.2g}"
+    if apart and tested:
+        return said + "."
+    if not apart and not tested:
+        return said + ": the difference is within what splits alone would give."
+    return said + ": the interval and the test disagree, so the difference may be what splits alone give."
+
+
+def _conclude_all(pairs: Sequence[Paired], ranking: Ranking | None, metric: str) -> list[str]:
+    said = []
+    if ranking and not math.isnan(ranking.friedman_p):
+        differ = "differ more than" if ranking.friedman_p < ALPHA else "differ no more than"
+        said.append(
+            f"Over {ranking.blocks} splits the ranks of {len(ranking.labels)} methods in {metric} {differ} splits "
+            f"alone would make them (Friedman p = {ranking.friedman_p:.2g})."
+        )
+    if few := too_few(pairs[0].splits, len(pairs)):
+        return [*said, few]
+    apart = sum(pair.p_holm < ALPHA for pair in pairs)
+    return [*said, f"{apart} of {len(pairs)} pairs are told apart (Wilcoxon with Holm's correction, 5 %)."]
+
+
+def as_builtins(comparison: Comparison) -> dict[str, Any]:
+    """For JSON: pairs and ranking as objects."""
+    plain: dict[str, Any] = msgspec.to_builtins(comparison, str_keys=True)
+    plain["pairs"] = [pair._asdict() for pair in comparison.pairs]
+    plain["ranking"] = comparison.ranking and comparison.ranking._asdict()
+    return plain

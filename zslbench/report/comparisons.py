@@ -1,0 +1,134 @@
+"""A comparison of methods for people and for programs. Accuracies and differences are shown in percent."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from zslbench.comparison import Comparison, as_builtins
+from zslbench.stats import Paired
+
+NOTE = (
+    "Percent. Interval: 95 %, bootstrap over splits. p: two-sided Wilcoxon signed-rank, corrected for all pairs here "
+    "(Holm). Effect: mean difference over its standard deviation. Splits share classes and images, and intervals and "
+    "p-values take them as independent: they are optimistic."
+)
+
+
+class _Sheet(NamedTuple):
+    header: list[str]
+    rows: list[list[str]]
+
+
+def heading(comparison: Comparison) -> str:
+    """What is compared on what, in one line."""
+    return (
+        f"{comparison.metric} on {comparison.dataset} {comparison.family}, features {comparison.features}, semantics "
+        f"{comparison.semantics} (data {comparison.data}, protocol {comparison.protocol}, epoch {comparison.selection})"
+    )
+
+
+def as_rich(comparison: Comparison) -> RenderableType:
+    """For a terminal."""
+    parts: list[RenderableType] = [Text(heading(comparison), style="bold")]
+    for sheet in _sheets(comparison):
+        table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name, left in zip(sheet.header, _words(sheet), strict=True):
+            table.add_column(name, justify="left" if left else "right", overflow="fold")
+        for row in sheet.rows:
+            table.add_row(*map(Text, row))  # Text: no markup in labels
+        parts.append(table)
+    parts += [Text(sentence) for sentence in _sentences(comparison)]
+    return Group(*parts, Text(), Text(NOTE, style="dim"))
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """GitHub-flavoured Markdown."""
+    from tabulate import tabulate
+
+    parts = [f"### {heading(comparison)}"]
+    for sheet in _sheets(comparison):
+        rows = [[re.sub(r"([\\|*`<])", r"\\\1", cell) for cell in row] for row in sheet.rows]
+        align = ["left" if left else "right" for left in _words(sheet)]
+        parts.append(tabulate(rows, sheet.header, tablefmt="pipe", disable_numparse=True, colalign=align))
+    return "\n\n".join([*parts, *_sentences(comparison), NOTE]) + "\n"
+
+
+def as_csv(comparison: Comparison) -> str:
+    """One line per pair with every number unrounded, as fractions; empty where there is none."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, ["metric", *Paired._fields], lineterminator="\n")
+    writer.writeheader()
+    for pair in comparison.pairs:
+        told = {name: "" if value != value else value for name, value in pair._asdict().items()}  # NaN is not NaN
+        writer.writerow({"metric": comparison.metric, **told})
+    return buffer.getvalue()
+
+
+def as_json(comparison: Comparison) -> str:
+    """One JSON object, accuracies as fractions; numbers that do not exist are null."""
+    return msgspec.json.format(msgspec.json.encode(as_builtins(comparison)), indent=2).decode()
+
+
+def _sheets(comparison: Comparison) -> list[_Sheet]:
+    sheets = [_pairs(comparison.pairs)]
+    if len(comparison.pairs) == 1:
+        sheets.insert(0, _per_split(comparison))
+    if ranking := comparison.ranking:
+        rows = [[label, f"{rank:.2f}"] for label, rank in zip(ranking.labels, ranking.mean_ranks, strict=True)]
+        sheets.append(_Sheet(["method", "mean rank"], rows))
+    return sheets
+
+
+def _per_split(comparison: Comparison) -> _Sheet:
+    (a, first), (b, second) = comparison.values.items()
+    rows = [
+        [str(split), f"{100 * first[split]:.1f}", f"{100 * second[split]:.1f}", _signed(first[split] - second[split])]
+        for split in comparison.splits
+    ]
+    return _Sheet(["split", a, b, "difference"], rows)
+
+
+def _pairs(pairs: Sequence[Paired]) -> _Sheet:
+    header = ["a", "b", "a - b", "interval", "p", "wins/ties/losses", "effect", "P(a beats b)"]
+    rows = [
+        [
+            pair.a, pair.b, _signed(pair.difference),
+            "-" if math.isnan(pair.low) else f"{_signed(pair.low)} to {_signed(pair.high)}",
+            _number(pair.p_holm, ".2g"), f"{pair.wins}/{pair.ties}/{pair.losses}", _number(pair.effect, "+.2f"),
+            f"{pair.better:.2f}",
+        ]
+        for pair in pairs
+    ]  # fmt: skip
+    return _Sheet(header, rows)
+
+
+def _sentences(comparison: Comparison) -> list[str]:
+    said = list(comparison.conclusions)
+    if ranking := comparison.ranking:
+        said.append(f"Mean ranks differ where more than {ranking.critical_difference:.2f} lies between them (Nemenyi).")
+        said += [
+            f"Not told apart by Wilcoxon and Holm: {'any' if clique == ranking.labels else ', '.join(clique)}."
+            for clique in ranking.cliques
+        ]
+    return said
+
+
+def _words(sheet: _Sheet) -> list[bool]:
+    return [name in ("a", "b", "method") for name in sheet.header]
+
+
+def _signed(fraction: float) -> str:
+    return f"{round(100 * fraction, 1) + 0.0:+.1f}"  # + 0.0: never -0.0
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)
