@@ -45,7 +45,7 @@ def share(most):
         with open(folder / "held", "a") as held:
             held.write(device)
         long = device == "0" and (folder / "held").read_text().count("0") <= 2
-    time.sleep(6 if long else 0.5)
+    time.sleep(8 if long else 0.5)
     mine.unlink()
 
 def meet(count):
@@ -208,12 +208,12 @@ def test_a_trial_on_the_cpu_sees_no_gpu(gpus, folder):
 
 def test_too_many_trials_on_a_gpu_become_fewer(gpus, folder):
     """Where two trials fit on a GPU and four were asked for, the slots are halved once and every trial ends well."""
-    ended = on(gpus, folder, "--methods", "crowded", "--splits", 7, "--workers", 6, *GPUS[:-1], "--store", "crowded")
+    ended = on(gpus, folder, "--methods", "crowded", "--splits", 10, "--workers", 8, *GPUS[:-1], "--store", "crowded")
     assert ended.code == 0, ended.stderr
     assert ended.stderr.count("ran out of GPU memory: from now on 2 at a time on each GPU.") == 1
     assert "is tried again: it ran out of GPU memory." in ended.stderr
     found = records(folder / "crowded")
-    assert [record.status for record in found] == ["done"] * 7
+    assert [record.status for record in found] == ["done"] * 10
     assert {record.run.attempt for record in found} == {1}  # a trial is not to blame for its neighbours
 
 
