@@ -36,7 +36,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet -c constraints.txt -e '.[dev,images,text,tune]'
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,images,report,text,tune]'
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zslbench import stats
 from zslbench._types import DoubleArray, IntArray
+from zslbench.comparison import Comparison, compare_rows
 from zslbench.datasets import Dataset, load_dataset
 from zslbench.errors import InputError
 from zslbench.hashing import digest
@@ -18,6 +18,7 @@ from zslbench.leaderboard import Row, Table
 from zslbench.metrics import GzslDecisions, seen_unseen_curve
 from zslbench.protocol import ZSL_METRICS
 from zslbench.records import Plan, Record, Store, Trial
+from zslbench.stats import too_few
 
 TOP = 8
 """How many methods a figure with a colour for each can hold."""
@@ -88,9 +89,10 @@ class Section:
     """None where it is not found here: then classes are numbers."""
     shown: list[Row]
     """The methods of the figures, best first."""
-    pairs: list[stats.Paired] = field(default_factory=list)
-    ranking: stats.Ranking | None = None
+    comparison: Comparison | None = None
+    """Of all ranked methods; None with fewer than two."""
     too_few: str | None = None
+    """Why no pair of them can be told apart, if that is so."""
     curves: list[Curve] = field(default_factory=list)
     accuracies: ClassAccuracies | None = None
     confusion: Confusion | None = None
@@ -201,13 +203,12 @@ def _predictions(section: Section, store: Store, record: Record) -> Mapping[str,
 
 
 def _compare(section: Section) -> None:
-    """Pairs and ranks of the ranked methods."""
-    values = {row.label: row.per_split[section.metric] for row in section.table.rows if row.rank is not None}
-    common = len(stats.shared_splits(values))
-    if len(values) > 1 and common:
-        section.pairs = stats.compare_all(values)
-        section.ranking = stats.rank_blocks(values)
-    section.too_few = stats.too_few(common, max(1, len(section.pairs))) if common else None
+    ranked = [row for row in section.table.rows if row.rank is not None]
+    if len(ranked) > 1:
+        section.comparison = compare_rows(section.table, [row.label for row in ranked], section.metric)
+    if ranked:
+        pairs = len(section.comparison.pairs) if section.comparison else 1
+        section.too_few = too_few(len(ranked[0].per_split[section.metric]), pairs)
 
 
 def _classes(predictions: Mapping[str, Any]) -> tuple[IntArray, IntArray]:

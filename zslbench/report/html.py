@@ -5,7 +5,7 @@ import hashlib
 import html
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import zslbench
 from zslbench.errors import InputError
 from zslbench.leaderboard import METRICS, Row, Table
-from zslbench.report import plots, tables
+from zslbench.report import plots
 from zslbench.report.contents import Section
 from zslbench.report.examples import Examples
 from zslbench.stats import ALPHA, Paired
@@ -146,13 +146,14 @@ def _part(number: int, section: Section, images: Examples | None) -> dict[str, A
     return {
         "id": f"t{number}",
         "heading": f"{table.dataset} {table.family}",
-        "subject": f"Features {table.features}, semantics {table.semantics}; data {tables.data_hash(table)}, protocol "
+        "subject": f"Features {table.features}, semantics {table.semantics}; data {table.data}, protocol "
         f"{table.protocol}.",
         "section": section,
         "notes": leaderboard_notes(table),
         "rows": [leaderboard_line(row, table) for row in table.rows],
         "figures": _figures(section, f"t{number}"),
-        "pairs": [pair_line(pair) for pair in _ordered(section)],
+        "pairs": [pair_line(pair) for pair in (section.comparison.pairs if section.comparison else [])],
+        "conclusions": section.comparison.conclusions if section.comparison else [],
         "examples": images,
     }
 
@@ -213,12 +214,6 @@ def pair_line(pair: Paired) -> Line:
             _number(pair.p_holm, 4)._replace(marked=pair.p_holm < ALPHA),
         ]
     )
-
-
-def _ordered(section: Section) -> Iterable[Paired]:
-    """Best method first, whatever order they were compared in."""
-    ranks: Mapping[str, int] = {row.label: row.rank or 0 for row in section.table.rows}
-    return sorted(section.pairs, key=lambda pair: (ranks[pair.a], ranks[pair.b]))
 
 
 def leaderboard_notes(table: Table) -> list[str]:

@@ -57,7 +57,7 @@ def as_svg(plot: Plot, section: Section, prefix: str) -> str | None:
     svg = drawing.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.S)
-    svg = svg.replace(_INK, "currentColor").replace(_SOFT, "var(--line)")
+    svg = svg.replace("xlink:href", "href").replace(_INK, "currentColor").replace(_SOFT, "var(--line)")
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
     svg = re.sub(r' id="([^"]+)"', lambda found: f' id="{prefix}-{found[1]}"' if found[1] in used else "", svg)
     svg = re.sub(r'(href="|url\()#', rf"\1#{prefix}-", svg)
@@ -154,9 +154,9 @@ def tradeoff(section: Section) -> Figure | None:
 
 def ranks(section: Section) -> Figure | None:
     """Mean ranks with the critical difference, and bars over methods that are not told apart."""
-    if section.ranking is None:
+    ranking = section.comparison.ranking if section.comparison else None
+    if ranking is None:
         return None
-    ranking = section.ranking
     count = len(ranking.labels)
     left = math.ceil(count / 2)
     first = 0.9 + 0.35 * len(ranking.cliques)

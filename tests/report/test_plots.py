@@ -1,0 +1,164 @@
+"""The figures: what they draw is what the section says, and their SVG can stand in a page among others."""
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from reports import HOSTILE, answers, done, section_of, several, trial, write_store
+
+from zslbench.errors import InputError
+from zslbench.report import plots
+from zslbench.report.contents import Section
+
+
+@pytest.fixture
+def section(tmp_path: Path) -> Section:
+    """Three methods on six splits, three epochs; the first is the best everywhere."""
+    return section_of(several(tmp_path / "store"))
+
+
+def texts(figure: Figure) -> list[str]:
+    """Every text of a figure."""
+    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")) if text.get_text()]
+
+
+def test_every_split_is_a_dot_and_a_line(section: Section):
+    """The strip plot holds each method's values in percent, and as many lines across methods as there are splits."""
+    figure = plots.per_split(section)
+    assert figure is not None
+    lines = figure.axes[0].lines
+    across = [line for line in lines if list(line.get_ydata()) == [0, 1, 2]]
+    assert len(across) == 6
+    dots = [line.get_xdata() for line in lines if len(line.get_xdata()) == 6]
+    for row, shown in zip(section.shown, dots, strict=True):
+        assert list(shown) == pytest.approx([100 * value for value in row.per_split["H"].values()])
+
+
+def test_a_missing_split_leaves_a_gap(tmp_path: Path):
+    """A method without one of the splits has no dot there, and the line across is broken rather than bent."""
+    store = write_store(
+        tmp_path / "store",
+        [
+            (done(trial("a", 0), [0.5]), None), (done(trial("a", 1), [0.6]), None), (done(trial("b", 0), [0.4]), None),
+        ],
+    )  # fmt: skip
+    figure = plots.per_split(section_of(store))
+    assert figure is not None
+    ends = {tuple(line.get_xdata()) for line in figure.axes[0].lines if list(line.get_ydata()) == [0, 1]}
+    assert (50, 40) in ends
+    assert any(start == 60 and np.isnan(end) for start, end in ends)
+
+
+def test_curves_carry_their_area_and_where_the_method_stands(section: Section):
+    """The legend gives the mean AUSUC, and a marker sits at the mean U and S."""
+    figure = plots.tradeoff(section)
+    assert figure is not None
+    assert any("AUSUC 75.0 %" in text for text in texts(figure))
+    points = [(line.get_xdata()[0], line.get_ydata()[0]) for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
+    assert points == [(100 * curve.point[0], 100 * curve.point[1]) for curve in section.curves]
+
+
+def test_ranks_are_written_beside_the_names(section: Section):
+    """The rank diagram names every method with its mean rank and the critical difference."""
+    figure = plots.ranks(section)
+    assert figure is not None
+    said = texts(figure)
+    assert {"a  1.0", "b  2.0", "3.0  c"} <= set(said)
+    assert section.comparison is not None
+    assert section.comparison.ranking is not None
+    assert any(f"{section.comparison.ranking.critical_difference:.2f}" in text for text in said)
+
+
+def test_cells_show_their_percentages(section: Section):
+    """Class names stand at the rows, and the values of both panels in the cells, with nothing where there is none."""
+    figure = plots.classes(section)
+    assert figure is not None
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [f"class {at}" for at in range(4)]
+    unseen, seen = (sorted(text.get_text() for text in axes.texts) for axes in figure.axes)
+    assert unseen == ["50"] * 12
+    assert seen == ["100"] * 12
+    figure = plots.confusion(section)
+    assert figure is not None
+    assert "100" in texts(figure)
+
+
+def test_the_oracle_s_mark_is_told_apart(section: Section):
+    """Three marks per panel; the one of the test set is a hollow star, and the legend calls it an oracle."""
+    figure = plots.learning(section)
+    assert figure is not None
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b", "c"]
+    stars = [line for line in figure.axes[0].lines if line.get_marker() == "*"]
+    (star,) = stars
+    assert star.get_markerfacecolor() == "none"
+    epoch, value = section.learning[0].marks["test-max"]
+    assert (star.get_xdata()[0], star.get_ydata()[0]) == (epoch, 100 * value)
+    assert any("oracle" in text.get_text() for text in figure.legends[0].get_texts())
+
+
+def test_nothing_is_drawn_of_nothing(tmp_path: Path):
+    """Without predictions, epochs and splits enough there is no figure, rather than an empty one."""
+    section = section_of(write_store(tmp_path / "store", [(done(trial("a", 0), [0.5]), None)]))
+    drawn = {plot.name for plot in plots.PLOTS if plot.draw(section)}
+    assert drawn == {"per-split"}
+
+
+def test_svgs_share_a_page(section: Section):
+    """Each is well-formed, its ids are its own and all that it refers to, its text is text, its colours the page's."""
+    seen: set[str] = set()
+    for plot in plots.PLOTS:
+        svg = plots.as_svg(plot, section, f"t1-{plot.name}")
+        assert svg is not None
+        root = ET.fromstring(svg)
+        ids = [node.get("id") for node in root.iter() if node.get("id")]
+        assert len(ids) == len(set(ids))
+        assert all(str(name).startswith(f"t1-{plot.name}-") for name in ids)
+        assert not seen & set(ids)
+        seen |= set(ids)
+        assert set(re.findall(r'(?:href="|url\()#([^")]+)', svg)) <= set(ids)
+        assert "<text" in svg
+        assert "currentColor" in svg
+        assert not re.search(r"#010203|#040506", svg)
+        assert plots.as_svg(plot, section, f"t1-{plot.name}") == svg
+
+
+def test_labels_are_text_and_nothing_else(tmp_path: Path):
+    """Markup in a label is shown as it is, and dollars make no formula of it."""
+    labels = (HOSTILE, "b", "c")
+    section = section_of(several(tmp_path / "store", labels))
+    for plot in plots.PLOTS:
+        svg = plots.as_svg(plot, section, "t1")
+        assert svg is not None
+        assert "<script" not in svg
+        assert "<img" not in svg
+        shown = "".join(ET.fromstring(svg).itertext())
+        if plot.name in ("per-split", "tradeoff"):
+            assert "$a_b$&amp;" in shown
+
+
+def test_files_are_written_in_both_forms(section: Section, tmp_path: Path):
+    """PNG and SVG of each figure, in a folder that is made if need be; the SVG does without the page's colours."""
+    (plot,) = (plot for plot in plots.PLOTS if plot.name == "per-split")
+    written = plots.write_files(plot, section, tmp_path / "new" / "figure")
+    assert [path.name for path in written] == ["figure.svg", "figure.png"]
+    assert "currentColor" not in written[0].read_text()
+    assert written[1].read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        plots.write_files(plot, section, tmp_path / "file" / "figure")
+
+
+def test_more_methods_than_colours_are_cut_to_the_best(tmp_path: Path):
+    """Ten methods: figures with a colour for each show the best eight."""
+    made = [
+        (done(trial(f"m{at}", split), [0.5 - 0.01 * at]), answers(split, [2, 2, 3, 3] if split == 0 else [1, 1, 3, 3]))
+        for at in range(10)
+        for split in range(2)
+    ]
+    section = section_of(write_store(tmp_path / "store", made))
+    assert [row.label for row in section.shown] == [f"m{at}" for at in range(8)]
+    figure = plots.per_split(section)
+    assert figure is not None
+    assert len(figure.axes[0].get_yticks()) == 8
