@@ -20,7 +20,7 @@ import numpy as np
 
 from zslbench._types import DoubleArray
 from zslbench.hashing import digest
-from zslbench.protocol import GZSL_METRICS, ZSL_METRICS
+from zslbench.protocol import GZSL_METRICS, ZSL_METRICS, Curve
 from zslbench.records import Plan, PlanRow, Record, Trial
 from zslbench.stats import Estimate, estimates, split_means
 
@@ -115,12 +115,13 @@ def leaderboard(
     for record in records:  # one at a time: 100,000 outcomes take more than a GB
         source[record.trial.method] = record.trial.source
         if (known := cells.get(record.key)) is None or not known.done:
-            cells[record.key] = _Cell(record, _kind(record, kinds))
+            cells[record.key] = _cell(record, _kind(record, kinds))
     newest = _newest_splits(cells, plans)
     groups: dict[tuple[Any, ...], dict[str, _RowData]] = {}
 
     def row_of(kind: _Kind) -> "_RowData":
-        row = groups.setdefault(kind.comparable, {}).setdefault(kind.identity, _RowData(kind))
+        rows = groups.setdefault(kind.comparable, {})
+        row = rows[kind.identity] = rows.get(kind.identity) or _RowData(kind)
         row.citation = row.citation or kind.citation  # older records do not say
         return row
 
@@ -185,39 +186,63 @@ def _kind(source: Record | PlanRow, kinds: dict[tuple[object, ...], _Kind]) -> _
     return kinds[alike]
 
 
-class _Cell:
-    """What a table needs of one record."""
-
-    __slots__ = ("best", "curves", "device", "done", "fit_seconds", "kind", "peak_mb", "seconds", "seed", "split",
-                 "split_hash", "stage")  # fmt: skip
-
-    def __init__(self, record: Record, kind: _Kind) -> None:
-        trial, run = record.trial, record.run
-        self.kind, self.stage = kind, trial.stage
-        self.split, self.split_hash, self.seed = trial.split, sys.intern(trial.split_hash), trial.seed
-        self.done = record.status == "done"
-        fit, score = run.fit_seconds, run.score_seconds
-        self.fit_seconds, self.seconds = fit, None if fit is None or score is None else fit + score
-        self.peak_mb, self.device = run.peak_mb, sys.intern(run.device)
-        self.best: _Epochs = (0, 0)
-        """The epoch of the highest lead in each setting."""
-        self.curves: tuple[array[float], ...] = ()
-        """Of test trials: every metric after each epoch, in the order of `METRICS`."""
-        if record.outcome is None:
-            return
-        zsl, gzsl = record.outcome.zsl, record.outcome.gzsl
-        self.best = _best(zsl[_LEADS["zsl"]]), _best(gzsl[_LEADS["gzsl"]])
-        if trial.stage == "test":
-            curves = [zsl[name] for name in ZSL_METRICS] + [gzsl[name] for name in GZSL_METRICS]
-            self.curves = tuple(array("d", curve) for curve in curves)
-
-
 _Epochs = tuple[int, int]
 """One in ZSL and one in GZSL."""
 _Place = tuple[int, int]
 """Split and seed."""
-_SETTING = (0,) * len(ZSL_METRICS) + (1,) * len(GZSL_METRICS)
-"""Of each metric, as an index into `_Epochs`."""
+
+
+class _Cell(msgspec.Struct, gc=False):  # 100,000 of them would keep the garbage collector busy, and form no cycle
+    """What a table needs of one record."""
+
+    kind: _Kind
+    stage: str
+    split: int
+    split_hash: str
+    seed: int
+    done: bool
+    fit_seconds: float | None
+    seconds: float | None
+    peak_mb: float | None
+    device: str
+    best: _Epochs = (0, 0)
+    """The epoch of the highest lead in each setting."""
+    zsl: Any = None
+    """Of a test trial: an array of the first ZSL metric after each epoch, then of the next."""
+    gzsl: Any = None
+    """The same of the GZSL metrics."""
+
+    def at(self, epochs: _Epochs) -> list[float]:
+        """Every metric, in the order of `METRICS`, after these epochs.
+
+        The last one stands for later ones: a method may train for fewer epochs on fewer classes.
+        """
+        found: list[float] = []
+        for curves, metrics, epoch in ((self.zsl, ZSL_METRICS, epochs[0]), (self.gzsl, GZSL_METRICS, epochs[1])):
+            length = len(curves) // len(metrics)
+            found += curves[min(epoch, length - 1) :: length]
+        return found
+
+
+def _cell(record: Record, kind: _Kind) -> _Cell:
+    trial, run, outcome = record.trial, record.run, record.outcome
+    fit, score = run.fit_seconds, run.score_seconds
+    cell = _Cell(
+        kind, trial.stage, trial.split, sys.intern(trial.split_hash), trial.seed, record.status == "done",
+        fit, None if fit is None or score is None else fit + score, run.peak_mb, sys.intern(run.device),
+    )  # fmt: skip
+    if outcome is not None:
+        cell.best = _best(outcome.zsl[_LEADS["zsl"]]), _best(outcome.gzsl[_LEADS["gzsl"]])
+        if trial.stage == "test":
+            cell.zsl, cell.gzsl = _joined(outcome.zsl, ZSL_METRICS), _joined(outcome.gzsl, GZSL_METRICS)
+    return cell
+
+
+def _joined(curves: Curve, names: Sequence[str]) -> "array[float]":
+    values: list[float] = []
+    for name in names:
+        values += curves[name]
+    return array("d", values)
 
 
 class _RowData:
@@ -229,6 +254,9 @@ class _RowData:
         self.citation = kind.citation
         self.planned: dict[str, set[_Place]] = {"test": set(), "validation": set()}
         self.cells: dict[str, dict[_Place, _Cell]] = {"test": {}, "validation": {}}
+
+    def is_done(self, stage: str, place: _Place) -> bool:
+        return place in self.cells[stage] and self.cells[stage][place].done
 
     def finished(self, stage: str) -> dict[_Place, _Cell]:
         return {place: cell for place, cell in sorted(self.cells[stage].items()) if cell.done}
@@ -264,7 +292,7 @@ def _ranked(data: Sequence[_RowData], selection: Selection, sort: str) -> list[R
 
     def ranked(source: _RowData, row: Row) -> bool:
         complete = bool(row.metrics) and row.done == row.planned
-        return complete and source in methods and needed <= set(source.finished("test"))
+        return complete and source in methods and all(source.is_done("test", place) for place in needed)
 
     rows = _rows(data, selection)
     order = [(ranked(source, row), row) for source, row in zip(data, rows, strict=True)]
@@ -287,9 +315,9 @@ def _rows(data: Sequence[_RowData], selection: Selection) -> list[Row]:
         validated = [place for place in tests if place in validations]
         places: list[_Place] = validated if selection == "val" else list(tests)
         numbers = {
-            "last": _numbers((cell, (-1, -1)) for cell in tests.values()),
-            "test-max": _numbers((cell, cell.best) for cell in tests.values()),
-            "val": _numbers((tests[place], _reached(tests[place], validations[place].best)) for place in validated),
+            "last": _numbers(cell.at((sys.maxsize, sys.maxsize)) for cell in tests.values()),
+            "test-max": _numbers(cell.at(cell.best) for cell in tests.values()),
+            "val": _numbers(tests[place].at(validations[place].best) for place in validated),
         }
         is_validated = [place in validations for place in tests]
         row = _row(source, selection, tests, places)
@@ -321,7 +349,7 @@ def _row(data: _RowData, selection: Selection, tests: Mapping[_Place, _Cell], pl
         method=data.trial.method,
         version=data.trial.method_version,
         rank=None,
-        done=sum(len(planned[stage] & set(data.finished(stage))) for stage in stages),
+        done=sum(data.is_done(stage, place) for stage in stages for place in planned[stage]),
         planned=sum(map(len, planned.values())),
         family=data.family,
         needs=data.needs,
@@ -340,19 +368,9 @@ def _row(data: _RowData, selection: Selection, tests: Mapping[_Place, _Cell], pl
     )
 
 
-def _numbers(chosen: Iterable[tuple[_Cell, _Epochs]]) -> DoubleArray:
-    """(cells, metrics): every metric of test trials at the epoch of its setting."""
-    rows = [
-        [curve[epochs[setting]] for curve, setting in zip(cell.curves, _SETTING, strict=True)]
-        for cell, epochs in chosen
-    ]
-    return np.array(rows, dtype=np.float64).reshape(-1, len(METRICS))
-
-
-def _reached(test: _Cell, wanted: _Epochs) -> _Epochs:
-    """A method may train for fewer epochs on fewer classes; its last epoch then stands for later ones."""
-    zsl, gzsl = wanted
-    return min(len(test.curves[0]) - 1, zsl), min(len(test.curves[-1]) - 1, gzsl)
+def _numbers(cells: Iterable[list[float]]) -> DoubleArray:
+    """(cells, metrics), also of no cell."""
+    return np.array([*cells], dtype=np.float64).reshape(-1, len(METRICS))
 
 
 def _gain(places: Sequence[_Place], differences: DoubleArray) -> dict[str, float]:
