@@ -1,0 +1,279 @@
+"""The page in a real browser: it needs nothing besides itself, sorts, fits, prints, and runs no one else's script."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from reports import HOSTILE, answers, done, failed, section_of, several, tables_of, trial, write_store
+
+from zslbench.records import Store
+from zslbench.report.contents import sections
+from zslbench.report.html import as_html, leaderboard_line
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
+    "--no-first-run"
+).split()
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+def page_of(store: Store) -> str:
+    """The report of a whole store."""
+    found = sections(tables_of(store), store)
+    return as_html(found, [None] * len(found), store.folder)
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the shipped records: 28 rows on 10 splits."""
+    path = tmp_path_factory.mktemp("shipped") / "report.html"
+    path.write_text(page_of(Store(ROOT / "results" / "ucm-16-5")), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """The system's chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a file; what the page complained of and asked for is in its `complaints` and `requests`."""
+    contexts = []
+
+    def call(path: Path, width: int = 1280, **options: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.complaints, page.requests = [], []
+        page.on("console", lambda message: page.complaints.append(message.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield call
+    for context in contexts:
+        context.close()
+
+
+@needs_browser
+def test_it_opens_without_a_network_and_without_complaint(shipped: Path, visit: Callable[..., Any]):
+    """From file://, offline, the page asks for nothing but itself and what lies in it, and logs nothing."""
+    page = visit(shipped, offline=True)
+    assert [url for url in page.requests if not url.startswith("data:")] == [shipped.as_uri()]
+    assert page.complaints == []
+    assert page.title() == "zslbench report: ucm 16/5"
+    assert page.locator("svg[role=img]").count() == 6
+
+
+def test_it_is_small(shipped: Path):
+    """28 rows on 10 splits with all figures stay under 2 MB, and refer to no other file."""
+    assert shipped.stat().st_size < 2_000_000
+    outward = re.findall(r'(?:src|href|action)="(?!#|data:)([^"]*)"', shipped.read_text(encoding="utf-8"))
+    assert outward == []
+
+
+@needs_browser
+def test_headings_sort_by_click_and_by_key(shipped: Path, visit: Callable[..., Any]):
+    """A click sorts by number, highest first; a key press turns it; aria-sort follows; what has no value is last."""
+    page = visit(shipped)
+    board = page.locator("table.sortable").first
+
+    def column(at: int) -> list[str]:
+        return list(board.locator("tbody tr").evaluate_all(
+            "(rows, at) => rows.map((row) => row.cells[at].firstChild.textContent)", at))  # fmt: skip
+
+    heads = board.locator("thead th")
+    assert heads.nth(0).get_attribute("aria-sort") == "ascending"
+    assert column(0)[:3] == ["1", "2", "3"]
+    time = [text.strip().startswith("fit") for text in heads.all_inner_texts()].index(True)
+    for at, first in ((4, "descending"), (time, "ascending")):
+        heads.nth(at).get_by_role("button").click()
+        assert heads.nth(at).get_attribute("aria-sort") == first
+        assert heads.nth(0).get_attribute("aria-sort") is None
+        numbers = [float(text.replace(",", "")) for text in column(at)]
+        assert numbers == sorted(numbers, reverse=first == "descending")
+    heads.nth(0).get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Space")
+    assert heads.nth(0).get_attribute("aria-sort") == "descending"
+    assert column(0)[:2] == ["22", "21"]
+    assert column(0)[-1] in ("bound", "unranked")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent").strip() == "method"
+    heads.nth(1).get_by_role("button").click()
+    assert column(1)[0] == "ale"
+
+
+@needs_browser
+def test_without_javascript_it_is_a_plain_table(shipped: Path, visit: Callable[..., Any]):
+    """All rows and headings are there, and nothing looks like a button that does nothing."""
+    page = visit(shipped, java_script_enabled=False)
+    assert page.locator("table.sortable").first.locator("tbody tr").count() == 28
+    assert page.locator("button").count() == 0
+    assert page.locator("svg[role=img]").count() == 6
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_never_scrolls_sideways(shipped: Path, visit: Callable[..., Any], width: int):
+    """Wide tables and figures scroll in their own boxes, which the keyboard reaches."""
+    page = visit(shipped, width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    boxes = page.locator(".box")
+    assert boxes.count() == 8
+    for at in range(boxes.count()):
+        box = boxes.nth(at)
+        assert box.bounding_box()["width"] <= width
+        assert box.get_attribute("tabindex") == "0"
+        assert box.get_attribute("aria-label")
+
+
+@needs_browser
+def test_dark_mode_has_a_background_and_a_text_of_its_own(shipped: Path, visit: Callable[..., Any]):
+    """Page and figures follow the reader's scheme with a contrast of at least 7 between text and background."""
+    seen = set()
+    for scheme in ("light", "dark"):
+        page = visit(shipped, color_scheme=scheme)
+        background, *inks = page.evaluate(
+            """() => {
+              const of = (element, name) => getComputedStyle(element)[name];
+              return [of(document.body, "backgroundColor"), of(document.body, "color"),
+                      of(document.querySelector("svg text"), "fill")];
+            }"""
+        )
+        seen.add(background)
+        assert all(_contrast(background, ink) >= 7 for ink in inks), (scheme, background, inks)
+    assert len(seen) == 2
+
+
+@needs_browser
+def test_it_is_readable_without_eyes(shipped: Path, visit: Callable[..., Any]):
+    """Every image and box has a name, headings go down one level at a time, and the landmarks and skip link work."""
+    page = visit(shipped)
+    for image in page.get_by_role("img").all():
+        assert len(image.get_attribute("aria-label") or image.get_attribute("alt") or "") > 10
+    levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map((heading) => Number(heading.tagName[1]))")
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    for role in ("banner", "navigation", "main", "contentinfo"):
+        assert page.get_by_role(role).count() == 1, role
+    targets = page.locator("nav a").evaluate_all("all => all.map((link) => link.getAttribute('href').slice(1))")
+    assert targets
+    assert page.evaluate("ids => ids.every((id) => document.getElementById(id))", targets)
+    assert page.evaluate(
+        "() => { const ids = [...document.querySelectorAll('[id]')].map((one) => one.id);"
+        " return ids.length === new Set(ids).size; }"
+    )
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+@needs_browser
+def test_print_shows_everything(shipped: Path, visit: Callable[..., Any]):
+    """On paper no box hides a part of what it holds, and no drawing is wider than the sheet."""
+    page = visit(shipped, 1040)  # A4 across less the margins, at 96 dots per inch
+    page.emulate_media(media="print")
+    hidden = page.locator(".box, .warnings ul").evaluate_all(
+        "all => all.filter((box) => getComputedStyle(box).overflow !== 'visible'"
+        " || box.scrollHeight > box.clientHeight + 2 || box.scrollWidth > box.clientWidth + 2)"
+        ".map((box) => [box.getAttribute('aria-label'), box.scrollWidth, box.clientWidth])"
+    )
+    assert hidden == []
+    assert page.locator("section[aria-labelledby=t1] > h3").count() == 9
+    assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+
+
+@needs_browser
+@pytest.mark.parametrize("shielded", [True, False])
+def test_no_stranger_s_script_runs(tmp_path: Path, visit: Callable[..., Any], shielded: bool):
+    """Markup in labels, messages, names and commands is shown as text, even with the page's content policy away."""
+    planned = [trial(HOSTILE, split, dataset=HOSTILE, features=HOSTILE) for split in range(3)]
+    store = write_store(
+        tmp_path / "store",
+        [
+            (done(planned[0], [0.5, 0.6], host=HOSTILE), answers(0, [2, 2, 3, 3])),
+            (done(planned[1], [0.5, 0.6]), answers(1, [1, 1, 3, 3])),
+            (failed(planned[2], HOSTILE), None),
+        ],
+        planned,
+        f"zslbench run --methods {HOSTILE}",
+    )
+    html = page_of(store)
+    assert html.count("<script>") == 1
+    assert "Content-Security-Policy" in html
+    if not shielded:
+        html = re.sub(r"<meta http-equiv=.*?>\n", "", html)
+        assert "Content-Security-Policy" not in html
+    path = tmp_path / "report.html"
+    path.write_text(html, encoding="utf-8")
+    page = visit(path)
+    assert page.complaints == []
+    assert page.evaluate("window.hit") is None
+    assert page.locator("table.sortable tbody th").first.inner_text().startswith("<script>window.hit=1</script><img")
+    assert "ValueError: <script>window.hit=1" in page.locator(".warnings").inner_text()
+    assert page.locator("dd", has_text="zslbench run --methods <script>").count() == 1
+    page.locator("thead button").first.click()  # the page's own script does run
+    assert page.locator("thead th").first.get_attribute("aria-sort") == "descending"
+
+
+def test_a_row_says_in_words_what_it_is(tmp_path: Path):
+    """Ranked rows have numbers, others the words unranked or bound; nothing done is a dash that sorts last."""
+    hole = [trial("hole", split) for split in range(2)]
+    made = [(done(trial(name, split), [0.5]), None) for name in ("good", "floor") for split in range(2)]
+    for record, _ in made[2:]:
+        record.family = "bound"
+    (table,) = tables_of(write_store(tmp_path / "store", made, hole))
+    lines = {row.label: leaderboard_line(row, table) for row in table.rows}
+    first = {label: line.cells[0].text for label, line in lines.items()}
+    assert first == {"good": "1", "hole": "unranked", "floor": "bound"}
+    assert lines["hole"].cells[2].text == "–"
+    assert lines["hole"].cells[2].value is None
+    assert lines["good"].cells[2].text == "50.0"
+    assert lines["hole"].cells[-1].text == "0/2"
+
+
+def test_two_tables_share_a_page_without_sharing_ids(tmp_path: Path):
+    """Tables of two data sets are two parts, whose ids differ."""
+    store = several(tmp_path / "store", splits=2)
+    with store.writing():
+        other = trial("a", 0, dataset="elsewhere")
+        store.append(done(other, [0.5, 0.6]), answers(0, [2, 2, 3, 3]))
+    html = page_of(store)
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+    assert {"t1", "t2", "t1-per-split", "t2-per-split"} <= set(ids)
+
+
+def test_few_splits_have_a_sentence_in_place_of_ranks(tmp_path: Path):
+    """With three splits the page says why there is no rank diagram."""
+    section = section_of(several(tmp_path / "store", splits=3))
+    html = as_html([section], [None], tmp_path)
+    part = html[html.index('id="t1-ranks"') :]
+    assert str(section.too_few)[:30] in part[:300]
+
+
+def _contrast(one: str, two: str) -> float:
+    """WCAG's contrast ratio of two CSS colours."""
+
+    def luminance(colour: str) -> float:
+        parts = [float(part) / 255 for part in re.findall(r"[\d.]+", colour)[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    low, high = sorted((luminance(one), luminance(two)))
+    return (high + 0.05) / (low + 0.05)
