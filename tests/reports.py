@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from zslbench.hashing import digest
+from zslbench.hashing import array_digest, digest
 from zslbench.leaderboard import Table, leaderboard
 from zslbench.protocol import Outcome
 from zslbench.records import Cell, Failure, Plan, PlanRow, Record, Run, Store, Trial
@@ -22,8 +22,8 @@ HOSTILE = "<script>window.hit=1</script><img src=x onerror=window.hit=1>$a_b$&am
 def trial(method: str, split: int, stage: Any = "test", dataset: str = "hand-made", **changed: Any) -> Trial:
     """A trial of a method without parameters."""
     usual = Trial(
-        method=method, method_version=1, config={}, dataset=dataset, features="f", semantics="s",
-        hashes={"features": "00"}, family="2/2", split=split, split_hash=digest(split), seed=0, stage=stage, protocol=1,
+        method=method, method_version=1, config={}, dataset=dataset, features="f", semantics="s", family="2/2",
+        hashes={"labels": array_digest(LABELS)}, split=split, split_hash=digest(split), seed=0, stage=stage, protocol=1,
     )  # fmt: skip
     return msgspec.structs.replace(usual, **changed)
 

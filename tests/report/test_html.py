@@ -1,5 +1,6 @@
 """The page in a real browser: it needs nothing besides itself, sorts, fits, prints, and runs no one else's script."""
 
+import itertools
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,10 +16,10 @@ from zslbench.report.contents import sections
 from zslbench.report.html import as_html, leaderboard_line
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
-    "--no-first-run"
-).split()
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-first-run",
+]  # fmt: skip
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -168,7 +169,7 @@ def test_it_is_readable_without_eyes(shipped: Path, visit: Callable[..., Any]):
     levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map((heading) => Number(heading.tagName[1]))")
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     for role in ("banner", "navigation", "main", "contentinfo"):
         assert page.get_by_role(role).count() == 1, role
     targets = page.locator("nav a").evaluate_all("all => all.map((link) => link.getAttribute('href').slice(1))")

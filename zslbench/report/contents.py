@@ -13,7 +13,7 @@ from zslbench._types import DoubleArray, IntArray
 from zslbench.comparison import Comparison, compare_rows
 from zslbench.datasets import Dataset, load_dataset
 from zslbench.errors import InputError
-from zslbench.hashing import digest
+from zslbench.hashing import array_digest, digest
 from zslbench.leaderboard import Row, Table
 from zslbench.metrics import GzslDecisions, seen_unseen_curve
 from zslbench.protocol import ZSL_METRICS
@@ -183,13 +183,11 @@ def _section(table: Table, records: Sequence[Record], plans: Sequence[Plan], sto
 
 def _dataset(table: Table) -> Dataset | None:
     """The data set of the table's name, if it is found here and has the same labels."""
-    from zslbench.hashing import array_digest
-
     try:
         data = load_dataset(table.dataset)
     except InputError:
         return None
-    return data if table.hashes.get("labels") in (None, array_digest(data.labels)) else None
+    return data if table.hashes.get("labels") == array_digest(data.labels) else None
 
 
 def _predictions(section: Section, store: Store, record: Record) -> Mapping[str, Any] | None:

@@ -1,0 +1,156 @@
+"""`zslbench report`: what it writes, and what it says where it cannot."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from plugins import write_plugin
+from reports import failed, tables_of, trial, write_store
+
+from zslbench.records import Store
+from zslbench.report.plots import PLOTS
+
+Command = Callable[..., tuple[object, str, str]]
+
+
+@pytest.fixture
+def store(synthetic: Path, in_process: Command) -> Path:
+    """Two methods on three splits of the synthetic data set."""
+    plugin = write_plugin(synthetic.parent / "mine.py")
+    code, _, _ = in_process(
+        "run", "--methods", "mine,projection", "--plugin", plugin, "--dataset", synthetic, "--splits", 3,
+        "--workers", 0, "--store", "kept", "--quiet",
+    )  # fmt: skip
+    assert code == 0
+    return synthetic.parent / "kept"
+
+
+def write_images(folder: Path, per_class: int) -> Path:
+    """A folder per class of the synthetic data set, with plain images of one colour."""
+    for label in range(8):
+        (folder / f"class{label}").mkdir(parents=True)
+        for number in range(per_class):
+            colour = np.full((150, 200, 3), 20 * label + number, np.uint8)
+            PIL.Image.fromarray(colour).save(folder / f"class{label}" / f"{number}.png")
+    return folder
+
+
+def test_one_file_holds_it_all(store: Path, in_process: Command, tmp_path: Path):
+    """The page has every method, class names and figures; stdout names it; the store is left as it was."""
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    code, out, err = in_process("report", "--store", store, "-o", "page.html", "--plots", "figures")
+    assert code == 0, err
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "mine" in html
+    assert "projection" in html
+    assert "class3" in html
+    assert "zslbench run --methods mine,projection" in html
+    lines = out.splitlines()
+    assert lines[0].startswith("page.html (")
+    written = {path.name for path in (tmp_path / "figures").iterdir()}
+    drawn = {plot.name for plot in PLOTS} - {"ranks"}  # three splits have none
+    assert written == {f"{name}{suffix}" for name in drawn for suffix in (".svg", ".png")}
+    assert sorted(lines[1:]) == sorted(f"figures/{name}" for name in written)
+    assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
+
+
+def test_options_choose_what_is_shown(store: Path, in_process: Command, tmp_path: Path):
+    """--sort, --select and --splits are the leaderboard's; the oracle is called one."""
+    code, _, err = in_process("report", "--store", store, "--sort", "T1", "--select", "test-max", "--splits", 2)
+    assert code == 0, err
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Ranked by T1." in html
+    assert "an oracle&#39;s, not results" in html
+    assert ">2/2<" in html
+
+
+def test_images_come_with_predictions(store: Path, in_process: Command, tmp_path: Path):
+    """Of each unseen class four evenly spaced images, with what the best method's stored predictions say of them."""
+    images = write_images(tmp_path / "images", 12)
+    code, _, err = in_process("report", "--store", store, "--images", images)
+    assert code == 0, err
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<img src="data:image/jpeg;base64,[^"]+" alt="class(\d)/(\d+)\.png">\n<figcaption>(.*?)<', html)
+    kept = Store(store)
+    (table,) = tables_of(kept)
+    trials = [record for record in kept.records() if record.label == table.rows[0].label]
+    trials = [record for record in trials if record.trial.stage == "test"]
+    expected = []
+    for label in range(8):
+        for stored in map(kept.predictions, sorted(trials, key=lambda record: record.trial.split)):
+            if (mine := stored["zsl_truth"] == label).any():
+                answers = stored["zsl_predicted"][mine]
+                for number in (0, 3, 7, 11):
+                    right = answers[number] == label
+                    expected.append((str(label), str(number), "✓ right" if right else f"✗ class{answers[number]}"))
+                break
+    assert expected
+    assert shown == expected
+    assert "matched to its rows by the order" in html
+
+
+def test_images_that_cannot_be_matched_have_no_predictions(store: Path, in_process: Command, tmp_path: Path):
+    """With other numbers of images there is one per class, and the page says why."""
+    images = write_images(tmp_path / "images", 5)
+    code, _, err = in_process("report", "--store", store, "--images", images)
+    assert code == 0, err
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    names = re.findall(r'alt="(class\d)/\d+\.png"', html)
+    assert len(names) == len(set(names)) > 0
+    assert "one image per class is shown, without predictions" in html
+    assert "✓ right" not in html
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--store", "nowhere"], "no records in nowhere"),
+        (["--dataset", "cub"], "no finished trial"),
+        (["-o", "no/folder/page.html"], "there is no folder no/folder"),
+        (["--images", "nowhere"], "nowhere: expected a folder or a zip file"),
+        (["--splits", "0"], "--splits"),
+    ],
+)
+def test_bad_input_is_one_line(store: Path, in_process: Command, tmp_path: Path, arguments: list[str], said: str):
+    """Exit code 2, one line on stderr that says what is wrong, and no page."""
+    given = ["--store", store] if "--store" not in arguments else []
+    code, out, err = in_process("report", *given, *arguments)
+    assert code == 2
+    assert out == ""
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_store_of_failures_makes_no_page(in_process: Command, tmp_path: Path):
+    """Nothing finished, nothing to report: said, with exit code 2."""
+    write_store(tmp_path / "store", [(failed(trial("a", 0), "no luck"), None)])
+    code, _, err = in_process("report", "--store", "store")
+    assert code == 2
+    assert "no finished trial" in err
+
+
+def test_a_page_that_cannot_be_replaced_stays(store: Path, in_process: Command, tmp_path: Path):
+    """Where the page cannot be written nothing is left half done."""
+    (tmp_path / "page.html").mkdir()
+    code, _, err = in_process("report", "--store", store, "-o", "page.html")
+    assert code == 2
+    assert "page.html" in err
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_extra_is_named_where_it_is_missing(store: Path, in_process: Command, monkeypatch: pytest.MonkeyPatch):
+    """Without jinja2 the command says what to install, before it reads anything."""
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "jinja2" else find(name, *rest)
+    )
+    code, _, err = in_process("report", "--store", store)
+    assert code == 2
+    assert "needs jinja2" in err
+    assert "zslbench[report]" in err
