@@ -56,7 +56,7 @@ def leaderboards() -> str:
     rules: tuple[Selection, ...] = ("last", "val")
     found = [leaderboard(store.records(), store.plans(), selection=rule) for rule in rules]
     for tables in found:
-        cite(tables, Registry())
+        cite(tables)
     return "\n".join(map(as_markdown, found))
 
 

@@ -157,6 +157,16 @@ def test_a_sample_s_interval_is_its_own(columns: list[list[float]]) -> None:
         assert said == pytest.approx(estimate(one_seed(values), draws=500), abs=1e-12, nan_ok=True)
 
 
+def test_many_cells_are_drawn_in_blocks() -> None:
+    """40 splits of 20 seeds, more weights than are held at once: the interval is the one of the normal law."""
+    rng = np.random.default_rng(6)
+    table = (np.repeat(rng.normal(0.5, 0.05, 40), 20) + rng.normal(0, 0.02, 800)).reshape(40, 20)
+    said = estimate(table.tolist())
+    # Drawing seeds inside drawn splits adds their noise once more to that of the splits' means.
+    spread = math.sqrt(table.mean(axis=1).var(ddof=1) / 40 + table.var(axis=1, ddof=1).mean() / 800)
+    assert (said.high - said.low) / 2 == pytest.approx(stats.t.ppf(0.975, 39) * spread, rel=0.05)
+
+
 def test_the_same_twice_and_another_seed() -> None:
     """The draws are seeded: the same interval every time, another with another seed."""
     table = one_seed(np.random.default_rng(0).uniform(size=9).tolist())

@@ -7,7 +7,7 @@ independent: intervals and p-values are optimistic.
 import functools
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ ALPHA = 0.05
 _FEWEST = 6
 """Fewer splits cannot reach p < 0.05 in a signed-rank test, nor can their range hold the mean in 95 of 100 cases."""
 _COLUMNS_AT_ONCE = 256
+_WEIGHTS_AT_ONCE = 2**21
 
 
 class Estimate(NamedTuple):
@@ -168,18 +169,25 @@ def _widened_percentiles(
 
     splits = len(shape)
     tail = float(ndtr(-math.sqrt(splits / (splits - 1)) * _student(splits, confidence)))
-    weights = _weights(shape, draws, seed)
-    ends = [
-        np.quantile(weights @ cells[:, start : start + _COLUMNS_AT_ONCE], [tail, 1 - tail], axis=0)
-        for start in range(0, cells.shape[1], _COLUMNS_AT_ONCE)
-    ]
-    low, high = np.concatenate(ends, axis=1)
+    ends = []
+    for start in range(0, cells.shape[1], _COLUMNS_AT_ONCE):
+        some = cells[:, start : start + _COLUMNS_AT_ONCE]
+        drawn = np.concatenate([weights @ some for weights in _weights(shape, draws, seed)])
+        ends.append(np.quantile(drawn, [tail, 1 - tail], axis=0))
+    # Rounded, because the last bits of a matrix product depend on how many samples share it.
+    low, high = np.round(np.concatenate(ends, axis=1), 12)
     return low, high
 
 
-@functools.lru_cache(maxsize=4)
-def _weights(shape: tuple[int, ...], draws: int, seed: int) -> DoubleArray:
-    """(draws, cells): what each value counts in the mean of a drawn sample."""
+def _weights(shape: tuple[int, ...], draws: int, seed: int) -> Iterator[DoubleArray]:
+    """(draws, cells), in blocks: what each value counts in the mean of a drawn sample."""
+    size = max(1, _WEIGHTS_AT_ONCE // sum(shape))
+    for block, first in enumerate(range(0, draws, size)):
+        yield _some_weights(shape, min(size, draws - first), (seed, block))
+
+
+@functools.lru_cache(maxsize=8)
+def _some_weights(shape: tuple[int, ...], draws: int, seed: tuple[int, int]) -> DoubleArray:
     rng = np.random.default_rng(seed)
     splits = len(shape)
     times = rng.multinomial(splits, np.full(splits, 1 / splits), size=draws)

@@ -44,7 +44,6 @@ def leaderboard(
     from zslbench.errors import InputError
     from zslbench.leaderboard import leaderboard as aggregate
     from zslbench.records import Store
-    from zslbench.registry import Registry
     from zslbench.report import latex, tables
     from zslbench.report.citations import cite
 
@@ -54,7 +53,7 @@ def leaderboard(
     result = [table for table in result if dataset in (None, table.dataset) and split_family in (None, table.family)]
     if not result:
         raise InputError(f"no trial in {store} matches the options.")
-    cite(result, Registry())
+    cite(result)
     form = "json" if as_json else form
     if form == "table" and output is not None:
         form = _FORMATS.get(output.suffix.lower(), "md")
