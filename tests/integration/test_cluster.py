@@ -6,6 +6,7 @@ The cluster is on this machine and its GPUs are Ray's word for places: nothing h
 import os
 import random
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -228,8 +229,9 @@ def test_a_trial_that_never_fits_fails(gpus, folder):
     assert {record.failure and record.failure.message for record in found} == {"CUDA out of memory."}
 
 
-def test_a_plugin_goes_where_it_is_missing(tmp_path):
+def test_a_plugin_goes_where_it_is_missing(tmp_path, monkeypatch):
     """A worker uses the plugin file where it lies if it is the driver's, and a copy of the driver's otherwise."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     here = tmp_path / "plugin.py"
     here.write_bytes(b"one = 1\n")
     assert _placed(here, b"one = 1\n") == here
