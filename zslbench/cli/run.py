@@ -114,7 +114,7 @@ def run(
     stages: list[Any] = ["test", "validation"] if plan.validation else ["test"]
     jobs = make_jobs(registry, [m.spec for m in plan.methods], view, drawn, range(plan.seeds), stages)
     jobs = _within_their_splits(registry, plan.methods, jobs)
-    limit = seconds_of(timeout) if timeout else None
+    limit = None if timeout is None else seconds_of(timeout)
     workers = default_workers() if where.workers is None else where.workers
     records = Store(store)
     if dry_run:
