@@ -248,7 +248,7 @@ def _pair(a_label: str, a: Mapping[int, float], b_label: str, b: Mapping[int, fl
         difference=said.mean,
         low=said.low,
         high=said.high,
-        effect=said.mean / said.std if said.std else math.nan,
+        effect=said.mean / said.std if np.ptp(differences) > 0 else math.nan,
         wins=wins,
         ties=ties,
         losses=losses,

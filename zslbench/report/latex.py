@@ -5,32 +5,31 @@ import re
 from collections.abc import Iterable, Sequence
 
 from zslbench.leaderboard import METRICS, Row, Table
-from zslbench.report.tables import cells, header, heading, notes
+from zslbench.report.tables import COLUMNS, cells, header, heading, notes
 from zslbench.stats import Estimate
 
-_WORDS = ("method", "citation", "needs")
 _ESCAPED = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$", '"': r"\textquotedbl{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }  # fmt: skip
 _CITABLE = re.compile(r"[\w:.+/-]+")
 
 
 def as_latex(tables: Sequence[Table]) -> str:
-    """One ``table*`` per table; needs the packages booktabs, graphicx and textcomp.
+    """One ``table*`` per table; needs the packages booktabs and graphicx.
 
     Of the ranked rows the best of every metric is bold and the second best underlined, as far as the printed digits
     tell them apart. Bounds stand below a rule.
     """
-    return "% \\usepackage{booktabs,graphicx,textcomp}\n" + "\n".join(map(_as_latex, tables))
+    return "% \\usepackage{booktabs,graphicx}\n" + "\n".join(map(_as_latex, tables))
 
 
 def _as_latex(table: Table) -> str:
     podium = {metric: _podium(table.rows, metric) for metric in METRICS}
     bounds = [row for row in table.rows if row.family == "bound"]
     methods = [row for row in table.rows if row.family != "bound"]
-    columns = "".join("l" if name in _WORDS else "r" for name in header())
+    columns = "".join("l" if column.words else "r" for column in COLUMNS)
     groups = [[_line(row, podium) for row in group] for group in (methods, bounds) if group]
     body = "\n\\midrule\n".join("\n".join(group) for group in groups)
     return rf"""\begin{{table*}}

@@ -97,7 +97,7 @@ class _Fitting:
         title = Text(heading(self.table), style="bold")
         rich = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         shown = [name not in left_out for name in header()]
-        for column in compress(_COLUMNS, shown):
+        for column in compress(COLUMNS, shown):
             longest = max((len(column.text(row)) for row in self.table.rows), default=0)
             # Words may be folded, but not to pieces.
             narrowest = min(longest, 24 if column.name == "method" else 12) if column.words else None
@@ -149,7 +149,7 @@ def as_html(tables: Sequence[Table]) -> str:
 def _tabulated(rows: Sequence[Sequence[str]], form: str) -> str:
     from tabulate import tabulate
 
-    align = ["left" if column.words else "right" for column in _COLUMNS]
+    align = ["left" if column.words else "right" for column in COLUMNS]
     return tabulate(rows, header(), tablefmt=form, disable_numparse=True, colalign=align if rows else None)
 
 
@@ -219,12 +219,12 @@ class Column(NamedTuple):
 
 def header() -> list[str]:
     """Column titles."""
-    return [column.name for column in _COLUMNS]
+    return [column.name for column in COLUMNS]
 
 
 def cells(row: Row) -> list[str]:
     """One row as text."""
-    return [column.text(row) for column in _COLUMNS]
+    return [column.text(row) for column in COLUMNS]
 
 
 def _rank(row: Row) -> str:
@@ -258,7 +258,7 @@ def _done(row: Row) -> str:
     return done
 
 
-_COLUMNS = (
+COLUMNS = (
     Column("#", _rank),
     Column("method", lambda row: row.label, words=True),
     Column("citation", lambda row: row.citation or "-", words=True),
