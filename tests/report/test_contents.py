@@ -116,6 +116,18 @@ def test_accuracies_tell_seen_from_unseen(two_splits: Store):
     np.testing.assert_allclose(found.unseen[:, 0], [np.nan, 0.4, 0.5, 0.25])
 
 
+def test_the_hardest_classes_are_shown_where_there_are_too_many(two_splits: Store, monkeypatch: pytest.MonkeyPatch):
+    """With room for two, the two of the lowest accuracy are kept, in the order of the classes; the rest is counted."""
+    monkeypatch.setattr("zslbench.report.contents._MOST_CLASSES", {"confusion": 2, "accuracies": 2})
+    section = section_of(two_splits)
+    assert section.confusion is not None
+    assert section.accuracies is not None
+    assert (section.confusion.classes, section.confusion.left_out) == (["class 2", "class 3"], 1)
+    assert (section.accuracies.classes, section.accuracies.left_out) == (["class 1", "class 3"], 2)
+    np.testing.assert_allclose(section.confusion.share, [[0.5, 0.5], [0, 0.75]])
+    np.testing.assert_allclose(section.accuracies.unseen[:, 0], [0.4, 0.25])
+
+
 def test_the_area_is_the_mean_of_the_trials(two_splits: Store):
     """AUSUC: both trials are separable, S is 1 until U is at its end (3/4), so the area is 3/4 in each."""
     (curve,) = section_of(two_splits).curves

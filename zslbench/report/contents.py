@@ -23,7 +23,8 @@ from zslbench.stats import too_few
 TOP = 8
 """How many methods a figure with a colour for each can hold."""
 _SHARES = np.linspace(0, 1, 201)
-_MOST_CLASSES = 40
+_MOST_CLASSES = {"confusion": 30, "accuracies": 60}
+"""How many a figure can hold legibly; the hardest are kept."""
 
 
 class Curve(NamedTuple):
@@ -46,6 +47,8 @@ class ClassAccuracies(NamedTuple):
     unseen: DoubleArray
     """(classes, methods); NaN where the class is never unseen."""
     seen: DoubleArray
+    left_out: int
+    """Classes that are not shown, where there are too many: those with the highest accuracy."""
 
 
 class Confusion(NamedTuple):
@@ -57,7 +60,7 @@ class Confusion(NamedTuple):
     """(true, predicted): of the images of a class, in trials where the other was a candidate too, the share that was
     assigned to it; NaN where the two are never unseen together."""
     left_out: int
-    """Classes that are not shown: those with the highest accuracy, where there are too many."""
+    """As in `ClassAccuracies`."""
 
 
 class Learning(NamedTuple):
@@ -276,7 +279,17 @@ def _accuracies(section: Section, tests: Mapping[str, Sequence[Record]]) -> Clas
         )
         for kind in ("unseen", "seen")
     }
-    return ClassAccuracies(list(tests), [section.class_name(label) for label in classes], **both)
+    known = ~np.isnan(both["unseen"])
+    hardness = np.where(known, both["unseen"], 0).sum(axis=1) / known.sum(axis=1).clip(1e-9)
+    hardness[~known.any(axis=1)] = np.inf
+    kept = _hardest(hardness, _MOST_CLASSES["accuracies"])
+    names = [section.class_name(classes[at]) for at in kept]
+    return ClassAccuracies(list(tests), names, both["unseen"][kept], both["seen"][kept], len(classes) - len(kept))
+
+
+def _hardest(accuracies: DoubleArray, most: int) -> IntArray:
+    """Where the lowest accuracies are, in the order of the classes."""
+    return np.sort(np.argsort(accuracies, kind="stable")[:most])
 
 
 def _confusion(section: Section, label: str) -> Confusion | None:
@@ -294,7 +307,7 @@ def _confusion(section: Section, label: str) -> Confusion | None:
         np.add.at(hits, (rows, columns), 1)
         np.add.at(images, (rows[:, None], np.unique(rows)), 1)
     share = np.divide(hits, images, out=np.full_like(hits, np.nan), where=images > 0)
-    kept = np.sort(np.argsort(np.diag(share), kind="stable")[:_MOST_CLASSES])
+    kept = _hardest(np.diag(share), _MOST_CLASSES["confusion"])
     names = [section.class_name(int(each)) for each in classes[kept]]
     return Confusion(label, names, share[np.ix_(kept, kept)], len(classes) - len(kept))
 

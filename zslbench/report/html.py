@@ -68,8 +68,11 @@ LEADERBOARD = (
     Column("rank", "by the mean of the metric that ranks", ascending=True),
     Column("method", "with the parameters that differ from its defaults, and what it needs besides", numeric=False),
     *(Column(name, meaning) for name, meaning in _MEANINGS.items()),
-    Column("max − last", f"{_ORACLE} last epoch; never part of a result"),
-    Column("max − val", f"{_ORACLE} epoch chosen on validation classes; never part of a result"),
+    Column("max\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}last", f"{_ORACLE} last epoch; never part of a result"),
+    Column(
+        "max\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}val",
+        f"{_ORACLE} epoch chosen on validation classes; never part of a result",
+    ),
     Column("fit s", "mean seconds of fitting per trial", ascending=True),
     Column("peak MiB", "the highest memory of any trial", ascending=True),
     Column("done", "finished of planned trials"),
@@ -164,10 +167,11 @@ def _figures(section: Section, prefix: str) -> dict[str, Figure]:
         svg = plots.as_svg(plot, section, f"{prefix}-{plot.name}")
         if svg is not None:
             title, how = plot.title, plot.how
-            if plot.name == "confusion" and section.confusion is not None:
+            if plot.name == "confusion" and section.confusion:
                 title = f"{title}: {section.confusion.label}"
-                if left := section.confusion.left_out:
-                    how += f" The {left} classes with the highest accuracy are left out."
+            shown = {"confusion": section.confusion, "classes": section.accuracies}.get(plot.name)
+            if shown and shown.left_out:
+                how += f" The {shown.left_out} classes with the highest accuracy are left out."
             alt = html.escape(f"{title}, {section.table.dataset} {section.table.family}. {plot.how}")
             svg = svg.replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
             found[plot.name] = Figure(plot.name, title, how, svg)
@@ -210,15 +214,15 @@ def pair_line(pair: Paired) -> Line:
             Cell(_interval(pair.low, pair.high) or "–", pair.low),
             Cell(f"{pair.wins} / {pair.ties} / {pair.losses}", pair.wins),
             _number(pair.effect),
-            _number(pair.p, 4),
-            _number(pair.p_holm, 4)._replace(marked=pair.p_holm < ALPHA),
+            _p_value(pair.p),
+            _p_value(pair.p_holm)._replace(marked=pair.p_holm < ALPHA),
         ]
     )
 
 
 def leaderboard_notes(table: Table) -> list[str]:
     """What a reader must know to read the leaderboard."""
-    rules = {plots.RULES[row.selection][1] for row in table.rows}
+    rules = {plots.RULES[row.selection][-1] for row in table.rows}
     said = [
         f"Epoch: {', '.join(sorted(rules))}. Means over splits, with 95 % intervals from a bootstrap over splits and "
         f"seeds (Student’s t below 6 splits). Splits share classes and images while intervals take them as "
@@ -255,5 +259,11 @@ def _amount(value: float | None) -> Cell:
     return Cell(f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}", value)
 
 
-def _number(value: float, digits: int = 2) -> Cell:
-    return Cell("–") if math.isnan(value) else Cell(f"{value:.{digits}f}", value)
+def _number(value: float) -> Cell:
+    return Cell("–") if math.isnan(value) else Cell(f"{value:.2f}", value)
+
+
+def _p_value(p: float) -> Cell:
+    if math.isnan(p):
+        return Cell("–")
+    return Cell(f"{p:.4f}" if p >= 0.0001 else "< 0.0001", p)

@@ -27,10 +27,11 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2, 2, 2)))
 RULES = {
-    "last": ("o", "last epoch"),
-    "val": ("s", "chosen on validation classes"),
-    "test-max": ("*", "chosen on the TEST set (oracle)"),
+    "last": ("o", COLOURS[2], "last epoch"),
+    "val": ("s", COLOURS[4], "chosen on validation classes"),
+    "test-max": ("*", COLOURS[1], "chosen on the TEST set (oracle)"),
 }
+"""A selection rule's marker, colour and name."""
 _INK, _SOFT = "#010203", "#040506"
 """What stands for the page's text and line colours until the SVG is part of it."""
 _PANELS = 16
@@ -199,7 +200,7 @@ def classes(section: Section) -> Figure | None:
     for axes, values, title in zip(
         panels, (found.unseen, found.seen), ("class is unseen", "class is seen"), strict=True
     ):
-        _heat(axes, values[:, : len(labels)], annotated=len(found.classes) <= 60)
+        _heat(axes, values[:, : len(labels)])
         axes.set_title(title, fontsize=10)
         axes.set_xticks(range(len(labels)), [_short(label, 22) for label in labels], rotation=90)
     panels[0].set_yticks(range(len(found.classes)), found.classes)
@@ -214,7 +215,7 @@ def confusion(section: Section) -> Figure | None:
         return None
     size = 0.27 * len(found.classes)
     figure, axes = _figure(2.2 + size, 1.8 + size)
-    _heat(axes, found.share, annotated=len(found.classes) <= 30, least=0.01)
+    _heat(axes, found.share, least=0.01)
     axes.set_xticks(range(len(found.classes)), found.classes, rotation=90)
     axes.set_yticks(range(len(found.classes)), found.classes)
     axes.set(xlabel="predicted class", ylabel="true class")
@@ -235,10 +236,9 @@ def learning(section: Section) -> Figure | None:
         axes.set_visible(False)
     for axes, curve in zip(panels.flat, shown, strict=False):
         axes.plot(np.arange(1, len(curve.values) + 1), 100 * curve.values, color=COLOURS[0])
-        for at, (rule, (epoch, value)) in enumerate(curve.marks.items()):
-            marker, text = RULES[rule]
+        for rule, (epoch, value) in curve.marks.items():
+            marker, colour, text = RULES[rule]
             oracle = rule == "test-max"
-            colour = COLOURS[(2, 4, 1)[at]]
             (handles[text],) = axes.plot(
                 epoch, 100 * value, ls="", marker=marker, ms=10 if oracle else 6, zorder=4, clip_on=False,
                 color=colour, mfc="none" if oracle else colour, mew=1.4 if oracle else 0.6,
@@ -309,15 +309,15 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _heat(axes: Axes, values: DoubleArray, *, annotated: bool, least: float = 0.0) -> None:
-    """Percentages as colours on one fixed scale, with their digits."""
+def _heat(axes: Axes, values: DoubleArray, least: float = 0.0) -> None:
+    """Percentages as colours on one fixed scale, with their digits from `least` on."""
     cividis = matplotlib.colormaps["cividis"].with_extremes(bad="#8C8C8C30")
     axes.imshow(np.ma.masked_invalid(values), cmap=cividis, vmin=0, vmax=1, interpolation="none", aspect="auto")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     for (row, column), value in np.ndenumerate(values):
-        if annotated and value >= least:
-            colour = "white" if value < 0.55 else "black"
+        if value >= least:
+            colour = "white" if value < 0.48 else "black"
             axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=6.5, color=colour)
 
 
