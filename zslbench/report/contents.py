@@ -3,7 +3,7 @@
 Curves, accuracies per class and confusions come from what is stored of the last epoch, whichever the table reports.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from zslbench.leaderboard import Row, Table
 from zslbench.metrics import GzslDecisions, seen_unseen_curve
 from zslbench.protocol import ZSL_METRICS
 from zslbench.records import Plan, Record, Store, Trial
+from zslbench.report.background import Fact, provenance, warnings
 from zslbench.stats import too_few
 
 TOP = 8
@@ -70,13 +71,6 @@ class Learning(NamedTuple):
     values: DoubleArray
     marks: dict[str, tuple[float, float]]
     """Rule -> mean chosen epoch (the first is 1) and mean value there."""
-
-
-class Fact(NamedTuple):
-    """One line of provenance."""
-
-    name: str
-    values: list[str]
 
 
 @dataclass
@@ -179,8 +173,8 @@ def _section(table: Table, records: Sequence[Record], plans: Sequence[Plan], sto
         curve for row in methods
         if (curve := learning_curve(row.label, tests[row.label], validations[row.label], section.lead))
     ]  # fmt: skip
-    section.provenance = _provenance(section, records, plans)
-    section.warnings += _warnings(section, records)
+    section.provenance = provenance(table, records, plans)
+    section.warnings = [*warnings(table, records, section.too_few, section.dataset is not None), *section.warnings]
     return section
 
 
@@ -354,93 +348,3 @@ def _series(record: Record, lead: str) -> list[float]:
 
 def _place(record: Record) -> tuple[int, int]:
     return record.trial.split, record.trial.seed
-
-
-def _provenance(section: Section, records: Sequence[Record], plans: Sequence[Plan]) -> list[Fact]:
-    table, runs = section.table, [record.run for record in records]
-    seconds = [(run.fit_seconds or 0) + (run.score_seconds or 0) for run in runs]
-    dates = sorted(date for run in runs for date in (run.started, run.finished) if date)
-    hashes = sorted({(record.trial.split, record.trial.split_hash[:8]) for record in records})
-    splits = [f"#{split} ({short}…)" for split, short in hashes]
-    done = sum(record.status == "done" for record in records)
-    facts = [
-        Fact("Commands", list(dict.fromkeys(f"{plan.created[:16]}  {plan.command}" for plan in plans))),
-        Fact("Trials", [f"{done} finished, {len(records) - done} failed, validation trials included"]),
-        Fact("Compute time", [f"{sum(seconds) / 3600:.2f} hours of fitting and scoring, all trials added up"]),
-        Fact("Dates (UTC)", [f"{dates[0][:16]} to {dates[-1][:16]}"] if dates else []),
-        Fact("Versions", _distinct(", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))
-                                   for run in runs)),
-        Fact("Hosts", _distinct(run.host for run in runs)),
-        Fact("Devices", _devices(records)),
-        Fact("Threads per trial", _distinct(str(run.threads) for run in runs)),
-        Fact("Executors", _distinct(run.executor for run in runs)),
-        Fact("Data (SHA-256)", [f"{name}: {value}" for name, value in table.hashes.items()]),
-        Fact(f"Splits of {table.family}", [", ".join(splits)]),
-        Fact("Seeds", _distinct(str(record.trial.seed) for record in records)),
-        Fact("Protocol", [f"version {table.protocol}"]),
-    ]  # fmt: skip
-    return [fact for fact in facts if fact.values]
-
-
-def _distinct(values: Iterable[str]) -> list[str]:
-    return sorted({value for value in values if value})
-
-
-def _devices(records: Sequence[Record]) -> list[str]:
-    return _distinct(" ".join(filter(None, (record.run.device, record.run.device_name))) for record in records)
-
-
-def _warnings(section: Section, records: Sequence[Record]) -> list[str]:
-    return [*_cautions(section), *_gaps(section.table), *_mixtures(records), *_failures(records)]
-
-
-def _gaps(table: Table) -> Iterator[str]:
-    newest = {
-        row.method: max(other.version for other in table.rows if other.method == row.method) for row in table.rows
-    }
-    fewer: dict[str, list[str]] = {}
-    for row in table.rows:
-        if row.done < row.planned:
-            yield f"{row.label} has no rank: {row.done} of {row.planned} planned trials are finished."
-        elif row.version < newest[row.method]:
-            yield f"{row.label} has no rank: it is an older version of its method."
-        elif row.rank is None and row.metrics and row.family != "bound":
-            fewer.setdefault(f"{row.done} trial(s) on {row.metrics['T1'].splits} split(s)", []).append(row.label)
-    for what, labels in fewer.items():
-        yield f"No rank for want of trials that others have ({what} each): {', '.join(labels)}."
-
-
-def _failures(records: Sequence[Record]) -> Iterator[str]:
-    where: dict[tuple[str, str], list[str]] = {}
-    for record in records:
-        if record.failure is not None:
-            trial = f"split {record.trial.split} seed {record.trial.seed}"
-            trial += " (validation)" if record.trial.stage == "validation" else ""
-            said = f"{record.failure.type}: {record.failure.message}"
-            where.setdefault((record.label, said), []).append(trial)
-    for (label, said), trials in where.items():
-        yield f"Failed: {label}, {', '.join(trials)}: {said}"
-
-
-def _mixtures(records: Sequence[Record]) -> Iterator[str]:
-    devices = _devices(records)
-    if len(devices) > 1:
-        yield f"Trials ran on different devices ({', '.join(devices)}): compare neither times nor memory."
-    versions: dict[str, set[str]] = {}
-    for record in records:
-        for name, version in record.run.versions.items():
-            versions.setdefault(name, set()).add(version)
-    for name, found in sorted(versions.items()):
-        if len(found) > 1:
-            yield f"Trials ran with different versions of {name}: {', '.join(sorted(found))}."
-
-
-def _cautions(section: Section) -> Iterator[str]:
-    if section.too_few:
-        yield section.too_few
-    if any(row.selection == "test-max" for row in section.table.rows):
-        yield "Epochs were chosen on the TEST set (test-max): these numbers are an oracle's, not results."
-    if any(row.inflation_last for row in section.table.rows):
-        yield "Columns that begin with “max” look at the test set: they show what that would add, and are no results."
-    if section.dataset is None:
-        yield f"The data set {section.table.dataset!r} is not found here: classes are shown by number."
