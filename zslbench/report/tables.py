@@ -27,9 +27,9 @@ _RULES = {
 
 
 _GAINS = {"last": "max-last T1/H", "val": "max-val T1/H"}
-_WIDE_ONLY = ("citation", "peak MB")
+_WIDE_ONLY = ("rule", "citation", "peak MB")
 """Columns that a terminal shows when it is asked for all."""
-_EXPENDABLE = ("rule", "fit s", "OA", *_GAINS.values(), "AUSUC", "needs", "done")
+_EXPENDABLE = ("fit s", "OA", *_GAINS.values(), "AUSUC", "needs", "done")
 """Columns that a narrow terminal can do without, first to last."""
 
 
@@ -87,10 +87,10 @@ class _Fitting:
         left_out += [name for rule, name in _GAINS.items() if rule not in {row.selection for row in self.table.rows}]
         for name in ("", *_EXPENDABLE):
             left_out += [name] if name and name not in left_out else []
-            rich = self._without(left_out)
-            if Measurement.get(console, options, rich).minimum <= options.max_width:
+            shown = [column for column in COLUMNS if column.name not in left_out]
+            if sum(self._narrowest(column) + 2 for column in shown) < options.max_width:
                 break
-        yield rich
+        yield self._without(left_out)
         yield Text(f"Left out: {', '.join(left_out)}. --wide or --format md shows all.", style="dim")
 
     def _without(self, left_out: Sequence[str]) -> RichTable:
@@ -98,16 +98,16 @@ class _Fitting:
         rich = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         shown = [name not in left_out for name in header()]
         for column in compress(COLUMNS, shown):
-            longest = max((len(column.text(row)) for row in self.table.rows), default=0)
-            # Words may be folded, but not to pieces.
-            narrowest = min(longest, 24 if column.name == "method" else 12) if column.words else None
-            rich.add_column(
-                column.name, justify="left" if column.words else "right", no_wrap=not column.words,
-                min_width=narrowest, overflow="fold",
-            )  # fmt: skip
+            justify: Any = "left" if column.words else "right"
+            rich.add_column(column.name, justify=justify, no_wrap=not column.words, overflow="fold")
         for row in self.table.rows:
             rich.add_row(*(Text(cell) for cell in compress(cells(row), shown)))  # Text: no markup, no :emoji: in labels
         return rich
+
+    def _narrowest(self, column: "Column") -> int:
+        """Words may be folded, but not to pieces; numbers not at all."""
+        longest = max(len(text) for text in (column.name, *map(column.text, self.table.rows)))
+        return min(longest, 24 if column.name == "method" else 12) if column.words else longest
 
 
 def as_rich(tables: Sequence[Table], wide: bool = False) -> RenderableType:
@@ -261,13 +261,13 @@ def _done(row: Row) -> str:
 COLUMNS = (
     Column("#", _rank),
     Column("method", lambda row: row.label, words=True),
-    Column("citation", lambda row: row.citation or "-", words=True),
-    Column("needs", lambda row: ", ".join(row.needs) or "-", words=True),
     *(Column(name, _metric(name)) for name in METRICS),
     Column("rule", lambda row: row.selection),
     Column(_GAINS["last"], lambda row: _gain(row.inflation_last)),
     Column(_GAINS["val"], lambda row: _gain(row.inflation_val)),
+    Column("done", _done),
     Column("fit s", _seconds),
     Column("peak MB", lambda row: "-" if row.peak_mb is None else f"{row.peak_mb:.0f}"),
-    Column("done", _done),
+    Column("needs", lambda row: ", ".join(row.needs) or "-", words=True),
+    Column("citation", lambda row: row.citation or "-", words=True),
 )
