@@ -1,15 +1,14 @@
 """The command line. Subcommands are imported when they are called, so that ``--help`` is quick."""
 
-import importlib
 import os
 import signal
 import sys
 import warnings
-from typing import Any
 
 import click
 
 import zslbench
+from zslbench.cli.lazy import LazyGroup
 from zslbench.errors import InputError
 
 _COMMANDS = {
@@ -28,47 +27,17 @@ _COMMANDS = {
     "status": ("zslbench.cli.status", "status", "Say how far a run is, also while it runs."),
     "list": ("zslbench.cli.inspect", "list_", "List methods, data sets or suites."),
     "describe": ("zslbench.cli.inspect", "describe", "Describe a method or a data set."),
-    "data": ("zslbench.cli.data", "data", "Prepare data sets from images."),
+    "data": ("zslbench.cli.data", "data", "Make data sets: from images, from other formats, by download; check them."),
     "check": ("zslbench.cli.check", "check", "Try a method on small synthetic trials: does it keep the interface?"),
     "new-method": ("zslbench.cli.new_method", "new_method", "Make a package to start a method from."),
 }
 
 
-class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module, attribute, _ = _COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, _, summary) in _COMMANDS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS:
-            from zslbench.configuration import close_matches
-
-            raise click.UsageError(
-                f"no command {args[0]!r}.{close_matches(args[0], _COMMANDS)} Commands: {', '.join(_COMMANDS)}."
-            )
-        return super().resolve_command(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:  # the reader of our output has gone, which is its choice; click would say 1
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that closing stdout does not fail in its turn
-            sys.exit(0)
-
-
-@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(
+    cls=LazyGroup,
+    commands=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(zslbench.__version__, prog_name="zslbench")
 def cli() -> None:
     """Benchmark zero-shot learning methods honestly: shared splits, stored trials, intervals.

@@ -1,4 +1,4 @@
-"""``zslbench data``: making data sets."""
+"""``zslbench data prepare``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,7 @@ import click
 _STAGES = {"images": "Encoding images", "descriptions": "Encoding descriptions"}
 
 
-@click.group()
-def data() -> None:
-    """Make data sets from images."""
-
-
-@data.command("prepare")
+@click.command()
 @click.argument("name")
 @click.option(
     "--images",
@@ -33,7 +28,7 @@ def data() -> None:
     help="Folder to write; must not exist yet, or be empty.  [default: ./NAME]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-def prepare_command(name: str, images: Path, out: Path | None, as_json: bool) -> None:
+def prepare(name: str, images: Path, out: Path | None, as_json: bool) -> None:
     """Make the data set NAME (ucm) from its images.
 
     Encodes the images with an offline backbone and the class descriptions with an offline sentence encoder,
@@ -41,13 +36,13 @@ def prepare_command(name: str, images: Path, out: Path | None, as_json: bool) ->
     it: official TIFF files and re-encoded JPEG files give slightly different features.
     """
     # Imported here, so that `zslbench --help` stays quick.
-    from zslbench.datasets.prepare import prepare
+    from zslbench.datasets.prepare import prepare as make
     from zslbench.datasets.prepare.comparison import compare, worst
     from zslbench.datasets.prepare.recipes import BUNDLED
 
     started = time.perf_counter()
     with _progress() as report:
-        made = prepare(name, images, out or Path(name), report)
+        made = make(name, images, out or Path(name), report)
     seconds = time.perf_counter() - started
 
     reference = BUNDLED / name
