@@ -141,25 +141,30 @@ class Split:
 
 
 def split_families(dataset: Any) -> list[str]:
-    """The split families of a data set: its card's, and for each the seeded published rule."""
-    return [*dataset.card.split_families, *(f"zsvidat-{family}" for family in dataset.card.split_families)]
+    """The split families of a data set: its card's and its split files', and the seeded published rule for sizes."""
+    named = list(dict.fromkeys([*dataset.card.split_families, *_split_files(dataset)]))
+    sized = [family for family in named if _seen_unseen(family, len(dataset.class_names))]
+    return [*named, *(f"zsvidat-{family}" for family in sized)]
 
 
 def make_splits(dataset: Any, family: str, count: int | None = None) -> list[Split]:
     """The first `count` splits of a family.
 
-    Families: ``S/U`` (S seen and U unseen classes, drawn by hashing) and ``zsvidat-S/U`` (the rule of the
+    Families: ``S/U`` (S seen and U unseen classes, drawn by hashing), ``zsvidat-S/U`` (the rule of the
     ZS-ViDAT repository: classes shuffled by NumPy's legacy generator seeded 2014 to 2019, first 80 % of each
-    seen class's images for training).
+    seen class's images for training), and the NAME of a file ``splits/NAME.json`` of the data set's folder.
 
     Args:
-        dataset: anything with ``name``, ``class_names``, ``labels`` and a ``card.split_families``.
+        dataset: anything with ``name``, ``class_names``, ``labels``, a ``card.split_families``, perhaps a ``folder``.
         family: name of the family.
         count: number of splits, at least 1; by default 5, or as many as there are.
 
     Raises:
         InputError: unknown family, more splits than it has, or a class too small to be split.
     """
+    if family in (files := _split_files(dataset)):
+        entries = _first(_read_entries(files[family]), count, files[family])
+        return splits_from(dataset, entries, family, f"split file {files[family]}")
     published = family.startswith("zsvidat-")
     sizes = _seen_unseen(family.removeprefix("zsvidat-"), len(dataset.class_names))
     if sizes is None:
@@ -187,6 +192,37 @@ def read_splits(dataset: Any, path: str | Path, count: int | None = None) -> lis
         InputError: no such file, not that form, an unknown class, or an image that cannot be held out.
     """
     path = Path(path)
+    entries = _read_entries(path)
+    # What a file holds is part of its name: an edited file, or another of the same name, is another family.
+    family = f"{path.stem}-{digest(entries)[:6]}"
+    return splits_from(dataset, _first(entries, count, path), family, f"split file {path}")
+
+
+def splits_from(dataset: Any, entries: Sequence[dict[str, Any]], family: str, where: str) -> list[Split]:
+    """The splits that the entries of a split file describe; `where` begins the message of an InputError."""
+    splits: list[Split] = []
+    for index, entry in enumerate(entries):
+        place = f"{where}, entry {index}"
+        if unknown := set(entry) - {"unseen", "validation", "test_seen", "id"}:
+            raise InputError(f"{place}: unknown key {sorted(unknown)[0]!r}; known: unseen, validation, test_seen, id.")
+        unseen = _class_indices(dataset, entry.get("unseen"), f"{place}, 'unseen'")
+        validation = entry.get("validation")
+        chosen = None if validation is None else _class_indices(dataset, validation, f"{place}, 'validation'")
+        split = _build(dataset, family, index, unseen, chosen, entry.get("test_seen"), place)
+        for other in splits:
+            if other.unseen == split.unseen:
+                raise InputError(f"{place}: its unseen classes are those of entry {other.index}; splits must differ.")
+        splits.append(split)
+    return splits
+
+
+def _split_files(dataset: Any) -> dict[str, Path]:
+    """The split files that lie in a data set's folder, by family."""
+    folder = getattr(dataset, "folder", None)
+    return {path.stem: path for path in sorted((folder / "splits").glob("*.json"))} if folder else {}
+
+
+def _read_entries(path: Path) -> list[dict[str, Any]]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -195,25 +231,13 @@ def read_splits(dataset: Any, path: str | Path, count: int | None = None) -> lis
         raise InputError(f"split file {path} cannot be read as JSON: {error}") from error
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"split file {path}: expected a non-empty list of objects, each with 'unseen'.")
+    return entries
+
+
+def _first(entries: list[dict[str, Any]], count: int | None, path: Path) -> list[dict[str, Any]]:
     if count is not None and not 1 <= count <= len(entries):
         raise InputError(f"{count} splits asked of {path}: it has 1 to {len(entries)}.")
-    # What a file holds is part of its name: an edited file, or another of the same name, is another family.
-    family = f"{path.stem}-{digest(entries)[:6]}"
-    splits: list[Split] = []
-    for index, entry in enumerate(entries[:count]):
-        where = f"split file {path}, entry {index}"
-        if unknown := set(entry) - {"unseen", "validation", "test_seen", "id"}:
-            raise InputError(f"{where}: unknown key {sorted(unknown)[0]!r}; known: unseen, validation, test_seen, id.")
-        unseen = _class_indices(dataset, entry.get("unseen"), f"{where}, 'unseen'")
-        validation = entry.get("validation")
-        chosen = None if validation is None else _class_indices(dataset, validation, f"{where}, 'validation'")
-        held_out = entry.get("test_seen")
-        split = _build(dataset, family, index, unseen, chosen, held_out, where)
-        for other in splits:
-            if other.unseen == split.unseen:
-                raise InputError(f"{where}: its unseen classes are those of entry {other.index}; splits must differ.")
-        splits.append(split)
-    return splits
+    return entries[:count]
 
 
 def hold_out(images: IntArray, labels: IntArray, key: str) -> IntArray:
