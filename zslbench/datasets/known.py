@@ -1,0 +1,190 @@
+"""Data sets that the field uses, as cards: what they are, whom to cite, and how to get them.
+
+name = "toy"                            # the file's name without .toml
+title = "Toy Scenes"
+kind = "images"                         # images: a folder per class; xlsa17: features with the Proposed Splits
+classes = 21
+images = 2100
+class_names = ["airplane", ...]         # left out where they are not known for certain
+licence = "Terms."
+layout = "Images/CLASS/NAME.tif"        # inside the unpacked folder
+root = "Images"                         # what `data prepare` or `data import` is given, inside the unpacked folder
+citation = "@inproceedings{...}"
+
+[archive]
+file = "Toy.zip"                        # its name on disk; the unpacked folder is called Toy
+url = "https://..."                     # left out: by_hand says from where and how
+sha256 = "..."                          # or md5; left out where none is known
+bytes = 123456                          # left out where it is not known
+
+[[families]]
+seen = 16
+unseen = 5
+source = "Who used it."
+"""
+
+import functools
+import re
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from zslbench.bibtex import entries
+from zslbench.configuration import close_matches
+from zslbench.errors import InputError
+
+_FOLDER = Path(str(files("zslbench.datasets"))) / "known"
+_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+_HEX = {"sha256": 64, "md5": 32}
+
+
+class Checksum(msgspec.Struct, frozen=True):
+    """What the bytes of a file must hash to."""
+
+    algorithm: Literal["sha256", "md5"]
+    digest: str
+
+
+class Archive(msgspec.Struct, forbid_unknown_fields=True):
+    """The file that holds a data set."""
+
+    file: str
+    """Its name on disk, whatever the address calls it."""
+    url: str = ""
+    by_hand: str = ""
+    """From where to fetch it when there is no stable address."""
+    sha256: str = ""
+    md5: str = ""
+    bytes: int | None = None
+
+    @property
+    def checksum(self) -> Checksum | None:
+        """The stronger of those that are known."""
+        if self.sha256:
+            return Checksum("sha256", self.sha256)
+        return Checksum("md5", self.md5) if self.md5 else None
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder that it is unpacked to."""
+        suffix = next(suffix for suffix in _SUFFIXES if self.file.endswith(suffix))
+        return self.file.removesuffix(suffix)
+
+
+class Family(msgspec.Struct, forbid_unknown_fields=True):
+    """A division of the classes that the literature uses."""
+
+    seen: int
+    unseen: int
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.seen}/{self.unseen}"
+
+
+class Known(msgspec.Struct, forbid_unknown_fields=True):
+    """The card of a known data set."""
+
+    name: str
+    title: str
+    kind: Literal["images", "xlsa17"]
+    classes: int
+    images: int
+    licence: str
+    layout: str
+    citation: str
+    archive: Archive
+    families: list[Family]
+    root: str = "."
+    class_names: list[str] = []
+    description: str = ""
+    note: str = ""
+
+    def described(self) -> dict[str, Any]:
+        """What `describe` shows of a set that is not here."""
+        checksum = self.archive.checksum
+        return {
+            "name": self.name,
+            "title": self.title,
+            "about": self.description,
+            "images": self.images,
+            "classes": self.class_names or f"{self.classes} (their names are not recorded here)",
+            "split families": {str(family): family.source for family in self.families},
+            "layout": self.layout,
+            "address": self.archive.url or f"none: {self.archive.by_hand}",
+            "checksum": f"{checksum.algorithm} {checksum.digest}" if checksum else "none is known",
+            "licence": self.licence,
+            "note": self.note or "-",
+            "get it": f"zslbench data download {self.name}",
+            "citation": self.citation,
+        }
+
+
+@functools.cache
+def known_names() -> tuple[str, ...]:
+    """The names of the known data sets."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+@functools.cache
+def load_known(name: str) -> Known:
+    """The card of a known data set.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in known_names():
+        raise InputError(
+            f"no known data set {name!r}.{close_matches(name, known_names())} Known: {', '.join(known_names())}."
+        )
+    return read_known(_FOLDER / f"{name}.toml")
+
+
+def read_known(path: str | Path) -> Known:
+    """Read and check a card.
+
+    Raises:
+        InputError: not readable, an unknown key, or a value that does not fit; the message names file and key.
+    """
+    path = Path(path)
+    try:
+        card = msgspec.toml.decode(path.read_bytes(), type=Known)
+    except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        raise InputError(f"known data set {path}: {error}.") from error
+    for problem in _problems(card, path.stem):
+        raise InputError(f"known data set {path}: {problem}.")
+    return card
+
+
+def _problems(card: Known, stem: str) -> Iterable[str]:
+    archive = card.archive
+    if card.name != stem:
+        yield f"name = {card.name!r}; {stem!r}, the file's name, is expected"
+    if card.classes < 2 or card.images < card.classes:
+        yield f"{card.classes} classes and {card.images} images; at least two classes with an image each are expected"
+    if card.class_names and len(set(card.class_names)) != card.classes:
+        yield f"class_names are {len(set(card.class_names))} different names; classes says {card.classes}"
+    for family in card.families:
+        if family.seen + family.unseen != card.classes or min(family.seen, family.unseen) < 1:
+            yield f"families: {family} is not a division of {card.classes} classes"
+    if not archive.file.endswith(_SUFFIXES) or "/" in archive.file or archive.file.startswith("."):
+        yield f"archive.file = {archive.file!r}; a plain name that ends in {', '.join(_SUFFIXES)} is expected"
+    if bool(archive.url) == bool(archive.by_hand):
+        yield "archive has either a url or by_hand, which says from where to fetch it"
+    if archive.url and (urlsplit(archive.url).scheme != "https" or not urlsplit(archive.url).hostname):
+        yield f"archive.url = {archive.url!r}; an https address is expected"
+    for key, length in _HEX.items():
+        value = getattr(archive, key)
+        if value and not re.fullmatch(f"[0-9a-f]{{{length}}}", value):
+            yield f"archive.{key} is not {length} lower-case hexadecimal digits"
+    if Path(card.root).is_absolute() or ".." in Path(card.root).parts:
+        yield f"root = {card.root!r}; a folder inside the unpacked one is expected"
+    try:
+        if not entries(card.citation):
+            yield "citation holds no BibTeX entry"
+    except ValueError as error:
+        yield f"citation: {error}"
