@@ -214,7 +214,7 @@ class Dataset:
 
     def _read_labels(self) -> IntArray:
         path = self.folder / "labels.npy"
-        labels = _load(path)
+        labels = load_npy(path)
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
             raise InputError(f"{path}: expected (N,) integers, found {labels.shape} {labels.dtype}.")
         labels = np.asarray(labels, dtype=np.int64)
@@ -232,7 +232,7 @@ class Dataset:
 
     def _per_image(self, kind: str, name: str, known: list[str], dimensions: int) -> NDArray[Any]:
         path = self._path(kind, name, known)
-        array = _load(path)
+        array = load_npy(path)
         if array.ndim != dimensions or array.dtype.kind != "f" or 0 in array.shape:
             shape = "(N, D)" if dimensions == 2 else "(N, P, D)"
             raise InputError(f"{path}: expected {shape} floating-point numbers, found {array.shape} {array.dtype}.")
@@ -244,7 +244,7 @@ class Dataset:
 
     def _semantics_block(self, name: str) -> FloatArray:
         path = self._path("semantics", name, self.semantics_names)
-        array = _load(path)
+        array = load_npy(path)
         if array.ndim != 2 or array.dtype.kind not in "fiu" or 0 in array.shape:
             raise InputError(f"{path}: expected (C, A) numbers, found {array.shape} {array.dtype}.")
         if len(array) != len(self.class_names):
@@ -271,7 +271,8 @@ class Dataset:
         return self.folder / kind / f"{name}.npy"
 
 
-def _load(path: Path) -> NDArray[Any]:
+def load_npy(path: Path) -> NDArray[Any]:
+    """Memory-map a plain .npy file, unpickling nothing; InputError if it is missing or not such a file."""
     try:
         # Unlike np.load, this reads plain .npy files alone and refuses Python objects, whatever the file holds.
         return np.lib.format.open_memmap(path, mode="r")
