@@ -10,6 +10,7 @@ from zslbench.bibtex import entries
 from zslbench.calibration import CALIBRATED
 from zslbench.cli.options import plugin_option
 from zslbench.configuration import close_matches
+from zslbench.datasets.known import known_names, load_known
 from zslbench.errors import InputError
 from zslbench.published import load_published, published_names
 from zslbench.registry import Registry
@@ -29,7 +30,7 @@ _OWN = f"""@software{{zslbench,
 def cite(names: tuple[str, ...], store: Path | None, plugins: tuple[Path, ...]) -> int:
     """Print the BibTeX of NAMES (methods, data sets, published tables), each entry once, and of zslbench itself.
 
-    A data set is a bundled one's name or a folder.
+    A data set is the name of a bundled or known one (`zslbench list datasets`) or a folder.
     """
     if not names and store is None:
         raise click.UsageError("name a method, a data set or a published table, or give --store.")
@@ -61,10 +62,13 @@ def _citation(name: str, registry: Registry) -> str:
         return load_published(name).citation.bibtex
     if name in bundled_names() or Path(name).is_dir():
         return load_dataset(name).card.citation
-    known = [*registry.names, *bundled_names(), *published_names()]
+    if name in known_names():
+        return load_known(name).citation
+    datasets = sorted({*bundled_names(), *known_names()})
+    known = [*registry.names, *datasets, *published_names()]
     raise InputError(
         f"nothing to cite is called {name!r}.{close_matches(name, known)} Methods: {', '.join(registry.names)}. "
-        f"Data sets: {', '.join(bundled_names())}, or a data set folder. Published: {', '.join(published_names())}."
+        f"Data sets: {', '.join(datasets)}, or a data set folder. Published: {', '.join(published_names())}."
     )
 
 
@@ -88,5 +92,7 @@ def _stored(store: Path, registry: Registry, named: Collection[str]) -> Iterator
     for name in datasets:  # a record knows its data set's name, not where its folder is
         if name in bundled_names():
             yield name, load_dataset(name).card.citation
+        elif name not in folders and name in known_names():
+            yield name, load_known(name).citation
         elif name not in folders:
             click.echo(f"{name} is stored but not known here: name its folder too.", err=True)

@@ -15,6 +15,7 @@ from zslbench.calibration import CALIBRATED
 from zslbench.cli.options import plugin_option, result_console
 from zslbench.configuration import Choice, Range, close_matches, describe_type
 from zslbench.datasets import Dataset, bundled_names, load_dataset
+from zslbench.datasets.known import known_names, load_known
 from zslbench.errors import InputError
 from zslbench.methods import Method
 from zslbench.registry import Registry
@@ -51,17 +52,20 @@ def list_(kind: str, folder: Path | None, plugins: tuple[Path, ...], as_json: bo
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def describe(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
-    """Describe the method or the data set called NAME (a bundled data set or a folder)."""
+    """Describe the method or the data set called NAME (a bundled or known data set, or a folder)."""
     registry = Registry(plugins)
     if name.removesuffix(CALIBRATED) in registry.names:
         described = _describe_method(registry.get(name))
     elif name in bundled_names() or Path(name).is_dir():
         described = _describe_dataset(load_dataset(name))
+    elif name in known_names():
+        described = load_known(name).described()
     else:
-        known = [*registry.names, *bundled_names()]
+        datasets = sorted({*bundled_names(), *known_names()})
+        known = [*registry.names, *datasets]
         raise InputError(
             f"nothing is called {name!r}.{close_matches(name, known)} Methods: {', '.join(registry.names)}. "
-            f"Data sets: {', '.join(bundled_names())}, or a data set folder."
+            f"Data sets: {', '.join(datasets)}, or a data set folder."
         )
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(described), indent=2).decode())
@@ -94,8 +98,13 @@ def _datasets() -> list[dict[str, Any]]:
                 "images": len(data.labels),
                 "features": ", ".join(data.feature_names),
                 "semantics": ", ".join(data.semantics_names),
+                "get it": "comes with zslbench",
             }
         )
+    for known in map(load_known, known_names()):
+        if known.name not in bundled_names():
+            row = {"name": known.name, "title": known.title, "classes": known.classes, "images": known.images}
+            rows.append(row | {"features": "-", "semantics": "-", "get it": f"zslbench data download {known.name}"})
     return rows
 
 

@@ -98,9 +98,9 @@ class Known(msgspec.Struct, forbid_unknown_fields=True):
     layout: str
     citation: str
     archive: Archive
-    families: list[Family]
     root: str = "."
     class_names: list[str] = []
+    families: list[Family] = []
     description: str = ""
     note: str = ""
 
