@@ -21,6 +21,7 @@ from zslbench.datasets.prepare import (
     prepare,
     recipes,
     semantics,
+    semantics_sentence,
     write_dataset,
 )
 from zslbench.datasets.prepare.recipes import UCM
@@ -86,8 +87,8 @@ def tiny(tmp_path, monkeypatch):
     monkeypatch.setitem(RECIPES, "tiny", recipe)
     monkeypatch.setattr(semantics, "check_encoder", lambda: None)
     monkeypatch.setattr(
-        semantics,
-        "_encode",
+        semantics_sentence,
+        "encode",
         lambda texts: np.array([[len(text.split()), 1.0] for text in texts], dtype=np.float32),
     )
     return tmp_path

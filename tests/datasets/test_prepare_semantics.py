@@ -85,10 +85,10 @@ def test_equal_rows_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("beach = ['a']", "'forest' is missing"),
-        ("beach = ['a']\nforest = ['b']\nmoon = ['c']", "'moon' is unknown"),
-        ("beach = ['a']\nforest = []", "forest: expected a list of sentences"),
-        ("beach = ['a']\nforest = 'b'", "forest: expected a list of sentences"),
+        ("beach = ['a']", "nothing is given for 'forest'"),
+        ("beach = ['a']\nforest = ['b']\nmoon = ['c']", "no class is called 'moon'"),
+        ("beach = ['a']\nforest = []", "forest: expected a text or a list of texts"),
+        ("beach = ['a']\nforest = 3", "forest: expected a text or a list of texts, found 3"),
         ("beach = ['a', 3]\nforest = ['b']", r"beach\[1\]: expected a non-empty text"),
         ("beach = ['a', 'a']\nforest = ['b']", "beach: the same sentence occurs twice"),
     ],
@@ -101,7 +101,7 @@ def test_bad_description_files_are_explained(tmp_path, text, message):
 
 def test_missing_file_is_explained(tmp_path):
     """A file that does not exist is an input error, not a traceback."""
-    with pytest.raises(InputError, match="expected a readable TOML file"):
+    with pytest.raises(InputError, match="expected a file, found nothing"):
         read_descriptions(tmp_path / "none.toml", CLASSES)
 
 

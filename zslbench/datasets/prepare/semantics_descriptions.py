@@ -1,0 +1,102 @@
+"""Texts of classes: descriptions in TOML or JSON, and class names put into prompts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.datasets.prepare import semantics_sentence
+from zslbench.datasets.prepare.semantics_block import SemanticsBlock, block_name
+from zslbench.datasets.prepare.semantics_encoder import TextEncoder, embed_classes
+from zslbench.datasets.prepare.semantics_files import as_text, join, read_json, read_lines, read_toml, shown
+from zslbench.errors import InputError
+
+PROMPT = "an aerial image of a {}"
+
+
+def description_block(path: Path, classes: Sequence[str], encoder: TextEncoder) -> SemanticsBlock:
+    """Embed the descriptions of a file as a block named after the file."""
+    texts = read_descriptions(path, classes)
+    title = f"Mean of the unit-length embeddings of the texts per class in {path.name}, {encoder.name}"
+    return _embedded(block_name(path), title, texts, encoder)
+
+
+def name_block(prompts: Sequence[str], classes: Sequence[str], encoder: TextEncoder) -> SemanticsBlock:
+    """Embed the class names, put into the prompts, as a block ``names``."""
+    said = f"the prompt {prompts[0]!r}" if len(prompts) == 1 else f"{len(prompts)} prompts"
+    title = f"Class names in {said}, mean of the unit-length embeddings, {encoder.name}"
+    return _embedded("names", title, prompted(prompts, classes), encoder)
+
+
+def read_descriptions(path: Path | str, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Read a description file, TOML or (by its suffix) JSON: for every class a text or a list of different texts.
+
+    The result is in the order of ``classes``; names are compared without case, spaces, '_' and '-'. InputError
+    names the file and the class for a missing or unknown class, an empty list, or an entry that is not a
+    non-empty text.
+    """
+    path = Path(path)
+    document = read_json(path) if path.suffix.lower() == ".json" else read_toml(path)
+    names = list(document)
+    result: dict[str, tuple[str, ...]] = {}
+    for name, index in zip(classes, join(names, classes, str(path)), strict=True):
+        given = document[names[index]]
+        entries = [given] if isinstance(given, str) else given
+        if not isinstance(entries, list) or not entries:
+            raise InputError(f"{path}: {name}: expected a text or a list of texts, found {shown(given)}")
+        texts = tuple(as_text(text, f"{path}: {name}[{number}]") for number, text in enumerate(entries))
+        if len(set(texts)) < len(texts):
+            raise InputError(f"{path}: {name}: the same sentence occurs twice")
+        result[name] = texts
+    return result
+
+
+def read_prompts(given: str) -> list[str]:
+    """Return the prompts of the source ``names`` or ``names:GIVEN``: the default, the one given, or a file's lines.
+
+    InputError if a prompt does not hold ``{}`` exactly once, or nothing else.
+    """
+    if not given:
+        return [PROMPT]
+    prompts = [given] if "{}" in given else read_lines(given)
+    for number, prompt in enumerate(prompts):
+        where = "names" if prompt == given else f"{given}: prompt {number + 1}"
+        if prompt.count("{}") != 1:
+            raise InputError(f"{where}: expected a prompt with '{{}}' once, for the class name, found {shown(prompt)}.")
+        as_text(prompt, where)
+    return prompts
+
+
+def prompted(prompts: Sequence[str], classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return for each class its name, written as words, in every prompt."""
+    return {name: tuple(prompt.replace("{}", spoken(name)) for prompt in prompts) for name in classes}
+
+
+def spoken(name: str) -> str:
+    """Return a class name as words: '_' and '-' become spaces, footballField becomes football field.
+
+    Names that run together (denseresidential) stay as they are: no rule could tell where the words end.
+    """
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[_\s-]+", " ", name).strip()
+    # NATO stays, Airport does not
+    return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words.split())
+
+
+def embed_descriptions(descriptions: Mapping[str, Sequence[str]]) -> NDArray[np.float32]:
+    """Embed each class as the mean of its sentences' unit vectors, brought to unit length: (C, 384) float32.
+
+    InputError if the packages of the sentence encoder are missing.
+    """
+    return embed_classes(descriptions, semantics_sentence.encode)
+
+
+def _embedded(name: str, title: str, texts: Mapping[str, Sequence[str]], encoder: TextEncoder) -> SemanticsBlock:
+    encoder.check()
+    card = {"title": title, "licence": encoder.licence, "space": encoder.space}
+    return SemanticsBlock(
+        name, embed_classes(texts, encoder.encode), {key: value for key, value in card.items() if value}
+    )
