@@ -1,0 +1,127 @@
+"""``zslbench data import``: data sets from files of another layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from zslbench.datasets.importing import Imported
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group("import")
+def import_() -> None:
+    """Make a data set from files of another layout.
+
+    What was found, what departs from the layout and what was decided is printed, and kept in the card.
+    """
+
+
+def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
+    options = (
+        click.option("--name", help="Name of the data set.  [default: of the folder that it is read from]"),
+        click.option("--out", type=_FILE, help="Folder to write; must not exist yet, or be empty.  [default: ./NAME]"),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@import_.command()
+@click.argument("features", type=_FILE)
+@click.argument("splits", type=_FILE)
+@click.option("--classes", type=_FILE, help="Text file with a class name per line, where the files name none.")
+@_shared
+def xlsa17(
+    features: Path, splits: Path, classes: Path | None, name: str | None, out: Path | None, as_json: bool
+) -> None:
+    """The layout of AWA, CUB, SUN, aPY and FLO as distributed: FEATURES res101.mat and SPLITS att_splits.mat.
+
+    MATLAB's version 5 and 7.3 (with h5py) are read. The Proposed Split becomes `--split-family proposed`.
+    """
+    from zslbench.datasets.importing.xlsa17 import read_xlsa17
+
+    _import(lambda scratch: read_xlsa17(features, splits, scratch, _names(classes)), features, name, out, as_json)
+
+
+@import_.command()
+@click.argument("features", type=_FILE)
+@click.argument("labels", type=_FILE)
+@click.argument("semantics", type=_FILE)
+@click.option("--splits", type=_FILE, help="Folder with lists of rows: seen, unseen and test-seen of each split.")
+@click.option("--classes", type=_FILE, help="Text file with a class name per line, in the order of the labels.")
+@_shared
+def mcfa(
+    features: Path,
+    labels: Path,
+    semantics: Path,
+    splits: Path | None,
+    classes: Path | None,
+    name: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """The layout of the MCFA release: FEATURES .csv, LABELS .txt and SEMANTICS .mat."""
+    from zslbench.datasets.importing.mcfa import read_mcfa
+
+    names = _names(classes)
+    _import(
+        lambda scratch: read_mcfa(features, labels, semantics, scratch, splits, names), features, name, out, as_json
+    )
+
+
+@import_.command()
+@click.option("--features", required=True, help="(N, D): .npy or .npz[:MEMBER].")
+@click.option("--labels", required=True, help="(N,): .npy, .npz[:MEMBER] or .txt; class numbers or names.")
+@click.option("--semantics", required=True, help="(C, A): .npy, .npz[:MEMBER] or .csv[:by-order].")
+@click.option("--classes", type=_FILE, required=True, help="Text file with a class name per line.")
+@click.option("--maps", help="(N, P, D): .npy or .npz[:MEMBER], local features.")
+@click.option("--space", default="", help="Name of the space that features and semantics share, such as CLIP's.")
+@click.option("--pretraining", default="", help="What the features' backbone was trained on; kept in the card.")
+@_shared
+def arrays(name: str | None, out: Path | None, as_json: bool, features: str, **sources: Any) -> None:
+    """Plain arrays. Features may be larger than memory."""
+    from zslbench.datasets.importing.arrays import read_arrays
+
+    _import(lambda scratch: read_arrays(features, scratch=scratch, **sources), Path(features), name, out, as_json)
+
+
+def _names(path: Path | None) -> list[str] | None:
+    from zslbench.datasets.importing import read_lines
+
+    return None if path is None else read_lines(path, "--classes")
+
+
+def _import(read: Callable[[Path], Imported], first: Path, name: str | None, out: Path | None, as_json: bool) -> None:
+    from zslbench.datasets.importing import scratch, write
+
+    name = name or first.absolute().parent.name.lower()
+    out = out or Path(name)
+    with scratch(out) as folder:
+        made = write(read(folder), name, out)
+    result = {
+        "folder": str(made.folder),
+        "images": made.images,
+        "classes": len(made.card["classes"]),
+        "features": {title: table["dim"] for title, table in made.card["features"].items()},
+        "semantics": list(made.card["semantics"]),
+        "split_families": made.card["split_families"],
+        "notes": made.notes,
+    }
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+        return
+    click.echo(f"folder    {result['folder']}")
+    click.echo(f"images    {made.images} in {result['classes']} classes")
+    click.echo("features  " + ", ".join(f"{title} ({width})" for title, width in result["features"].items()))
+    click.echo("semantics " + ", ".join(made.card["semantics"]))
+    click.echo("splits    " + (", ".join(made.card["split_families"]) or "none named: any S/U"))
+    for note in made.notes:
+        click.echo(f"note      {note}")
