@@ -43,7 +43,7 @@ def save_v5(folder: Path, visual: dict[str, Any], split: dict[str, Any]) -> tupl
 
 
 def save_v73(folder: Path, visual: dict[str, Any], split: dict[str, Any]) -> tuple[Path, Path]:
-    """The two files as MATLAB's `save -v7.3` lays them out: HDF5 with a header block, axes reversed, cells as references."""
+    """The two files as MATLAB's `save -v7.3` lays them out: HDF5 after a header, axes reversed."""
     import h5py
 
     paths = folder / "res101.mat", folder / "att_splits.mat"
