@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from zslbench.errors import InputError
 
 _STAGES = {"images": "Encoding images", "descriptions": "Encoding descriptions"}
 
@@ -22,37 +26,115 @@ _STAGES = {"images": "Encoding images", "descriptions": "Encoding descriptions"}
     required=True,
     help="Folder or zip with one folder of images per class, such as the official archive.",
 )
+@click.option("--backbone", help="Image encoder; an unknown name lists them.  [default: efficientnet_lite0]")
+@click.option(
+    "--weights", type=click.Path(path_type=Path), help="File of the backbone's weights, if not to be fetched."
+)
+@click.option("--maps", help="Local features too, averaged to GxG positions, such as 7x7.")
+@click.option(
+    "--semantics",
+    multiple=True,
+    help="What describes the classes: FILE.csv, FILE.toml, FILE.json, FILE.npy, words:FILE, names, automatic:FILE.txt; "
+    "may be repeated, the first is the default.  [default: names]",
+)
+@click.option("--classes", type=click.Path(path_type=Path), help="File of class names, one a line, in label order.")
+@click.option("--name", "card_name", metavar="TEXT", help="Name in the card.  [default: NAME]")
+@click.option("--title", help="Title in the card.")
+@click.option("--licence", help="Terms of the images, for the card.")
+@click.option("--citation", type=click.Path(path_type=Path), help="BibTeX file of what to cite, for the card.")
+@click.option(
+    "--split-family",
+    "split_families",
+    multiple=True,
+    help="Seen/unseen classes, such as 16/5; may be repeated.  [default: near 3:1]",
+)
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to encode."
+)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images at a time.  [default: 8, on a GPU 64]")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    help="Processes that read images (and encode them, on the CPU); 0: this one.  [default: one per core, up to 8]",
+)
+@click.option("--skip-bad", is_flag=True, help="Leave out files that are no images, instead of ending there.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Folder to write; must not exist yet, or be empty.  [default: ./NAME]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-def prepare(name: str, images: Path, out: Path | None, as_json: bool) -> None:
-    """Make the data set NAME (ucm) from its images.
+def prepare(
+    name: str,
+    images: Path,
+    backbone: str | None,
+    weights: Path | None,
+    maps: str | None,
+    semantics: tuple[str, ...],
+    classes: Path | None,
+    card_name: str | None,
+    title: str | None,
+    licence: str | None,
+    citation: Path | None,
+    split_families: tuple[str, ...],
+    device: str,
+    batch_size: int | None,
+    workers: int | None,
+    skip_bad: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Make the data set NAME from images.
 
-    Encodes the images with an offline backbone and the class descriptions with an offline sentence encoder,
-    and writes a data set folder. If the package brings a data set of that name, the result is compared with
-    it: official TIFF files and re-encoded JPEG files give slightly different features.
+    NAME is a recipe that comes along (ucm) or any new name: then every folder of images is a class. The images are
+    encoded with a backbone, the classes described by --semantics, and a data set folder is written. Interrupted, the
+    same command goes on where it was. The same images give the same bits on the CPU, with any number of workers.
+
+    If the package brings a data set of that name, the result is compared with it: official TIFF files and re-encoded
+    JPEG files give slightly different features.
     """
     # Imported here, so that `zslbench --help` stays quick.
+    from zslbench.datasets.prepare import Options
     from zslbench.datasets.prepare import prepare as make
     from zslbench.datasets.prepare.comparison import compare, worst
     from zslbench.datasets.prepare.recipes import BUNDLED
 
+    options = Options(
+        name=card_name,
+        title=title,
+        licence=licence,
+        citation=None if citation is None else _read(citation, "BibTeX"),
+        classes=None if classes is None else _read_classes(classes),
+        split_families=split_families,
+        backbone=backbone,
+        semantics=semantics,
+        weights=weights,
+        grid=None if maps is None else _side(maps),
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        skip_bad=skip_bad,
+    )
     started = time.perf_counter()
     with _progress() as report:
-        made = make(name, images, out or Path(name), report)
+        made = make(name, images, out or Path(name), report, options)
     seconds = time.perf_counter() - started
+    for warning in made.warnings:
+        click.echo(f"zslbench: warning: {warning}", err=True)
 
     reference = BUNDLED / name
-    verdicts = compare(made.folder, reference) if (reference / "card.toml").is_file() else None
-    tables = [(kind, title, made.card[kind][title]) for kind in ("features", "semantics") for title in made.card[kind]]
+    comparable = not (backbone or semantics or maps or skip_bad) and (reference / "card.toml").is_file()
+    verdicts = compare(made.folder, reference) if comparable else None
+    kinds = ("features", "maps", "semantics")
+    tables = [(kind, title, made.card[kind][title]) for kind in kinds for title in made.card.get(kind, {})]
+    provenance = made.card["provenance"]
     result: dict[str, Any] = {
         "folder": str(made.folder),
         "images": made.images,
         "classes": len(made.card["classes"]),
-        "images_sha256": made.card["provenance"]["images_sha256"],
+        "skipped": provenance.get("skipped", []),
+        "split_families": made.card["split_families"],
+        "images_sha256": provenance["images_sha256"],
         "sha256": {f"{kind}/{title}.npy": table["sha256"] for kind, title, table in tables},
         "bundled": verdicts,
         "bundled_overall": worst(verdicts) if verdicts is not None else None,
@@ -62,20 +144,47 @@ def prepare(name: str, images: Path, out: Path | None, as_json: bool) -> None:
 
 
 def _as_text(result: dict[str, Any]) -> str:
+    folder = result["folder"]
     lines = [
-        f"folder   {result['folder']}",
+        f"folder   {folder}",
         f"images   {result['images']} in {result['classes']} classes, sha256 {result['images_sha256']}",
+        f"splits   {', '.join(result['split_families'])} (seen/unseen classes)",
         *(f"sha256   {digest}  {name}" for name, digest in result["sha256"].items()),
     ]
+    if result["skipped"]:
+        lines.insert(2, f"skipped  {len(result['skipped'])}: {', '.join(result['skipped'][:5])}")
     if result["bundled"] is not None:
         lines.append(f"bundled  {result['bundled_overall']}")
         lines += [f"         {verdict}: {name}" for name, verdict in result["bundled"].items()]
+    where = folder if Path(folder).is_absolute() else f"./{folder}"
+    lines.append(f"next     zslbench run --methods eszsl,projection --dataset {where}")
     return "\n".join(lines)
+
+
+def _side(text: str) -> int:
+    match = re.fullmatch(r"([1-9][0-9]?)x([1-9][0-9]?)", text)
+    if match is None or match[1] != match[2]:
+        raise InputError(f"--maps {text[:40]!r}: expected GxG with G from 1 to 99, such as 7x7")
+    return int(match[1])
+
+
+def _read(path: Path, what: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a readable file of {what} ({error})") from error
+
+
+def _read_classes(path: Path) -> tuple[str, ...]:
+    names = [line.strip() for line in _read(path, "class names").splitlines() if line.strip()]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise InputError(f"{path}: expected at least two class names, one a line, each once")
+    return tuple(names)
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a callback (stage, done, total) that draws a bar on a terminal and nothing elsewhere."""
+    """Yield a callback (stage, done, total) that draws a bar on a terminal and single lines elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -94,7 +203,8 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
                 title = _STAGES.get(stage, stage)
                 tasks[stage] = bars.add_task(title, total=total)
                 if not console.is_terminal:
-                    console.print(f"{title} ({total})", highlight=False)
+                    before = f"; {done} are done already" if done else ""
+                    print(f"{title} ({total}{before})", file=sys.stderr)
             bars.update(tasks[stage], completed=done)
 
         yield report

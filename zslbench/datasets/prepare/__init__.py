@@ -4,10 +4,11 @@ Nothing heavy is imported here: torch, Pillow and the sentence encoder are impor
 need them, so that listing recipes costs nothing.
 """
 
-from zslbench.datasets.prepare.backbones import BACKBONES, Backbone, extract
+from zslbench.datasets.prepare.backbones import BACKBONES, Backbone
 from zslbench.datasets.prepare.comparison import compare
 from zslbench.datasets.prepare.images import ImageSet, open_images
-from zslbench.datasets.prepare.recipes import RECIPES, Prepared, Recipe, prepare
+from zslbench.datasets.prepare.pipeline import Options, Prepared, prepare
+from zslbench.datasets.prepare.recipes import RECIPES, Recipe
 from zslbench.datasets.prepare.semantics import (
     AttributeTable,
     embed_descriptions,
@@ -22,11 +23,11 @@ __all__ = [
     "AttributeTable",
     "Backbone",
     "ImageSet",
+    "Options",
     "Prepared",
     "Recipe",
     "compare",
     "embed_descriptions",
-    "extract",
     "open_images",
     "prepare",
     "read_attributes",

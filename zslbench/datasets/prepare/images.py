@@ -13,7 +13,7 @@ import re
 import zipfile
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
@@ -26,6 +26,7 @@ from zslbench.errors import InputError
 SUFFIXES = frozenset({".tif", ".tiff", ".jpg", ".jpeg", ".png"})
 MAX_FILE_BYTES = 100 * 1024 * 1024
 MAX_PIXELS = 64 * 1024 * 1024
+_OFFICIAL = frozenset({"Images", "images", "JPEGImages"})
 _PLAIN_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"})
 
 # zipfile raises RuntimeError for encrypted members and lets the decompressors' own errors through.
@@ -39,33 +40,26 @@ class ImageSet:
 
     ``labels`` is (N,) int64, an index into ``classes``; ``names`` holds "class/file" of each image;
     ``sha256`` is the hex digest of the zip file, or, for a folder, of the lines "digest  class/file" of its
-    images in order. Indexing reads one image, (H, W, 3) uint8 RGB, afresh; nothing is cached.
+    images in order. Indexing reads one image, (H, W, 3) uint8 RGB, afresh; nothing is cached. An image set may
+    be read in several processes at once.
     """
 
     def __init__(
-        self,
-        source: Path,
-        classes: Sequence[str],
-        files: Sequence[tuple[int, str, str]],
-        read: Callable[[str], bytes],
-        digest: Callable[[ImageSet], str],
-        close: Callable[[], None],
+        self, source: Path, classes: Sequence[str], files: Sequence[tuple[int, str, str]], store: _Folder | _Zip
     ) -> None:
         self.source = source
         self.classes = tuple(classes)
         self.labels: NDArray[np.int64] = np.array([label for label, _, _ in files], dtype=np.int64)
         self.names = tuple(name for _, name, _ in files)
         self._keys = tuple(key for _, _, key in files)
-        self._read = read
-        self._digest = digest
-        self._close = close
+        self._store = store
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def __getitem__(self, index: int) -> Image:
         """Read image ``index`` as (H, W, 3) uint8 RGB; InputError if it cannot be decoded."""
-        return _decode(self.read_bytes(index), self._where(index))
+        return decode(self.read_bytes(index), self.where(index))
 
     def __iter__(self) -> Iterator[Image]:
         return (self[index] for index in range(len(self)))
@@ -80,27 +74,91 @@ class ImageSet:
 
     def close(self) -> None:
         """Close the zip, if there is one."""
-        self._close()
+        self._store.close()
 
     def read_bytes(self, index: int) -> bytes:
         """Return the undecoded file of image ``index``; InputError if it cannot be read."""
         try:
-            return self._read(self._keys[index])
+            return self._store.read(self._keys[index])
         except _READ_ERRORS as error:
-            raise InputError(f"{self._where(index)}: cannot be read ({error})") from error
+            raise InputError(f"{self.where(index)}: cannot be read ({error})") from error
 
     @property
     def sha256(self) -> str:
         """Hex digest of what was read, as described for the class."""
-        return self._digest(self)
+        if isinstance(self._store, _Zip):
+            with self.source.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        return digest_of_files(
+            (hashlib.sha256(self.read_bytes(index)).hexdigest(), name) for index, name in enumerate(self.names)
+        )
 
-    def _where(self, index: int) -> str:
+    @property
+    def packed(self) -> bool:
+        """Whether the images lie in a zip."""
+        return isinstance(self._store, _Zip)
+
+    def stamp(self) -> str:
+        """Hex digest of names, sizes and what else tells that a file was changed, without reading any."""
+        total = hashlib.sha256()
+        for name, key in zip(self.names, self._keys, strict=True):
+            total.update(f"{name}\0{self._store.stamp(key)}\n".encode())
+        return total.hexdigest()
+
+    def where(self, index: int) -> str:
+        """How messages name image ``index``."""
         return f"{self.source}: {self.names[index]}"
 
 
-def open_images(path: Path | str, classes: Sequence[str], *, per_class: int | None = None) -> ImageSet:
+class _Folder:
+    """Files below a folder, by their path in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, key: str) -> bytes:
+        return (self.path / key).read_bytes()
+
+    def stamp(self, key: str) -> str:
+        status = (self.path / key).stat()
+        return f"{status.st_size} {status.st_mtime_ns}"
+
+    def close(self) -> None:
+        pass
+
+
+class _Zip:
+    """Members of a zip. Every process opens the file for itself: two that share a file position read nonsense."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._open: tuple[int, zipfile.ZipFile] | None = None
+
+    @property
+    def archive(self) -> zipfile.ZipFile:
+        if self._open is None or self._open[0] != os.getpid():
+            self._open = os.getpid(), zipfile.ZipFile(self.path)
+        return self._open[1]
+
+    def read(self, key: str) -> bytes:
+        return self.archive.read(key)
+
+    def stamp(self, key: str) -> str:
+        member = self.archive.getinfo(key)
+        return f"{member.file_size} {member.CRC}"
+
+    def close(self) -> None:
+        if self._open is not None:
+            self.archive.close()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"path": self.path, "_open": None}
+
+
+def open_images(path: Path | str, classes: Sequence[str] | None = None, *, per_class: int | None = None) -> ImageSet:
     """List the images of ``classes`` below ``path``, a folder or a zip file, without decoding any.
 
+    Without ``classes``, every folder with images is a class of that name, in natural order.
     Both the official layout (``.../Images/<class>/<class>NN.tif``) and a plain tree with one folder per class
     are understood: the images' common parent is found from the class names. Other files are ignored.
     ``per_class`` demands that many images of each class. Use as a context manager.
@@ -110,27 +168,27 @@ def open_images(path: Path | str, classes: Sequence[str], *, per_class: int | No
     """
     path = Path(path)
     if path.is_dir():
-        keys = _walk(path)
-        return ImageSet(
-            path,
-            classes,
-            _arrange(path, keys, classes, per_class),
-            lambda key: (path / key).read_bytes(),
-            _digest_of_tree,
-            lambda: None,
-        )
+        return ImageSet(path, *_arrange(path, _walk(path), classes, per_class), _Folder(path))
     if not path.is_file():
         raise InputError(f"{path}: expected a folder or a zip file with images, found nothing there")
+    store = _Zip(path)
     try:
-        archive = zipfile.ZipFile(path)
+        members = store.archive.infolist()
     except (zipfile.BadZipFile, OSError) as error:
         raise InputError(f"{path}: expected a folder or a zip file with images ({error})") from error
     try:
-        files = _arrange(path, _members(path, archive), classes, per_class)
+        return ImageSet(path, *_arrange(path, _members(path, members), classes, per_class), store)
     except BaseException:
-        archive.close()
+        store.close()
         raise
-    return ImageSet(path, classes, files, archive.read, _digest_of_file, archive.close)
+
+
+def digest_of_files(files: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 of the lines "digest  name" of files in order, as ``sha256sum`` prints them."""
+    total = hashlib.sha256()
+    for digest, name in files:
+        total.update(f"{digest}  {name}\n".encode())
+    return total.hexdigest()
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -151,9 +209,9 @@ def _walk(folder: Path) -> list[str]:
     return keys
 
 
-def _members(path: Path, archive: zipfile.ZipFile) -> list[str]:
+def _members(path: Path, members: Sequence[zipfile.ZipInfo]) -> list[str]:
     keys: list[str] = []
-    for member in archive.infolist():
+    for member in members:
         name = member.filename.replace("\\", "/")
         if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in PurePosixPath(name).parts:
             raise InputError(f"{path}: member {member.filename!r} points outside the archive, refusing to read it")
@@ -173,23 +231,27 @@ def _is_image(name: str) -> bool:
 
 
 def _arrange(
-    path: Path, keys: Sequence[str], classes: Sequence[str], per_class: int | None
-) -> list[tuple[int, str, str]]:
-    """Return (label, "class/file", key) of every image in the documented order."""
+    path: Path, keys: Sequence[str], classes: Sequence[str] | None, per_class: int | None
+) -> tuple[list[str], list[tuple[int, str, str]]]:
+    """Return the classes, and (label, "class/file", key) of every image in the documented order."""
     roots: dict[PurePosixPath, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for key in keys:
         folder = PurePosixPath(key.replace("\\", "/")).parent
         if folder.name:
             roots[folder.parent][folder.name].append(key)
-    found = {root: tree for root, tree in roots.items() if not tree.keys().isdisjoint(classes)}
-    if len(found) > 1 and (official := [root for root in found if root.name == "Images"]):
+    found = {root: tree for root, tree in roots.items() if classes is None or not tree.keys().isdisjoint(classes)}
+    if len(found) > 1 and (official := [root for root in found if root.name in _OFFICIAL]):
         found = {root: found[root] for root in official}
     if not found:
-        raise InputError(f"{path}: no image lies in a folder named after a class, such as {classes[0]!r}")
+        such = f", such as {classes[0]!r}" if classes else ""
+        raise InputError(f"{path}: no image lies in a folder named after a class{such}")
     if len(found) > 1:
-        raise InputError(f"{path}: class folders in several places: {', '.join(sorted(map(str, found)))}")
+        raise InputError(f"{path}: class folders in several places: {_enumerate(sorted(map(str, found)))}")
     [(root, tree)] = found.items()
     where = f"{path}: folder {str(root)!r}"
+    if classes is None and len(tree) < 2:
+        raise InputError(f"{where} holds the class {next(iter(tree))!r} alone; at least two are expected")
+    classes = sorted(tree, key=lambda name: (natural_key(name), name)) if classes is None else list(classes)
     if missing := [name for name in classes if name not in tree]:
         raise InputError(f"{where} lacks images of {_enumerate(missing)}")
     if extra := sorted(tree.keys() - set(classes)):
@@ -209,7 +271,7 @@ def _arrange(
         for stem in sorted(by_stem, key=lambda stem: (natural_key(stem), stem)):
             key = by_stem[stem]
             files.append((label, f"{name}/{PurePosixPath(key.replace(chr(92), '/')).name}", key))
-    return files
+    return classes, files
 
 
 def _enumerate(names: Sequence[str], shown: int = 5) -> str:
@@ -217,7 +279,8 @@ def _enumerate(names: Sequence[str], shown: int = 5) -> str:
     return ", ".join(names[:shown]) + rest
 
 
-def _decode(data: bytes, where: str) -> Image:
+def decode(data: bytes, where: str) -> Image:
+    """Decode a file as (H, W, 3) uint8 RGB; InputError starts with ``where``."""
     try:
         import PIL.Image
     except ModuleNotFoundError as error:
@@ -232,15 +295,3 @@ def _decode(data: bytes, where: str) -> Image:
     except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError) as error:
         # SyntaxError is what Pillow's PNG and TIFF readers raise for broken chunks.
         raise InputError(f"{where}: not a readable image ({error})") from error
-
-
-def _digest_of_file(images: ImageSet) -> str:
-    with images.source.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _digest_of_tree(images: ImageSet) -> str:
-    total = hashlib.sha256()
-    for index, name in enumerate(images.names):
-        total.update(f"{hashlib.sha256(images.read_bytes(index)).hexdigest()}  {name}\n".encode())
-    return total.hexdigest()

@@ -1,168 +1,92 @@
-"""Recipes: which images, encoder and hand-written files make which data set."""
+"""Recipes: which images, encoder and semantics make which data set."""
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from zslbench.datasets.prepare import semantics as text
-from zslbench.datasets.prepare.backbones import extract, find_backbone, versions
-from zslbench.datasets.prepare.images import ImageSet, open_images
-from zslbench.datasets.prepare.write import refuse_existing, write_dataset
+from zslbench.datasets.prepare.backbones import DEFAULT, Backbone
 from zslbench.errors import InputError
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 
-Progress = Callable[[str, int, int], None]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides a data set except the images themselves.
 
-    ``classes`` are the folder names in label order; ``attributes`` and ``descriptions`` are the hand-written
-    files; ``images_per_class`` is the number demanded of each class, or None; ``known_images`` tells what is
-    known about images with a certain SHA-256 digest; the rest is text for the card.
+    ``classes`` are the folder names in label order, or None for all folders; ``attributes`` and
+    ``descriptions`` are hand-written files, ``semantics`` are sources as `read_semantics` takes them and go
+    first; ``images_per_class`` is the number demanded of each class, or None; ``split_families`` may be empty;
+    ``known_images`` tells what is known about images with a certain SHA-256 digest; the rest is text for the
+    card.
     """
 
     name: str
-    title: str
-    description: str
-    citation: str
-    licence: str
-    source: str
-    known_images: Mapping[str, str]
-    archive: str
-    classes: tuple[str, ...]
-    images_per_class: int | None
-    split_families: tuple[str, ...]
-    backbone: str
-    attributes: Path
-    descriptions: Path
+    title: str = ""
+    description: str = ""
+    citation: str = ""
+    licence: str = ""
+    source: str = ""
+    known_images: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] | None = None
+    images_per_class: int | None = None
+    split_families: tuple[str, ...] = ()
+    backbone: str = DEFAULT
+    semantics: tuple[str, ...] = ()
+    attributes: Path | None = None
+    descriptions: Path | None = None
 
-
-@dataclass(frozen=True)
-class Prepared:
-    """What ``prepare`` made: the folder, its card, and the number of images."""
-
-    folder: Path
-    card: dict[str, Any]
-    images: int
-
-
-def prepare(name: str | Recipe, images: Path | str, out: Path | str, progress: Progress | None = None) -> Prepared:
-    """Make the data set ``name`` from ``images`` (a folder or a zip) and write it to the folder ``out``.
-
-    ``progress`` is called as (stage, done, total). What can be told about the input without decoding
-    it is checked before the first image is encoded. InputError for an unknown recipe, an existing ``out``,
-    missing packages, and whatever ``open_images``, ``read_attributes``, ``read_descriptions`` and
-    ``write_dataset`` refuse.
-    """
-    recipe = find_recipe(name) if isinstance(name, str) else name
-    report = progress or (lambda stage, done, total: None)
-    refuse_existing(out)
-    backbone = find_backbone(recipe.backbone)
-    table = text.read_attributes(recipe.attributes, recipe.classes)
-    descriptions = text.read_descriptions(recipe.descriptions, recipe.classes)
-    text.check_encoder()
-
-    with open_images(images, recipe.classes, per_class=recipe.images_per_class) as found:
-        total = len(found)
-        digest = found.sha256
-        labels = found.labels
-        report("images", 0, total)
-        sizes: Counter[tuple[int, int]] = Counter()
-        pictures = _tally(found, sizes)
-        features = extract(backbone, pictures, progress=lambda done: report("images", done, total))
-        notes = _observations(found, sizes)
-    report("descriptions", 0, 1)
-    embeddings = text.embed_descriptions(descriptions)
-    report("descriptions", 1, 1)
-
-    if digest in recipe.known_images:
-        notes.insert(0, recipe.known_images[digest])
-    card = _card(recipe, table, digest, notes)
-    card["features"] = {
-        backbone.name: {
-            "title": backbone.title,
-            "pretraining": backbone.pretraining,
-            "licence": backbone.licence,
-            "preprocessing": backbone.preprocessing,
+    def blocks(self, classes: Sequence[str], backbone: Backbone) -> list[text.SemanticsBlock]:
+        """The semantics of ``classes``, the default first; InputError for whatever their files get wrong."""
+        if self.attributes is None or self.descriptions is None or self.semantics:
+            sources = self.semantics or ("names",)
+            return text.unique_names(
+                [each for source in sources for each in text.read_semantics(source, classes, backbone)]
+            )
+        table = text.read_attributes(self.attributes, classes)
+        descriptions = text.read_descriptions(self.descriptions, classes)
+        graded: dict[str, Any] = {
+            "title": f"{len(table.columns)} visual attributes graded 0 to 1 by the zslbench authors",
+            "licence": "MIT",
+            "columns": list(table.columns),
+            "groups": list(table.groups),
         }
-    }
-    arrays: dict[str, NDArray[Any]] = {"attributes": table.values, "minilm": embeddings}
-    written = write_dataset(out, card, labels, {backbone.name: features.astype(np.float16)}, arrays)
-    return Prepared(Path(out), written, total)
+        sentences = "Mean of the unit-length embeddings of our own describing sentences per class"
+        embedded = {
+            "title": f"{sentences}, {text.ENCODER}, {text.ENCODER_DIM} dimensions",
+            "licence": "MIT (sentences and vectors); encoder Apache-2.0",
+        }
+        return [
+            text.SemanticsBlock("attributes", table.values, graded),
+            text.SemanticsBlock("minilm", text.embed_descriptions(descriptions), embedded),
+        ]
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return the recipe ``name``; InputError names the known ones."""
-    if name not in RECIPES:
-        raise InputError(f"unknown data set {name!r}; recipes exist for: {', '.join(sorted(RECIPES))}")
-    return RECIPES[name]
+    """Return the recipe ``name``, or for any other name one that takes every class of the images.
+
+    InputError if the name could not be that of a data set.
+    """
+    if name in RECIPES:
+        return RECIPES[name]
+    check_name(name)
+    return Recipe(name, title=name, source="own images")
 
 
-def _tally(images: ImageSet, sizes: Counter[tuple[int, int]]) -> Iterator[NDArray[np.uint8]]:
-    for image in images:
-        sizes[image.shape[1], image.shape[0]] += 1
-        yield image
-
-
-def _observations(images: ImageSet, sizes: Counter[tuple[int, int]]) -> list[str]:
-    """Say what the images were like, since the same scenes circulate in several encodings."""
-    suffixes = Counter(PurePosixPath(name).suffix.lower() for name in images.names)
-    formats = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common())
-    [((width, height), usual)] = sizes.most_common(1)
-    notes = [f"Files read: {formats}; {usual} of them are {width}x{height} pixels."]
-    if others := len(images) - usual:
-        notes.append(f"{others} images have another size and were resized like the rest.")
-    return notes
-
-
-def _card(recipe: Recipe, table: text.AttributeTable, digest: str, notes: list[str]) -> dict[str, Any]:
-    packages = ("numpy", *find_backbone(recipe.backbone).packages, *text.ENCODER_PACKAGES)
-    sentences = "Mean of the unit-length embeddings of our own describing sentences per class"
-    return {
-        "format": 1,
-        "name": recipe.name,
-        "title": recipe.title,
-        "description": recipe.description,
-        "citation": recipe.citation,
-        "licence": recipe.licence,
-        "classes": list(recipe.classes),
-        "default_features": recipe.backbone,
-        "default_semantics": "attributes",
-        "split_families": list(recipe.split_families),
-        "features": {},
-        "semantics": {
-            "attributes": {
-                "title": f"{len(table.columns)} visual attributes graded 0 to 1 by the zslbench authors",
-                "licence": "MIT",
-                "columns": list(table.columns),
-                "groups": list(table.groups),
-            },
-            "minilm": {
-                "title": f"{sentences}, {text.ENCODER}, {text.ENCODER_DIM} dimensions",
-                "licence": "MIT (sentences and vectors); encoder Apache-2.0",
-            },
-        },
-        "provenance": {
-            "source": recipe.source,
-            "images_sha256": digest,
-            "command": f"zslbench data prepare {recipe.name} --images {recipe.archive}",
-            "date": datetime.now(UTC).date().isoformat(),
-            "notes": notes,
-            "versions": {"python": sys.version.split()[0], **versions(dict.fromkeys(packages))},
-        },
-    }
+def check_name(name: str) -> str:
+    """Return ``name``; InputError if it could not be that of a data set."""
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"data set name {name[:80]!r}: expected letters, digits, '.', '_' and '-' (--out FOLDER says where)"
+        )
+    return name
 
 
 UCM = Recipe(
@@ -190,7 +114,6 @@ UCM = Recipe(
             "The images are a JPEG re-encoding (quality 90) of the official TIFF files."
         ),
     },
-    archive="UCMerced_LandUse.zip",
     classes=(
         "agricultural",
         "airplane",
