@@ -107,8 +107,9 @@ def _readable(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
     except InputError:
         raise
     except tarfile.ReadError as error:
+        reason = str(error).partition("\n")[0].rstrip(":")
         raise InputError(
-            f"{archive} is not a readable zip or tar file ({error}): unpack another format by its own program."
+            f"{archive} is not a readable zip or tar file ({reason}): unpack another format by its own program."
         ) from error
     except Exception as error:  # damaged archives make the readers raise nearly anything
         raise InputError(f"{archive} cannot be unpacked: {error or type(error).__name__}.") from error
@@ -156,6 +157,8 @@ def _checked(archive: Path, opened: zipfile.ZipFile | tarfile.TarFile, limits: L
             raise InputError(f"{where} {problem}; nothing was unpacked.")
         kept += not folder
         yield _Member(path, folder, size, entry)
+    if isinstance(opened, tarfile.TarFile) and (problem := _end_problem(opened)):
+        raise InputError(f"{archive} {problem}; nothing was unpacked.")
     if not kept:
         raise InputError(f"{archive} holds no file.")
 
@@ -190,6 +193,15 @@ def _name_problem(name: str) -> str:
     if max(map(len, encoded)) > _MAX_COMPONENT or len(name) > _MAX_PATH:
         return "has too long a name"
     return ""
+
+
+def _end_problem(opened: tarfile.TarFile) -> str:
+    """What is wrong after the last member; reading to the end also makes gzip compare its checksum."""
+    assert opened.fileobj is not None
+    rest = opened.fileobj.read(_SMALL)
+    if not rest:  # tarfile stops silently where a header should be, and has read the first of two zero blocks if whole
+        return "is cut short"
+    return "goes on after its end" if rest.strip(b"\0") or len(rest) == _SMALL else ""
 
 
 class _Names:
