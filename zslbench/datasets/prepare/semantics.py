@@ -10,7 +10,8 @@
 ``automatic:FILE.txt``    phrases scored by class names
 ========================  =============================================================
 
-``FILE.csv:by-order`` joins rows by order; ``SOURCE:minilm`` and ``SOURCE:clip`` choose the encoder of texts.
+``FILE.csv:by-order`` joins rows by order; ``SOURCE:minilm`` and ``SOURCE:clip`` choose the encoder of texts;
+``FILE.npy:clip`` says that the vectors come from the text tower of the backbone.
 """
 
 from __future__ import annotations
@@ -98,6 +99,8 @@ def read_semantics(source: str, classes: Sequence[str], backbone: Backbone | Non
         if option not in ("", "by-order"):
             raise _useless(option, source)
         return [table_block(path, classes, by_order=option == "by-order")]
+    if suffix == ".npy" and option == "clip":
+        return [vector_block(path, classes, clip_encoder(_present(backbone)))]
     if suffix == ".npy":
         return [_without_option(option, source, vector_block(path, classes))]
     if suffix == ".toml" and is_attribute_document(read_toml(path)):
@@ -112,11 +115,17 @@ def choose_encoder(backbone: Backbone | None, option: str = "") -> TextEncoder:
 
     InputError if ``clip`` is asked of a backbone without a text tower.
     """
-    if option == "clip" and backbone is None:
-        raise InputError("':clip' needs a backbone of the CLIP family.")
-    if backbone is not None and (option == "clip" or (not option and backbone.space)):
+    if option == "clip":
+        return clip_encoder(_present(backbone))
+    if backbone is not None and backbone.space and not option:
         return clip_encoder(backbone)
     return SENTENCE_ENCODER
+
+
+def _present(backbone: Backbone | None) -> Backbone:
+    if backbone is None:
+        raise InputError("':clip' needs a backbone of the CLIP family.")
+    return backbone
 
 
 def _split_option(source: str) -> tuple[str, str]:
@@ -140,5 +149,9 @@ def _without_option(option: str, source: str, block: SemanticsBlock) -> Semantic
 
 
 def _useless(option: str, source: str) -> InputError:
-    where = "a .csv table" if option == "by-order" else "texts (.toml, .json, names, automatic)"
+    where = (
+        "a .csv table"
+        if option == "by-order"
+        else "texts (.toml, .json, names, automatic)" + (" and .npy" if option == "clip" else "")
+    )
     return InputError(f"semantics {source[:200]!r}: ':{option}' applies to {where} only.")

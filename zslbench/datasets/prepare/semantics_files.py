@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def read_toml(path: Path | str) -> dict[str, Any]:
 def read_json(path: Path | str) -> dict[str, Any]:
     """Return the top object of a JSON file; InputError if it is none, or an object names a key twice."""
     try:
-        document = json.loads(read_text(path), object_pairs_hook=_unique_keys)
+        document = json.loads(read_text(path), object_pairs_hook=partial(_unique_keys, str(path)))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected a readable JSON file ({error}).") from error
     return as_table(document, str(path))
@@ -171,6 +172,6 @@ def _listed(parts: Sequence[str]) -> str:
     return ", ".join(parts[:_SHOWN]) + rest
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    refuse_repeated([key for key, _ in pairs], "keys")  # InputError is no ValueError: see the caller
+def _unique_keys(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    refuse_repeated([key for key, _ in pairs], where)
     return dict(pairs)
