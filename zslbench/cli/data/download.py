@@ -49,7 +49,7 @@ def download(name: str, place: Path, yes: bool, url: str, sha256: str, keep_arch
     card = load_known(name)
     checksum = _expected(card, url, sha256)
     folder = place / card.archive.folder
-    if (folder.is_dir() and _source(folder).is_file()) or folder.is_symlink():
+    if folder.is_dir() and _source(folder).is_file():
         click.echo(f"{folder} is complete already; nothing was fetched.", err=True)
     elif folder.exists():
         raise InputError(
@@ -107,8 +107,15 @@ def _obtain(card: Known, folder: Path, checksum: Checksum | None, url: str, yes:
         }
         # Written before the folder appears: a folder without this file is somebody else's.
         _source(folder).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2))
-        with _progress("Unpacking", archive.name) as report:
-            unpack(archive, folder, limits, report)
+        try:
+            with _progress("Unpacking", archive.name) as report:
+                unpack(archive, folder, limits, report)
+        except InputError as error:
+            _source(folder).unlink()
+            raise InputError(
+                f"{error} The archive is kept as {archive}: the same command unpacks it again, or fetches it anew once "
+                f"it is removed."
+            ) from error
         if not keep_archive and not here:
             archive.unlink()
 
