@@ -5,6 +5,7 @@ numbers of another trial.
 """
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -28,6 +29,12 @@ def array_digest(array: NDArray[Any]) -> str:
         block = np.ascontiguousarray(array[start : start + rows], dtype=little_endian)
         hasher.update(block.data)
     return hasher.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def derive_seed(*names: object) -> int:

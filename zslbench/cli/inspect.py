@@ -158,7 +158,9 @@ def _describe_method(method: type[Method]) -> dict[str, Any]:
 
 
 def _describe_dataset(data: Dataset) -> dict[str, Any]:
-    view = data.view()
+    from zslbench.datasets.examine import examine
+
+    view, found = data.view(), examine(data.folder)
     card = msgspec.to_builtins(data.card)
     return {
         "name": data.name,
@@ -166,13 +168,17 @@ def _describe_dataset(data: Dataset) -> dict[str, Any]:
         "about": data.card.description,
         "images": len(data.labels),
         "classes": {name: int(count) for name, count in zip(data.class_names, data.images_per_class, strict=True)},
-        "features": {name: {"shape": list(data.features(name).shape)} | _said(card["features"], name)
-                     for name in data.feature_names},
-        "semantics": {name: {"shape": list(data.semantics(name).shape)} | _said(card["semantics"], name)
+        "features": {name: found.features.get(name, {}) | _said(card["features"], name) for name in data.feature_names},
+        "maps": {name: found.maps.get(name, {}) | _said(card["maps"], name) for name in data.map_names},
+        "semantics": {name: found.semantics.get(name, {}) | _said(card["semantics"], name)
                       for name in data.semantics_names},
         "default features": view.features_name,
         "default semantics": view.semantics_name,
         "split families": split_families(data),
+        "splits": found.splits,
+        "images per class": found.images_per_class,
+        "errors": found.errors,
+        "warnings": found.warnings,
         "hashes": view.hashes,
         "licence": data.card.licence,
         "provenance": data.card.provenance,
@@ -206,6 +212,12 @@ def _print(described: dict[str, Any]) -> None:
             for row in value:
                 table.add_row(*(escape(str(cell)) for cell in row.values()))
             console.print(table if value else "[bold]parameters[/]: none")
+        elif value in ({}, []):
+            continue
+        elif isinstance(value, list) and any(" " in str(item) for item in value):
+            console.print(f"[bold]{key}[/]")
+            for item in value:
+                console.print(f"  {escape(str(item))}", highlight=False, soft_wrap=True)
         elif isinstance(value, dict):
             console.print(f"[bold]{key}[/]")
             for name, item in value.items():

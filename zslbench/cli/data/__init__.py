@@ -8,7 +8,7 @@ _COMMANDS = {
     "prepare": ("zslbench.cli.data.prepare", "prepare", "Make a data set from images."),
     "import": ("zslbench.cli.data.importing", "import_", "Make a data set from files of another layout."),
     "download": ("zslbench.cli.data.download", "download", "Fetch a known data set."),
-    # "check": ("zslbench.cli.data.check", "check", "Examine a data set: does it fit, is anything suspicious?"),
+    "check": ("zslbench.cli.data.check", "check", "Examine a data set: does it fit, is anything suspicious?"),
 }
 
 

@@ -7,7 +7,6 @@ InputError that names it.
 from __future__ import annotations
 
 import datetime
-import hashlib
 import re
 import shutil
 import tempfile
@@ -27,6 +26,7 @@ from zslbench.datasets.prepare.semantics_block import as_single
 from zslbench.datasets.prepare.semantics_files import read_text
 from zslbench.datasets.prepare.write import refuse_existing, write_dataset
 from zslbench.errors import InputError
+from zslbench.hashing import file_digest
 from zslbench.splits import splits_from
 
 
@@ -226,12 +226,6 @@ def named(classes: Sequence[Any], what: str) -> tuple[str, ...]:
         found = f"{twice!r} twice" if twice else f"{len(names)} names, {names.count('')} of them empty"
         raise InputError(f"{what}: expected at least two class names, each once, found {found}.")
     return names
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 hex digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _named_briefly(note: str, files: Sequence[Path]) -> str:

@@ -68,7 +68,7 @@ def read_xlsa17(
         features={features_name: array},
         semantics=semantics,
         cards={
-            "features": {features_name: {"title": f"features of {features.name}", "preprocessing": "as distributed"}},
+            "features": {features_name: _feature_card(features)},
             "semantics": {
                 title: {"title": f"{field} of {splits.name}"}
                 for field, title in _SEMANTICS.items()
@@ -80,6 +80,15 @@ def read_xlsa17(
         layout="the xlsa17 layout",
         files=[features, splits],
     )
+
+
+def _feature_card(path: Path) -> dict[str, Any]:
+    card = {"title": f"features of {path.name}", "preprocessing": "as distributed"}
+    if path.stem == "res101":
+        card["pretraining"] = (
+            "ImageNet-1k, supervised, as is said of the res101.mat of this layout; the file cannot tell"
+        )
+    return card
 
 
 def _having(fields: Mapping[str, Any]) -> str:
