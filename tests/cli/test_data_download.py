@@ -49,12 +49,12 @@ def test_from_address_to_folder(in_process, tmp_path):
         for said in ("10000 images of 30 classes", "licence", served.url, "not verified"):
             assert said in err
         result = json.loads(out)
-        assert result["next"] == "zslbench data prepare aid --images AID"
+        assert result["next"] == "zslbench data prepare aid --images AID-files"
         assert result["source"]["archive_sha256"] == hashlib.sha256(content).hexdigest()
         assert result["source"]["archive_bytes"] == len(content)
         assert result["source"]["verified"] is False
-        assert left(tmp_path) == ["AID", "AID.source.json"]
-        assert left(tmp_path / "AID") == sorted(load_known("aid").class_names)
+        assert left(tmp_path) == ["AID-files", "AID-files.source.json"]
+        assert left(tmp_path / "AID-files") == sorted(load_known("aid").class_names)
         code, out, err = in_process("data", "download", "aid", "--json")
         assert (code, json.loads(out)) == (0, result)
         assert "complete already" in err
@@ -71,12 +71,12 @@ def test_the_archive_may_be_kept(in_process, tmp_path):
         code, out, _ = in_process("data", "download", "aid", "--to", place, *args)
     assert code == 0
     assert f"sha256 {digest} (verified)" in out
-    assert f"zslbench data prepare aid --images {place}/AID" in out
-    (place / "AID").rename(place / "before")
+    assert f"zslbench data prepare aid --images {place}/AID-files" in out
+    (place / "AID-files").rename(place / "before")
     code, _, err = in_process("data", "download", "aid", "--to", place, "--yes")
     assert code == 0
     assert "Fetching" not in err
-    assert left(place) == ["AID", "AID.source.json", "AID.zip", "before"]
+    assert left(place) == ["AID-files", "AID-files.source.json", "AID.zip", "before"]
 
 
 def test_features_of_several_sets_in_one_archive(in_process):
@@ -85,10 +85,12 @@ def test_features_of_several_sets_in_one_archive(in_process):
     with serving(archive(names, "xlsa17/")) as served:
         code, out, _ = in_process("data", "download", "awa2", "--url", served.url, "--yes")
         assert code == 0
-        assert "zslbench data import xlsa17 xlsa17/data/AWA2" in out
+        assert (
+            "import xlsa17 xlsa17-files/data/AWA2/res101.mat xlsa17-files/data/AWA2/att_splits.mat --name awa2" in out
+        )
         code, out, _ = in_process("data", "download", "cub")
         assert code == 0
-        assert "zslbench data import xlsa17 xlsa17/data/CUB" in out
+        assert "import xlsa17 xlsa17-files/data/CUB/res101.mat xlsa17-files/data/CUB/att_splits.mat --name cub" in out
         assert len(served.asked) == 1
 
 
@@ -101,7 +103,7 @@ def test_by_hand(in_process, tmp_path):
     assert "Put the archive at AID.zip" in err
     (tmp_path / "AID.zip").write_bytes(aid())
     assert in_process("data", "download", "aid", "--yes")[0] == 0
-    assert left(tmp_path) == ["AID", "AID.source.json", "AID.zip"]
+    assert left(tmp_path) == ["AID-files", "AID-files.source.json", "AID.zip"]
 
 
 def test_nobody_to_ask(in_process, tmp_path):
@@ -128,7 +130,7 @@ def test_asked_on_a_terminal(tmp_path, answer, code):
     os.close(theirs)
     assert process.returncode == code
     assert b"Fetch it?" in err
-    assert ("AID" in left(tmp_path)) == (code == 0)
+    assert ("AID-files" in left(tmp_path)) == (code == 0)
 
 
 def test_killed_and_run_again(zslbench, tmp_path):
@@ -153,7 +155,7 @@ def test_killed_and_run_again(zslbench, tmp_path):
         assert done.returncode == 0, done.stderr
         assert served.asked[-1]["Range"] == f"bytes={have}-"
     assert json.loads(done.stdout)["source"]["archive_sha256"] == digest
-    assert left(tmp_path) == ["AID", "AID.source.json"]
+    assert left(tmp_path) == ["AID-files", "AID-files.source.json"]
 
 
 def test_a_wrong_checksum(in_process, tmp_path):
@@ -202,11 +204,11 @@ def test_a_server_that_gives_up(in_process, tmp_path, monkeypatch):
 
 def test_somebody_else_s_folder(in_process, tmp_path):
     """A folder of that name that this command has not made is never touched."""
-    (tmp_path / "AID").mkdir()
+    (tmp_path / "AID-files").mkdir()
     code, _, err = in_process("data", "download", "aid", "--yes")
     assert code == 2
     assert "was not made by this command" in err
-    assert left(tmp_path) == ["AID"]
+    assert left(tmp_path) == ["AID-files"]
 
 
 def test_two_at_a_time(in_process, tmp_path):
@@ -228,12 +230,12 @@ def test_real_images(in_process, tmp_path):
         args = ("--url", served.url, "--sha256", digest, "--yes", "--json")
         code, out, _ = in_process("data", "download", "ucm", *args)
     assert code == 0
-    assert json.loads(out)["next"] == "zslbench data prepare ucm --images UCMerced_LandUse/Images"
-    folders = {path.name: len(list(path.iterdir())) for path in (tmp_path / "UCMerced_LandUse/Images").iterdir()}
+    assert json.loads(out)["next"] == "zslbench data prepare ucm --images UCMerced_LandUse-files/Images"
+    folders = {path.name: len(list(path.iterdir())) for path in (tmp_path / "UCMerced_LandUse-files/Images").iterdir()}
     assert folders == dict.fromkeys(load_known("ucm").class_names, 100)
     with zipfile.ZipFile(source) as packed:
         for member in packed.namelist()[::300]:
-            assert (tmp_path / member).read_bytes() == packed.read(member)
+            assert (tmp_path / member.replace("LandUse/", "LandUse-files/", 1)).read_bytes() == packed.read(member)
 
 
 @pytest.mark.parametrize(

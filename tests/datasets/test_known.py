@@ -86,7 +86,7 @@ def test_cards_agree_with_real_split_files(name, file):
 def test_the_example_is_valid(tmp_path):
     """The card that the refusals below are made from is taken as it is."""
     (tmp_path / "toy.toml").write_text(CARD)
-    assert read_known(tmp_path / "toy.toml").archive.folder == "Toy"
+    assert read_known(tmp_path / "toy.toml").archive.folder == "Toy-files"
 
 
 @pytest.mark.parametrize(

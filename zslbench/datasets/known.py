@@ -12,7 +12,7 @@ root = "Images"                         # what `data prepare` or `data import` i
 citation = "@inproceedings{...}"
 
 [archive]
-file = "Toy.zip"                        # its name on disk; the unpacked folder is called Toy
+file = "Toy.zip"                        # its name on disk; the unpacked folder is called Toy-files
 url = "https://..."                     # left out: by_hand says from where and how
 sha256 = "..."                          # or md5; left out where none is known
 bytes = 123456                          # left out where it is not known
@@ -72,7 +72,8 @@ class Archive(msgspec.Struct, forbid_unknown_fields=True):
     def folder(self) -> str:
         """The name of the folder that it is unpacked to."""
         suffix = next(suffix for suffix in _SUFFIXES if self.file.endswith(suffix))
-        return self.file.removesuffix(suffix)
+        # AID alone would be the prepared data set, aid, on a file system that does not tell upper from lower case.
+        return f"{self.file.removesuffix(suffix)}-files"
 
 
 class Family(msgspec.Struct, forbid_unknown_fields=True):

@@ -188,7 +188,8 @@ def _text(result: dict[str, Any]) -> str:
 def _next_step(card: Known, folder: Path) -> str:
     root = folder / card.root if (folder / card.root).is_dir() else folder
     if card.kind == "xlsa17":
-        return f"zslbench data import xlsa17 {shlex.quote(str(root))} --name {card.name} --out {card.name}"
+        files = [str(root / "res101.mat"), str(root / "att_splits.mat")]
+        return f"zslbench data import xlsa17 {shlex.join(files)} --name {card.name}"
     return f"zslbench data prepare {card.name} --images {shlex.quote(str(root))}"
 
 
