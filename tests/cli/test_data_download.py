@@ -49,7 +49,10 @@ def test_from_address_to_folder(in_process, tmp_path):
         for said in ("10000 images of 30 classes", "licence", served.url, "not verified"):
             assert said in err
         result = json.loads(out)
-        assert result["next"] == "zslbench data prepare aid --images AID-files"
+        assert result["next"] == (
+            "zslbench data prepare aid --images AID-files --title 'AID, Aerial Image Dataset' --split-family 25/5 "
+            "--split-family 20/10 --split-family 15/15 --split-family 10/20"
+        )
         assert result["source"]["archive_sha256"] == hashlib.sha256(content).hexdigest()
         assert result["source"]["archive_bytes"] == len(content)
         assert result["source"]["verified"] is False
@@ -230,7 +233,7 @@ def test_real_images(in_process, tmp_path):
         args = ("--url", served.url, "--sha256", digest, "--yes", "--json")
         code, out, _ = in_process("data", "download", "ucm", *args)
     assert code == 0
-    assert json.loads(out)["next"] == "zslbench data prepare ucm --images UCMerced_LandUse-files/Images"
+    assert json.loads(out)["next"].startswith("zslbench data prepare ucm --images UCMerced_LandUse-files/Images --")
     folders = {path.name: len(list(path.iterdir())) for path in (tmp_path / "UCMerced_LandUse-files/Images").iterdir()}
     assert folders == dict.fromkeys(load_known("ucm").class_names, 100)
     with zipfile.ZipFile(source) as packed:

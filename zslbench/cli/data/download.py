@@ -190,7 +190,10 @@ def _next_step(card: Known, folder: Path) -> str:
     if card.kind == "xlsa17":
         files = [str(root / "res101.mat"), str(root / "att_splits.mat")]
         return f"zslbench data import xlsa17 {shlex.join(files)} --name {card.name}"
-    return f"zslbench data prepare {card.name} --images {shlex.quote(str(root))}"
+    told = ["--images", str(root), "--title", card.title]
+    for family in card.families:
+        told += ["--split-family", str(family)]
+    return f"zslbench data prepare {card.name} {shlex.join(told)}"
 
 
 def _source(folder: Path) -> Path:
