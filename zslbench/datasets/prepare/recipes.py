@@ -65,7 +65,7 @@ class Recipe:
         }
         return [
             text.SemanticsBlock("attributes", table.values, graded),
-            text.SemanticsBlock("minilm", text.embed_descriptions(descriptions), embedded),
+            text.SemanticsBlock("minilm", text.embed_descriptions(descriptions), embedded, text.ENCODER_PACKAGES),
         ]
 
 

@@ -44,7 +44,7 @@ def automatic_block(path: Path, classes: Sequence[str], encoder: TextEncoder) ->
         "licence": encoder.licence,
         "columns": phrases,
     }
-    return SemanticsBlock("automatic_text", array, card)
+    return SemanticsBlock("automatic_text", array, card, encoder.packages)
 
 
 def automatic_text(phrases: NDArray[Any], class_texts: NDArray[Any]) -> NDArray[np.float32]:

@@ -19,11 +19,15 @@ _MAX_NAME = 60
 
 @dataclass(frozen=True)
 class SemanticsBlock:
-    """``array`` is (C, A) float32, finite; ``card`` holds those fields of ``SemanticsCard`` that are known."""
+    """``array`` is (C, A) float32, finite; ``card`` holds those fields of ``SemanticsCard`` that are known.
+
+    ``packages`` are the distributions that made the numbers, whose versions belong to the provenance.
+    """
 
     name: str
     array: NDArray[np.float32]
     card: dict[str, Any] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
 
 
 def block_name(text: Path | str) -> str:

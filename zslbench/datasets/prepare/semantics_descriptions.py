@@ -97,6 +97,5 @@ def embed_descriptions(descriptions: Mapping[str, Sequence[str]]) -> NDArray[np.
 def _embedded(name: str, title: str, texts: Mapping[str, Sequence[str]], encoder: TextEncoder) -> SemanticsBlock:
     encoder.check()
     card = {"title": title, "licence": encoder.licence, "space": encoder.space}
-    return SemanticsBlock(
-        name, embed_classes(texts, encoder.encode), {key: value for key, value in card.items() if value}
-    )
+    known = {key: value for key, value in card.items() if value}
+    return SemanticsBlock(name, embed_classes(texts, encoder.encode), known, encoder.packages)
