@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from zslbench.datasets.container import SemanticsCard
 from zslbench.datasets.prepare import semantics, semantics_sentence
-from zslbench.datasets.prepare.semantics import read_semantics, unique_names
+from zslbench.datasets.prepare.semantics import read_descriptions, read_semantics, unique_names
 from zslbench.datasets.prepare.semantics_block import SemanticsBlock, block_name
 from zslbench.datasets.prepare.semantics_descriptions import PROMPT, read_prompts, spoken
 from zslbench.datasets.prepare.semantics_encoder import embed_classes
@@ -371,3 +372,16 @@ def test_names_of_blocks():
     assert {stem: block_name(Path(stem)) for stem in stems} == stems
     blocks = [SemanticsBlock(name, np.ones((1, 1), np.float32)) for name in ("a", "a", "a-2", "a")]
     assert [block.name for block in unique_names(blocks)] == ["a", "a-2", "a-2-2", "a-3"]
+
+
+def test_the_page_s_examples_are_read(tmp_path):
+    """The table, the attributes and the texts that docs/semantics.md shows are files of two classes that are read."""
+    classes = ("beach", "storage_tank")
+    page = (ROOT / "docs/semantics.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (table,) = (text for text in blocks if text.startswith("class,"))
+    (attributes,) = (text for text in blocks if "[[attributes]]" in text)
+    (texts,) = (text for text in blocks if text.startswith("beach = ["))
+    assert only(write(tmp_path, "a.csv", table), classes).card["groups"] == ["materials", "materials", "shapes"]
+    np.testing.assert_allclose(only(write(tmp_path, "a.toml", attributes), classes).array, [[0.95], [0.1]])
+    assert [len(several) for several in read_descriptions(write(tmp_path, "d.toml", texts), classes).values()] == [2, 1]
