@@ -77,13 +77,15 @@ def real_split(name: str, unseen: int, validation: int) -> tuple[dict[str, Any],
     images = sum(len(lists[key]) for key in ("trainval_loc", "test_seen_loc", "test_unseen_loc"))
     labels = np.zeros(images, int)
     train = classes - unseen - validation
-    groups = [np.setdiff1d(np.arange(images), lists["test_unseen_loc"]), lists["test_unseen_loc"]]
-    if "val_loc" in lists:
-        groups = [np.setdiff1d(groups[0], lists["val_loc"]), lists["val_loc"], groups[1]]
-        starts = [0, train, train + validation, classes]
-    else:
-        starts = [0, classes - unseen, classes]
-    for rows, first, end in zip(groups, starts[:-1], starts[1:], strict=True):
-        labels[rows] = first + np.arange(len(rows)) % (end - first)
+    # In the order of the classes they are dealt to: all seen, those trained on, those for validation, the unseen.
+    lists["seen"] = np.setdiff1d(np.arange(images), lists["test_unseen_loc"])
+    dealt = {
+        "seen": (0, train + validation), "train_loc": (0, train), "val_loc": (train, train + validation),
+        "test_unseen_loc": (train + validation, classes),
+    }  # fmt: skip
+    for key, (first, end) in dealt.items():
+        tested = np.isin(lists.get(key, []), lists["test_seen_loc"])
+        for rows in (lists[key][tested], lists[key][~tested]) if key in lists else ():
+            labels[rows] = first + np.arange(len(rows)) % (end - first)
     features = np.random.default_rng(0).normal(size=(3, images)).astype(np.float32)
     return {"features": features, "labels": labels[:, None] + 1}, split

@@ -147,16 +147,16 @@ def read_lines(path: Path, what: str) -> list[str]:
     return lines
 
 
-def counted_from(low: int, high: int, count: int, what: str) -> list[int]:
-    """The bases (1 before 0) from which numbers that run from `low` to `high` may count `count` things.
+def counted_from(low: int, high: int, count: int, what: str) -> int:
+    """From which number, 1 or 0, numbers that run from `low` to `high` count `count` things; 1 where both would do.
 
     Raises:
         InputError: neither fits.
     """
-    bases = [base for base in (1, 0) if base <= low and high < count + base]
-    if not bases:
-        raise InputError(f"{what} run from {low} to {high}: expected 1 to {count}, or 0 to {count - 1}.")
-    return bases
+    for base in (1, 0):
+        if base <= low and high < count + base:
+            return base
+    raise InputError(f"{what} run from {low} to {high}: expected 1 to {count}, or 0 to {count - 1}.")
 
 
 def labels_of(values: NDArray[Any], class_names: Sequence[str], what: str, notes: list[str]) -> IntArray:
@@ -175,7 +175,7 @@ def labels_of(values: NDArray[Any], class_names: Sequence[str], what: str, notes
             raise InputError(f"{what}: {unknown[0]!r} is not one of the {len(class_names)} classes.")
         return np.array([known[str(class_name)] for class_name in names], dtype=np.int64)[inverse]
     numbers = whole(values, what)
-    base = counted_from(int(numbers.min()), int(numbers.max()), len(class_names), f"{what}: class numbers")[0]
+    base = counted_from(int(numbers.min()), int(numbers.max()), len(class_names), f"{what}: class numbers")
     notes.append(f"{what}: classes are counted from {base}.")
     return numbers - base
 
@@ -208,7 +208,7 @@ def finite_semantics(array: NDArray[Any], classes: int, what: str, notes: list[s
         )
     if array.shape[0] != classes:
         array = array.T
-        notes.append(f"{what}: {array.T.shape}, stored the other way round than expected; transposed.")
+        notes.append(f"{what}: stored the other way round than expected; transposed.")
     elif array.shape[1] == classes:
         notes.append(f"{what}: square, {array.shape}; taken to be stored as expected.")
     return as_single(array, what)

@@ -43,7 +43,8 @@ def read_mat(path: Path, wanted: Sequence[str], scratch: Path) -> dict[str, NDAr
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     folder = Path(tempfile.mkdtemp(dir=scratch))
-    command = [sys.executable, "-m", "zslbench.datasets.importing.mat", str(path.absolute()), str(folder), *wanted]
+    # As a script, since as a module it would first import all that importing takes.
+    command = [sys.executable, __file__, str(path.absolute()), str(folder), *wanted]
     seconds = 60 + size // 2_000_000
     modules = os.pathsep.join([str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     # Threads of linear algebra each reserve memory, and none is needed; the working directory's modules are not either.

@@ -130,15 +130,12 @@ def _entry(files: dict[str, Path], labels: IntArray, class_names: Sequence[str],
     if "unseen" not in files or "seen" not in files:
         raise InputError(f"{place}: {next(iter(files.values())).name}: a split needs a list of seen and one of unseen.")
     lists = {role: _rows(path) for role, path in files.items()}
-    high = max(int(rows.max()) for rows in lists.values())
-    low = min(int(rows.min()) for rows in lists.values())
     where = f"{place}: rows of {', '.join(path.name for path in files.values())}"
-    for base in counted_from(low, high, len(labels), where):
-        unseen = np.unique(labels[lists["unseen"] - base])
-        trained = np.concatenate([rows - base for role, rows in lists.items() if role != "unseen"])
-        if not np.isin(labels[trained], unseen).any():
-            break
-    else:
+    numbers = np.concatenate(list(lists.values()))
+    base = counted_from(int(numbers.min()), int(numbers.max()), len(labels), where)
+    unseen = np.unique(labels[lists["unseen"] - base])
+    trained = np.concatenate([rows - base for role, rows in lists.items() if role != "unseen"])
+    if np.isin(labels[trained], unseen).any():
         raise InputError(f"{where}: an unseen class has images among the seen ones.")
     entry: dict[str, Any] = {"unseen": [class_names[label] for label in unseen]}
     left = len(np.setdiff1d(np.flatnonzero(~np.isin(labels, unseen)), trained))

@@ -47,9 +47,21 @@ def read_xlsa17(
     Raises:
         InputError: a field is missing, has another shape, or contradicts another; file and field are named.
     """
-    notes: list[str] = []
     visual = read_mat(features, ("features", "labels", "image_files"), scratch)
     rest = read_mat(splits, (*_SEMANTICS, "allclasses_names", *_LISTS, *_VALIDATION), scratch)
+    return understand(visual, rest, features, splits, classes, features_name)
+
+
+def understand(
+    visual: Mapping[str, NDArray[Any]],
+    rest: Mapping[str, NDArray[Any]],
+    features: Path,
+    splits: Path,
+    classes: Sequence[str] | None = None,
+    features_name: str = "res101",
+) -> Imported:
+    """The data set that the fields of the two files make up; see `read_xlsa17`."""
+    notes: list[str] = []
     raw_labels = _numbers(visual, "labels", features)
     class_names = _class_names(rest, classes, raw_labels, splits, notes)
     labels = labels_of(raw_labels, class_names, f"{features}: labels", notes)
@@ -144,7 +156,8 @@ def _proposed_split(
     for name, images in lists.items():
         if len(np.unique(images)) < len(images):
             raise InputError(f"{path}: field {name!r} lists an image twice.")
-    base = _base(lists, labels, path)
+    numbers = np.concatenate(list(lists.values()))
+    base = counted_from(int(numbers.min()), int(numbers.max()), len(labels), f"{path}: images of {', '.join(lists)}")
     notes.append(f"{path}: images are counted from {base}.")
     lists = {name: images - base for name, images in lists.items()}
     trainval, test_seen, test_unseen = (lists[name] for name in _LISTS)
@@ -162,24 +175,18 @@ def _proposed_split(
             f"{path}: {left} of {len(labels)} images are in none of {', '.join(_LISTS)}: the split does not say "
             f"whether they may be trained on."
         )
+    untested = np.setdiff1d(np.arange(len(class_names)), np.union1d(unseen, labels[test_seen]))
+    if len(untested):
+        notes.append(
+            f"WARNING {path}: {len(untested)} seen class(es), {class_names[untested[0]]!r} among them, have no image "
+            f"in test_seen_loc: a fifth of their images is held out by hashing and not trained on."
+        )
     names = [class_names[label] for label in unseen]
     entry: dict[str, Any] = {"unseen": names, "test_seen": sorted(test_seen.tolist())}
     validation = _validation_classes(lists, labels, unseen, path, notes)
     if validation is not None:
         entry["validation"] = [class_names[label] for label in validation]
     return entry
-
-
-def _base(lists: Mapping[str, IntArray], labels: IntArray, path: Path) -> int:
-    """From which number images are counted: where both would do, the one for which classes do not mix."""
-    low = min(int(images.min()) for images in lists.values())
-    high = max(int(images.max()) for images in lists.values())
-    bases = counted_from(low, high, len(labels), f"{path}: images of {', '.join(lists)}")
-    for base in bases:
-        seen = labels[np.concatenate([lists["trainval_loc"], lists["test_seen_loc"]]) - base]
-        if not np.isin(labels[lists["test_unseen_loc"] - base], seen).any():
-            return base
-    return bases[0]
 
 
 def _validation_classes(
