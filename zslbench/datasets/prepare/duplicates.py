@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 THRESHOLD = 3
-"""Bits of 64 in which the difference hashes of near duplicates may differ."""
+"""Bits of 64 in which either of the two difference hashes of near duplicates may differ."""
 _PARTS = THRESHOLD + 1  # two hashes that differ in THRESHOLD bits agree in at least one of so many parts
 _PART_BITS = 64 // _PARTS
 _LEAST_CONTRAST = 8  # a hash with fewer ones or zeros is of a nearly flat image, and says little
@@ -39,13 +39,20 @@ class Duplicates:
         ]
 
 
-def difference_hash(image: NDArray[np.uint8]) -> int:
-    """64 bits that say where an image (H, W, 3), in grey and shrunk to 9x8, gets brighter from left to right."""
+def difference_hashes(image: NDArray[np.uint8]) -> tuple[int, int]:
+    """Twice 64 bits: where an image (H, W, 3), in grey and shrunk, gets brighter to the right, and downwards.
+
+    One direction alone takes any two pictures of the same stripes, a road and a pier, for one.
+    """
     import PIL.Image
 
-    small = PIL.Image.fromarray(image).convert("L").resize((9, 8), PIL.Image.Resampling.LANCZOS)
-    grey = np.asarray(small)
-    return int.from_bytes(np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes(), "big")
+    grey = PIL.Image.fromarray(image).convert("L")
+    across = np.asarray(grey.resize((9, 8), PIL.Image.Resampling.LANCZOS))
+    down = np.asarray(grey.resize((8, 9), PIL.Image.Resampling.LANCZOS)).T
+    right, below = (
+        int.from_bytes(np.packbits(small[:, 1:] > small[:, :-1]).tobytes(), "big") for small in (across, down)
+    )
+    return right, below
 
 
 def find_duplicates(
@@ -55,7 +62,7 @@ def find_duplicates(
     """Find duplicates among N images.
 
     ``labels`` (N,), ``files`` and ``pixels`` (N, 32) SHA-256 digests of the bytes and of the decoded pixels,
-    ``hashes`` (N,) difference hashes. No more than ``limit`` pairs of each kind are listed.
+    ``hashes`` (N, 2) difference hashes. No more than ``limit`` pairs of each kind are listed.
     """
     found = Duplicates()
     # Equal bytes decode to equal pixels, but not every image has been decoded alike: look at both.
@@ -66,10 +73,11 @@ def find_duplicates(
         found.exact_total += int(other.sum())
         _list(found.exact, a[other], b[other], limit)
     ones = np.bitwise_count(hashes)
-    told = np.flatnonzero((ones >= _LEAST_CONTRAST) & (ones <= 64 - _LEAST_CONTRAST))
-    for a, b in _near(hashes[told]):
+    told = np.flatnonzero(((ones >= _LEAST_CONTRAST) & (ones <= 64 - _LEAST_CONTRAST)).all(1))
+    for a, b in _near(hashes[told, 0]):
         a, b = told[a], told[b]
         other = (labels[a] != labels[b]) & (group[a] != group[b])
+        other &= np.bitwise_count(hashes[a, 1] ^ hashes[b, 1]) <= THRESHOLD
         found.near_total += int(other.sum())
         _list(found.near, a[other], b[other], limit)
     found.exact.sort()

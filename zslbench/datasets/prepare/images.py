@@ -203,7 +203,11 @@ def _walk(folder: Path) -> list[str]:
         for name in names:
             file = Path(parent, name)
             if _is_image(name):
-                if (size := file.stat().st_size) > MAX_FILE_BYTES:
+                try:
+                    size = file.stat().st_size
+                except OSError as error:  # a link to nowhere
+                    raise InputError(f"{file}: cannot be read ({error})") from error
+                if size > MAX_FILE_BYTES:
                     raise InputError(f"{file}: {size} bytes, more than the {MAX_FILE_BYTES} allowed for an image")
                 keys.append(file.relative_to(folder).as_posix())
     return keys
@@ -292,6 +296,7 @@ def decode(data: bytes, where: str) -> Image:
             if picture.mode not in _PLAIN_MODES:
                 raise InputError(f"{where}: expected an 8-bit image, found mode {picture.mode}")
             return np.array(picture.convert("RGB"), dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError) as error:
-        # SyntaxError is what Pillow's PNG and TIFF readers raise for broken chunks.
+    except InputError:
+        raise
+    except Exception as error:  # damaged files make Pillow raise nearly anything, SyntaxError and struct.error included
         raise InputError(f"{where}: not a readable image ({error})") from error

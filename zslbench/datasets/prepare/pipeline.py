@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import sys
@@ -120,7 +121,6 @@ def prepare(
             _refuse_empty(labels, classes, made)
             twins = _twins(found, made)
             card = _card(recipe, backbone, families, classes, blocks)
-            card["provenance"] = _provenance(recipe, job, options, made, twins, blocks)
             arrays = dict(
                 zip((backbone.name, f"{backbone.name}_{options.grid}x{options.grid}"), made.arrays, strict=False)
             )
@@ -129,6 +129,7 @@ def prepare(
             card["maps"] = {
                 key: {**_feature_card(backbone), "title": _map_title(backbone, options.grid)} for key in arrays
             }
+            card["provenance"] = _provenance(recipe, job, options, made, twins, blocks)
             written = write_dataset(
                 out, card, labels, pooled, {block.name: block.array for block in blocks}, maps=arrays
             )
@@ -164,12 +165,13 @@ def _families(recipe: Recipe, images: ImageSet) -> list[str]:
     """The split families asked for, or one near 3:1; InputError if one does not fit the classes and images."""
     count = len(images.classes)
     seen = min(max(1, round(count * _SEEN_SHARE)), count - 1)
-    families = list(recipe.split_families) or [f"{seen}/{count - seen}"]
+    proposed = f"{seen}/{count - seen}"
+    families = list(recipe.split_families) or [proposed]
     plan = SimpleNamespace(
         name=recipe.name,
         class_names=images.classes,
         labels=images.labels,
-        card=SimpleNamespace(split_families=families),
+        card=SimpleNamespace(split_families=[proposed]),
     )
     for family in families:
         make_splits(plan, family, 1)
@@ -185,7 +187,7 @@ def _refuse_empty(labels: NDArray[np.int64], classes: Sequence[str], made: Encod
 
 def _twins(images: ImageSet, made: Encoded) -> Duplicates:
     notes, rows = made.notes, made.rows
-    twins = find_duplicates(images.labels[rows], notes["file"][rows], notes["pixels"][rows], notes["hash"][rows])
+    twins = find_duplicates(images.labels[rows], notes["file"][rows], notes["pixels"][rows], notes["hashes"][rows])
     twins.exact, twins.near = ([(int(rows[a]), int(rows[b])) for a, b in pairs] for pairs in (twins.exact, twins.near))
     return twins
 
@@ -232,7 +234,7 @@ def _provenance(
     notes = _observations(images, made)
     if digest in recipe.known_images:
         notes.insert(0, recipe.known_images[digest])
-    encoders = text.ENCODER_PACKAGES if any(block.name != "attributes" for block in blocks) else ()
+    encoders = [package for block in blocks for package in block.packages]
     packages = dict.fromkeys(("numpy", *backbone.packages, *encoders))
     facts: dict[str, Any] = {
         "source": recipe.source,
@@ -262,8 +264,6 @@ def _provenance(
 
 
 def _sha256(path: Path) -> str:
-    import hashlib
-
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
