@@ -1,7 +1,8 @@
 """The libraries of further backbones cannot be installed beside the CPU build of torch that the tests use.
 
 Their wrappers are therefore run against small modules of the same interface: what they call, in which order, and what
-they make of the answers is checked, the libraries themselves are not.
+they make of the answers is checked. Where the libraries are installed, the last test runs the wrappers on the real
+models with random weights.
 """
 
 import os
@@ -273,3 +274,29 @@ def test_every_backbone_says_where_it_comes_from():
         assert backbone.citation.startswith("@")
         assert bool(backbone.space) == ("clip" in name)
         assert str(backbone.dim) in backbone.title
+
+
+@pytest.mark.parametrize("name", sorted(set(BACKBONES) - {"efficientnet_lite0"}))
+def test_the_real_models_are_wrapped_as_they_are_meant(name, tmp_path):
+    """The real architecture with random weights from a file gives its own pooled output, and square local features."""
+    backbone = replace(BACKBONES[name], weights=tmp_path / "weights.pt")
+    library = pytest.importorskip(backbone.packages[0].removesuffix("_torch"), reason=f"needs {backbone.packages[0]}")
+    if backbone.extra == "torchvision":
+        model = library.models.get_model(backbone.model, weights=None)
+        torch.save(model.state_dict(), backbone.weights)
+        model.fc = model.heads = torch.nn.Identity()
+    elif backbone.extra == "timm":
+        model = library.create_model(backbone.model, pretrained=False, num_classes=0, img_size=backbone.size)
+        torch.save(model.state_dict(), backbone.weights)
+    else:
+        both, _, _ = library.create_model_and_transforms(backbone.model, pretrained=None)
+        torch.save(both.state_dict(), backbone.weights)
+        model = both.visual
+    batch = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        expected = model.eval()(batch)
+        pooled, local = load_encoder(backbone, "cpu")(batch)
+    torch.testing.assert_close(pooled, expected, rtol=1e-4, atol=1e-5)
+    assert pooled.shape == (2, backbone.dim)
+    assert local.shape[:2] == (2, backbone.local_dim or backbone.dim)
+    assert local.shape[2] == local.shape[3] > 1

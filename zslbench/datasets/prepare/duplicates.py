@@ -62,7 +62,8 @@ def find_duplicates(
     """Find duplicates among N images.
 
     ``labels`` (N,), ``files`` and ``pixels`` (N, 32) SHA-256 digests of the bytes and of the decoded pixels,
-    ``hashes`` (N, 2) difference hashes. No more than ``limit`` pairs of each kind are listed.
+    ``hashes`` (N, 2) difference hashes; of images of one class with the same hashes, the first stands for all.
+    No more than ``limit`` pairs of each kind are listed.
     """
     found = Duplicates()
     # Equal bytes decode to equal pixels, but not every image has been decoded alike: look at both.
@@ -74,6 +75,9 @@ def find_duplicates(
         _list(found.exact, a[other], b[other], limit)
     ones = np.bitwise_count(hashes)
     told = np.flatnonzero(((ones >= _LEAST_CONTRAST) & (ones <= 64 - _LEAST_CONTRAST)).all(1))
+    # Frames of one video may share their hashes by the thousand: within a class, one speaks for all.
+    keys = np.column_stack([hashes[told], labels[told].astype(np.uint64)])
+    told = told[np.sort(np.unique(keys, axis=0, return_index=True)[1])]
     for a, b in _near(hashes[told, 0]):
         a, b = told[a], told[b]
         other = (labels[a] != labels[b]) & (group[a] != group[b])

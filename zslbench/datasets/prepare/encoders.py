@@ -6,7 +6,9 @@ features (B, dim) and the last local features (B, local dim, H, W). Weights are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,7 +116,8 @@ def open_clip_model(backbone: Backbone) -> Any:
 
         repository, _, file = tag.removeprefix("hub:").rpartition("/")
         weights = Path(hf_hub_download(repository, file))
-    model, _, _ = open_clip.create_model_and_transforms(backbone.model, pretrained=None if weights else tag)
+    with _quiet():
+        model, _, _ = open_clip.create_model_and_transforms(backbone.model, pretrained=None if weights else tag)
     if weights is not None:
         model.load_state_dict(read_state(weights))
     return model.eval()
@@ -130,6 +133,17 @@ def read_state(path: Path) -> dict[str, Any]:
 
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without log lines: open_clip warns of random weights that are replaced next, and says errors twice."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _torchvision_model(backbone: Backbone) -> Any:
