@@ -159,7 +159,9 @@ def _command(job: Job) -> dict[str, Any]:
         "images": job.images.stamp(),
         "backbone": backbone.name,
         "preprocessing": [backbone.preprocessing, backbone.size, backbone.resize, backbone.interpolation],
-        "weights": None if weights is None else [str(weights.absolute()), weights.stat().st_size],
+        "weights": None
+        if weights is None
+        else [str(weights.absolute()), weights.stat().st_size, weights.stat().st_mtime_ns],
         "maps": job.grid,
         "device": job.device,
         "batch size": job.size,
