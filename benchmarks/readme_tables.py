@@ -8,6 +8,7 @@ python benchmarks/readme_tables.py --check    # exit code 1 if the README is out
 import json
 import re
 import sys
+import unicodedata
 from pathlib import Path
 
 from tabulate import tabulate
@@ -74,9 +75,15 @@ def methods() -> str:
 
 def source(citation: str) -> str:
     """``First author, year`` of a BibTeX entry; ``-`` without one."""
-    author = re.search(r"author\s*=\s*\{\s*([^,}]+)", citation)
+    authors = re.search(r"author\s*=\s*\{((?:[^{}]|\{[^{}]*\})*)\}", citation)
     year = re.search(r"year\s*=\s*\{(\d{4})\}", citation)
-    return f"{author[1].strip()}, {year[1]}" if author and year else "-"
+    if not (authors and year):
+        return "-"
+    first = authors[1].split(" and ")[0].split(",")[0].strip()
+    umlauts = re.sub(
+        r'\{\\"(\w)\}', lambda match: unicodedata.normalize("NFC", match[1] + "\N{COMBINING DIAERESIS}"), first
+    )
+    return f"{umlauts}, {year[1]}"
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ import importlib.util
 import inspect
 import sys
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -27,13 +29,15 @@ class Registry:
 
     Args:
         plugins: files that define subclasses of `Method`.
+        texts: path -> contents of further plugin files, which this machine may not have.
 
     Raises:
         InputError: a plugin is missing, fails to import, defines no method, or takes a name in use.
     """
 
-    def __init__(self, plugins: Iterable[str | Path] = ()) -> None:
-        self.plugins = tuple(str(Path(path).expanduser().resolve()) for path in plugins)
+    def __init__(self, plugins: Iterable[str | Path] = (), texts: Mapping[str, bytes] | None = None) -> None:
+        texts = texts or {}
+        self.plugins = (*(str(Path(path).expanduser().resolve()) for path in plugins), *texts)
         self._installed: dict[str, EntryPoint] = {}
         for point in entry_points(group=ENTRY_POINT_GROUP):
             twin = self._installed.setdefault(point.name, point)
@@ -44,7 +48,7 @@ class Registry:
                 )
         self._from_files: dict[str, type[Method]] = {}
         for path in self.plugins:
-            for method in load_plugin(path):
+            for method in load_plugin(path, texts.get(path)):
                 name = method.info.name
                 if name in self._installed or name in self._from_files:
                     raise InputError(f"plugin {path} names its method {name!r}, which is taken; choose another.")
@@ -99,18 +103,39 @@ class Registry:
         return method, config, label(spec.name, config)
 
 
-def load_plugin(path: str | Path) -> list[type[Method]]:
+class _Text(SourceFileLoader):
+    """Loads a module from a text, under the path that it has elsewhere."""
+
+    def __init__(self, name: str, path: str, text: bytes) -> None:
+        super().__init__(name, path)
+        self.text = text
+
+    def get_data(self, path: str) -> bytes:
+        """The text instead of the file's."""
+        return self.text
+
+    def path_stats(self, path: str) -> Any:
+        """None, so that no compiled file is looked for or written."""
+        raise OSError
+
+
+def load_plugin(path: str | Path, text: bytes | None = None) -> list[type[Method]]:
     """Import a plugin file and return the methods it defines, in order of definition.
+
+    Args:
+        path: the file.
+        text: what it holds, if it may not be there.
 
     Raises:
         InputError: no such file, an error while importing it, or no method in it.
     """
     path = Path(path)
-    if not path.is_file():
+    if text is None and not path.is_file():
         raise InputError(f"no plugin file {path}: expected a Python file that defines a zslbench.Method.")
     name = f"zslbench_plugin_{path.stem}_{derive_seed(path.resolve()):x}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
+        loader = None if text is None else _Text(name, str(path), text)
+        spec = importlib.util.spec_from_file_location(name, path, loader=loader)
         if spec is None or spec.loader is None:
             raise InputError(f"plugin {path} is not a Python file: expected a name ending in .py.")
         module = importlib.util.module_from_spec(spec)

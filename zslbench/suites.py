@@ -97,7 +97,7 @@ def read_suite(path: str | Path) -> Suite:
     try:
         suite = msgspec.convert(raw, Suite)
     except msgspec.ValidationError as error:
-        raise InputError(f"suite {path}: {error}.") from error
+        raise InputError(f"suite {path}: {str(error).replace('`$.', '`')}.") from error
     counts = {"splits": suite.splits, "seeds": suite.seeds}
     counts |= {f"splits of {method.name}": method.splits for method in suite.methods}
     for key, count in counts.items():

@@ -3,10 +3,8 @@
 The cluster is on this machine and its GPUs are Ray's word for places: nothing here computes on one.
 """
 
-import os
 import random
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from conftest import write_synthetic
 from running import Cluster, Ended, comparable, complete, started, temporary_folder, write_methods
 
 from zslbench.records import Record, Store
-from zslbench.runner.pool import _placed
 
 pytestmark = pytest.mark.xdist_group("ray")
 
@@ -227,18 +224,3 @@ def test_a_trial_that_never_fits_fails(gpus, folder):
     found = records(folder / "huge")
     assert [record.failure and record.failure.type for record in found] == ["OutOfMemoryError"] * 2
     assert {record.failure and record.failure.message for record in found} == {"CUDA out of memory."}
-
-
-def test_a_plugin_goes_where_it_is_missing(tmp_path, monkeypatch):
-    """A worker uses the plugin file where it lies if it is the driver's, and a copy of the driver's otherwise."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    here = tmp_path / "plugin.py"
-    here.write_bytes(b"one = 1\n")
-    assert _placed(here, b"one = 1\n") == here
-    for path in (here, tmp_path / "not/there/plugin.py", tmp_path):
-        copy = _placed(path, b"two = 2\n")
-        assert copy != path
-        assert copy.name == path.name
-        assert copy.read_bytes() == b"two = 2\n"
-        assert f"-{os.getpid()}" in copy.parent.name
-    assert here.read_bytes() == b"one = 1\n"

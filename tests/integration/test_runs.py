@@ -13,7 +13,7 @@ from conftest import timeless, write_synthetic
 from running import RAY_AGENTS, Ended, Started, comparable, complete, started, temporary_folder, write_methods
 
 from zslbench.records import Store
-from zslbench.runner.cluster import _folder_for_sockets
+from zslbench.runner.scratch import _short_folder
 
 pytestmark = pytest.mark.xdist_group("ray")  # they share runs that take long, and one Ray at a time is enough
 
@@ -260,4 +260,4 @@ def test_sockets_lie_where_their_paths_are_short_enough(monkeypatch, variables, 
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: variables["TMPDIR"])
-    assert _folder_for_sockets() == folder_for_sockets
+    assert _short_folder() == folder_for_sockets

@@ -1,6 +1,8 @@
 """Where trials run: what a cluster's address may be, and what is said when nothing answers there."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,3 +54,21 @@ def test_a_run_in_this_process_ignores_the_cluster_of_the_environment(run, silen
     done = run("--workers", 0, "--address", silent)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "zslbench: --workers 0 runs in this process and --address on a cluster: choose one.\n"
+
+
+def test_a_cluster_that_is_gone_ends_the_run():
+    """When the head of a cluster stops answering, the process ends with 2 and says what to do, however it waits."""
+    code = """
+import socket, sys, time
+from zslbench.runner import cluster
+cluster._WATCH_SECONDS, cluster._GONE_SECONDS = 0.05, 0.3
+listening = socket.create_server(("127.0.0.1", 0))
+with cluster._watching("127.0.0.1:%d" % listening.getsockname()[1]):
+    time.sleep(0.6)
+    print("still there", flush=True)
+    listening.close()
+    time.sleep(60)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "still there\n")
+    assert "is gone; what was finished is stored, run the same command again" in ended.stderr

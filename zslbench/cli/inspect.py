@@ -41,7 +41,9 @@ def list_(kind: str, folder: Path | None, plugins: tuple[Path, ...], as_json: bo
     if not rows:
         click.echo(f"no {kind} found", err=True)
         return
-    table = Table(*rows[0])
+    table = Table()
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")  # a path that is cut cannot be copied
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row.values()))
     result_console().print(table)

@@ -108,6 +108,11 @@ def result_console() -> Console:
     return console if console.is_terminal else _Results(width=max(console.width, 160))
 
 
+class _Progress(Console):
+    def on_broken_pipe(self) -> None:
+        self.quiet = True  # nobody looks any more, which is no reason to stop; Rich would end the process
+
+
 def progress_console() -> Console:
     """For progress, on stderr: this process's own, whatever a method's prints are redirected to meanwhile."""
-    return Console(file=sys.stderr, stderr=True)
+    return _Progress(file=sys.stderr, stderr=True)

@@ -2,7 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +109,16 @@ def run(
     if splits_file and split_family:
         raise click.UsageError("--split-family and --splits-file exclude each other.")
     registry = Registry(plugins)
-    data = load_dataset(plan.dataset)
-    view = data.view(plan.features, plan.semantics, plan.maps)
-    drawn = _drawn(plan, data, None if split_family or splits or splits_file else suite)
+    with _blaming(None if dataset else suite, "dataset"):
+        data = load_dataset(plan.dataset)
+    with _blaming(None if features or semantics or maps else suite, "features, semantics and maps"):
+        view = data.view(plan.features, plan.semantics, plan.maps)
+    with _blaming(None if split_family or splits or splits_file else suite, "split_family and splits"):
+        drawn = _drawn(plan, data)
     stages: list[Any] = ["test", "validation"] if plan.validation else ["test"]
-    jobs = make_jobs(registry, [m.spec for m in plan.methods], view, drawn, range(plan.seeds), stages)
-    jobs = _within_their_splits(registry, plan.methods, jobs)
+    with _blaming(None if methods else suite, "methods"):
+        jobs = make_jobs(registry, [m.spec for m in plan.methods], view, drawn, range(plan.seeds), stages)
+        jobs = _within_their_splits(registry, plan.methods, jobs)
     limit = None if timeout is None else seconds_of(timeout)
     workers = default_workers() if where.workers is None else where.workers
     records = Store(store)
@@ -140,7 +145,8 @@ def run(
         if failed:
             if summary.stopped:
                 click.echo("stopped at the first trial that failed, as --fail-fast says.", err=True)
-            click.echo(f"{failed} trial(s) failed: see {records.records_path}; run again to retry them.", err=True)
+            retry = "run again to retry them" if retry_failed else "they run again without --no-retry-failed"
+            click.echo(f"{failed} trial(s) failed: see {records.records_path}; {retry}.", err=True)
     return 0 if summary.complete else 1
 
 
@@ -174,17 +180,23 @@ def _given(option: str, value: Any) -> Any:
     return None if source is click.core.ParameterSource.DEFAULT else value
 
 
-def _drawn(plan: Any, data: Any, suite: Path | None) -> Any:
-    """The splits; `suite` is the file to blame if they cannot be drawn."""
+@contextmanager
+def _blaming(suite: Path | None, keys: str) -> Iterator[None]:
+    """Name the suite file and its keys in what goes wrong, if there is a suite to blame."""
     from zslbench.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"suite {suite}, {keys}: {error}" if suite else str(error)) from None
+
+
+def _drawn(plan: Any, data: Any) -> Any:
     from zslbench.suites import draw_splits
 
     if not plan.splits_file and not plan.families:
         plan.split_family = _first_family(data)
-    try:
-        return draw_splits(plan, data)
-    except InputError as error:
-        raise InputError(f"suite {suite}, split_family and splits: {error}" if suite else str(error)) from None
+    return draw_splits(plan, data)
 
 
 def _first_family(data: Any) -> str:

@@ -93,5 +93,7 @@ def _print(found: Any, holder: str | None, every: bool) -> None:
         say("Next, to do what is missing or failed:")
         for command in found.again:
             say(f"  {command}")
+        if any(failure.type == "Timeout" for failure in found.failures):
+            say("Trials that ran out of time need a longer --timeout.")
     else:
         say(f"Next: zslbench leaderboard --store {found.store}")

@@ -1,6 +1,7 @@
 """``zslbench tune``."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,8 @@ def tune(
     elif report.best is not None:
         console = result_console()
         console.print(outputs.as_table(report))
-        console.print(f"{report.caveat} Compare them with: zslbench run --suite {best}", highlight=False, markup=False)
+        hint = f"Compare them with: zslbench run --suite {shlex.quote(str(best))}"
+        console.print(f"{report.caveat} {hint}", highlight=False, markup=False)
     if report.best is None:
         click.echo(f"no configuration could be measured on every split: see {ledger.folder / 'table.csv'}.", err=True)
     return 0 if report.best else 1

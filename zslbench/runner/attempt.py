@@ -52,10 +52,11 @@ def attempt(
     executor: str,
     device: str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
-    printed: io.StringIO | None = None,
+    printed: "Printed | None" = None,
     timeout: float | None = None,
+    passes: tuple[type[BaseException], ...] = (KeyboardInterrupt,),
 ) -> Attempt:
-    """Run one trial. Whatever the method raises becomes a failure; Ctrl-C passes through.
+    """Run one trial. Whatever the method raises becomes a failure.
 
     Args:
         registry: where the method is found.
@@ -67,19 +68,22 @@ def attempt(
         progress: told the epochs done and in all.
         printed: collects what the method prints, so that it can be read meanwhile.
         timeout: seconds after which an alarm interrupts the trial, which native code heeds only when it returns.
+        passes: what is not the method's doing, Ctrl-C in this process, and passes through.
     """
     run = new_run(executor, device)
-    printed = io.StringIO() if printed is None else printed
+    printed = Printed() if printed is None else printed
     measured, failure = None, None
     try:
-        with _captured(printed), _alarm(timeout):
+        with _captured(printed), _surroundings_restored(), _alarm(timeout):
             # Built first, so that the libraries that the method's module loads are limited too.
             method, config, _ = registry.build(MethodSpec(trial.method, trial.config))
             with limited_threads(THREADS):
                 measured = run_trial(
                     method, config, view, split, trial.stage, trial.seed, device=device, progress=progress
                 )
-    except (Exception, SystemExit, Timeout) as error:
+    except passes:
+        raise
+    except BaseException as error:
         measured, failure = None, describe_failure(error)
     run.finished = now()
     run.device_name = run.device_name or _device_name(device)
@@ -95,6 +99,26 @@ def new_run(executor: str, device: str = "cpu") -> Run:
         started=now(), device=device, device_name=_device_name(device) if device == "cpu" else "", threads=THREADS,
         executor=executor, host=socket.gethostname(), versions=_versions(),
     )  # fmt: skip
+
+
+class Printed(io.StringIO):
+    """What a method prints; it may close its stdout as it likes."""
+
+    def close(self) -> None:
+        """Stay open."""
+
+
+@contextlib.contextmanager
+def _surroundings_restored() -> Iterator[None]:
+    """The next trial and the store find the folder and the environment as they were, whatever the method did."""
+    folder, environment = os.getcwd(), dict(os.environ)
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
 
 
 class Timeout(BaseException):
@@ -180,7 +204,7 @@ def limited_threads(count: int) -> Iterator[None]:
             torch.set_num_threads(torch_threads)
         for name, value in variables.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
 

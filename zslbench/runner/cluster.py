@@ -7,19 +7,27 @@ import secrets
 import signal
 import socket
 import sys
-import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from zslbench.errors import InputError
+from zslbench.runner.scratch import scratch_folder
 
 Device = Literal["auto", "cpu", "cuda"]
 LOCAL = "local"
 """The address that means: no cluster, whatever the environment names."""
 _KNOCK_SECONDS = 10
+_WATCH_SECONDS = 5
+_GONE_SECONDS = 30
+"""Less than the minute for which Ray waits. A head that is restarted within is found again."""
+_GONE = """
+zslbench: the Ray cluster at {address} is gone; what was finished is stored, run the same command again when there is \
+one, or with --address {local}
+"""
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,8 @@ def _local_ray(where: Where) -> Iterator[Any]:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),  # else Ray writes one to the home folder
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's name for: local only, as its default is on those systems
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else `uv run` rebuilds the environment per worker
+        # What a method starts as a process of its own ends with its worker.
+        "RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper": "true",
     }
     if "ray" not in sys.modules:  # a plugin may have imported it; then it heeds this no more, and does so by default
         settings["RAY_AUTH_MODE"] = "token"
@@ -147,10 +157,7 @@ def _local_ray(where: Where) -> Iterator[Any]:
     ray = _import_ray()
     with ExitStack() as stack:
         try:
-            folder = tempfile.TemporaryDirectory(
-                prefix="zslbench-", dir=_folder_for_sockets(), ignore_cleanup_errors=True
-            )
-            temporary = stack.enter_context(folder)
+            temporary = stack.enter_context(scratch_folder())
             stack.enter_context(_quiet())
             stack.callback(ray.shutdown)
             with _keeping_sigterm():
@@ -184,10 +191,38 @@ def _cluster(where: Where) -> Iterator[Any]:
         except Exception as error:
             why = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"no Ray cluster answers at {where.address!r} ({why}); start one with `ray start --head`, or use "
-                f"--address {LOCAL}."
+                f"no Ray cluster answers at {where.address!r} ({why}); expected HOST:PORT of one that `ray start "
+                f"--head` has started, auto, or {LOCAL}."
             ) from error
+        stack.enter_context(_watching(ray.get_runtime_context().gcs_address))
         yield ray
+
+
+@contextmanager
+def _watching(address: str) -> Iterator[None]:
+    """End this process with a clear line if the cluster's head is gone.
+
+    Calls into Ray then block, and after a minute Ray would abort the process with a message of its own. What is
+    stored is on disk already.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        seen = time.monotonic()
+        while not over.wait(_WATCH_SECONDS):
+            try:
+                _knock(address)
+                seen = time.monotonic()
+            except OSError:
+                if time.monotonic() - seen > _GONE_SECONDS and not over.is_set():
+                    os.write(2, _GONE.format(address=address, local=LOCAL).encode())
+                    os._exit(2)
+
+    threading.Thread(target=watch, name="watch the cluster", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _knock(address: str) -> None:
@@ -195,9 +230,3 @@ def _knock(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal() and "/" not in host:
         socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
-
-
-def _folder_for_sockets() -> str:
-    """Where temporary files go, unless that is too long: Ray adds 82 characters and a socket's path holds 103."""
-    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    return folder if len(folder) <= 20 else "/tmp"

@@ -4,12 +4,9 @@ Workers and nodes may die, hang or run out of GPU memory at any time. A job whos
 a bounded number of times; a job past its time is killed and recorded; a worker that ended is replaced.
 """
 
-import hashlib
 import importlib.metadata
-import io
 import os
 import socket
-import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -21,7 +18,8 @@ from zslbench.datasets import DataView
 from zslbench.errors import InputError
 from zslbench.records import Failure, Run
 from zslbench.registry import Registry
-from zslbench.runner.attempt import Attempt, Timeout, attempt, describe_failure, new_run, now
+from zslbench.runner.attempt import Attempt, Printed, Timeout, attempt, describe_failure, new_run, now
+from zslbench.runner.children import guard_children, remember_sockets
 from zslbench.runner.cluster import Slots
 from zslbench.runner.executors import Events, Finished, Notice, Opened, Returned, Started, Tick
 from zslbench.runner.plan import Job
@@ -263,11 +261,12 @@ class Worker:
     def __init__(self, plugins: Sequence[tuple[str, bytes]], view: DataView, device: str) -> None:
         if device == "cpu":
             os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves all GPUs in sight of those who asked for none
-        self.registry = Registry([_placed(Path(path), text) for path, text in plugins])
+        guard_children()
+        self.registry = Registry(texts=dict(plugins))
         self.view = view
         self.device = device
         self.key, self.done, self.total = "", 0, 0
-        self.printed = io.StringIO()
+        self.printed = Printed()
 
     def hello(self) -> tuple[str, str]:
         """The host's name and its version of zslbench."""
@@ -275,33 +274,20 @@ class Worker:
 
     def run(self, trial: Any, split: Any) -> Attempt:
         """Run a trial."""
-        self.key, self.done, self.total, self.printed = trial.key, 0, 0, io.StringIO()
+        self.key, self.done, self.total, self.printed = trial.key, 0, 0, Printed()
+        remember_sockets()
 
         def note(done: int, total: int) -> None:
             self.done, self.total = done, total
 
         return attempt(
             self.registry, self.view, trial, split,
-            executor="ray", device=self.device, progress=note, printed=self.printed,
+            executor="ray", device=self.device, progress=note, printed=self.printed, passes=(),
         )  # fmt: skip
 
     def news(self, heard: int) -> News:
         """How far the trial is; `heard`: how many characters of its output are known already."""
         return News(self.key, self.done, self.total, self.printed.getvalue()[heard:])
-
-
-def _placed(path: Path, text: bytes) -> Path:
-    """The plugin file where it is, or a copy of it on a node that has none or another."""
-    try:
-        if path.read_bytes() == text:
-            return path
-    except OSError:
-        pass
-    folder = Path(tempfile.gettempdir()) / f"zslbench-plugin-{hashlib.sha256(text).hexdigest()[:16]}-{os.getpid()}"
-    folder.mkdir(exist_ok=True)
-    copy = folder / path.name
-    copy.write_bytes(text)
-    return copy
 
 
 def _death(death: BaseException, tries: int) -> Failure:

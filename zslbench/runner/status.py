@@ -164,7 +164,12 @@ class _Latest:
         if brief.status == "failed":
             self._failed[brief.key] = brief
         if finished := _moment(brief.run.finished):
-            self._ended.append((finished, (brief.run.fit_seconds or 0) + (brief.run.score_seconds or 0)))
+            run, started = brief.run, _moment(brief.run.started) or finished
+            if run.fit_seconds is not None and run.score_seconds is not None:
+                seconds = run.fit_seconds + run.score_seconds
+            else:  # a failed trial took its time too
+                seconds = (finished - started).total_seconds()
+            self._ended.append((finished, seconds))
 
     def pace(self, plan: Plan) -> Pace | None:
         """By the trials that ended since the plan was made, the last ones of them."""

@@ -65,6 +65,8 @@ class Report:
             if self.tested_elsewhere
             else ""
         )
+        if len(self.ledger.ended) == 1:
+            return "Only the default configuration was measured: give more --trials."
         return (
             f"{self.compared} by mean {self.metric} on {self.validation_classes} validation classes of "
             f"{len(self.splits)} split(s). The best is chosen for its mean, so that mean is optimistic: what "

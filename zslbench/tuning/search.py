@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import statistics
-import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from zslbench.hashing import derive_seed
 from zslbench.runner.attempt import THREADS, describe_failure, limited_threads
 from zslbench.runner.cluster import Slots
 from zslbench.runner.pool import Worker
+from zslbench.runner.scratch import scratch_folder
 from zslbench.tuning.blind import BlindSplit, Metric, score
 from zslbench.tuning.ledger import DEFAULT, Configuration, Ledger, Measurement
 from zslbench.tuning.space import Axis
@@ -91,7 +91,7 @@ def run_search(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker's death is a row of the table
     keeper = _Keeper(ledger, [split.id for split in splits], report)
-    with tempfile.TemporaryDirectory(prefix="zslbench-tune-", ignore_cleanup_errors=True) as scratch:
+    with scratch_folder() as scratch:
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(_Trial, task=task, splits=list(splits)),
