@@ -33,8 +33,8 @@ def test_an_address_where_nothing_listens_is_said_at_once(run, silent, tmp_path,
     done = run("--address", silent) if given == "--address" else run(RAY_ADDRESS=silent)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"zslbench: no Ray cluster answers at {silent!r} ([Errno 111] Connection refused); start one with "
-        f"`ray start --head`, or use --address local.\n"
+        f"zslbench: no Ray cluster answers at {silent!r} ([Errno 111] Connection refused); expected HOST:PORT "
+        f"of one that `ray start --head` has started, auto, or local.\n"
     )
     assert (tmp_path / "s/records.jsonl").read_bytes() == b""
 
