@@ -4,6 +4,7 @@ A folder holds ``card.toml``, ``labels.npy`` (N,), ``features/NAME.npy`` (N, D),
 optionally ``maps/NAME.npy`` (N, P, D). Arrays are memory-mapped; no file is ever unpickled.
 """
 
+import os
 import zipfile
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -272,7 +273,13 @@ class Dataset:
 
 
 def load_npy(path: Path) -> NDArray[Any]:
-    """Memory-map a plain .npy file, unpickling nothing; InputError if it is missing or not such a file."""
+    """The array of a .npy file as a read-only memory map.
+
+    Raises:
+        InputError: no such file, or not a plain .npy array.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait for ever
+        raise InputError(f"{path} is not a file: a .npy array is expected.")
     try:
         # Unlike np.load, this reads plain .npy files alone and refuses Python objects, whatever the file holds.
         return np.lib.format.open_memmap(path, mode="r")

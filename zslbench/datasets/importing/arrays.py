@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.container import load_npy
 from zslbench.datasets.importing import Imported, finite_semantics, labels_of, named, read_lines, whole
-from zslbench.datasets.prepare.semantics_files import read_text
+from zslbench.datasets.prepare.semantics_files import read_text, regular_file
 from zslbench.datasets.prepare.semantics_tables import table_block
 from zslbench.errors import InputError
 
@@ -82,7 +82,7 @@ def read_array(source: str, role: str, scratch: Path) -> NDArray[Any]:
     if path.suffix != ".npz":
         return load_npy(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(regular_file(path)) as archive:
             members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
             name = members.get(member or (next(iter(members)) if len(members) == 1 else role))
             if name is None:
@@ -96,8 +96,6 @@ def read_array(source: str, role: str, scratch: Path) -> NDArray[Any]:
                     file.write(block)
     except InputError:
         raise
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing.") from None
     except Exception as error:  # a damaged archive makes zipfile raise nearly anything
         raise InputError(f"{path} is not a readable .npz archive: {error}") from error
     try:
@@ -115,7 +113,7 @@ def csv_rows(path: Path, scratch: Path, what: str) -> NDArray[np.float32]:
     out = scratch / f"{what}.f32"
     rows = columns = 0
     try:
-        with path.open(encoding="utf-8-sig") as lines, out.open("wb") as file:
+        with regular_file(path).open(encoding="utf-8-sig") as lines, out.open("wb") as file:
             while block := list(islice(lines, _CSV_ROWS)):
                 values = np.loadtxt(block, delimiter=",", dtype=np.float32, ndmin=2, comments=None)
                 columns = columns or values.shape[1]

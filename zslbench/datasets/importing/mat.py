@@ -38,10 +38,9 @@ def read_mat(path: Path, wanted: Sequence[str], scratch: Path) -> dict[str, NDAr
     Raises:
         InputError: no such file, not a .mat file, damaged, or larger inside than its size allows.
     """
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    from zslbench.datasets.prepare.semantics_files import regular_file  # here, since the other process needs none of it
+
+    size = regular_file(path).stat().st_size
     folder = Path(tempfile.mkdtemp(dir=scratch))
     # As a script, since as a module it would first import all that importing takes.
     command = [sys.executable, __file__, str(path.absolute()), str(folder), *wanted]
