@@ -29,7 +29,7 @@ from zslbench.errors import InputError
 FAMILY = "proposed"
 _LISTS = ("trainval_loc", "test_seen_loc", "test_unseen_loc")
 _VALIDATION = ("train_loc", "val_loc")
-_SEMANTICS = {"att": "att", "original_att": "original-att", "signature": "signature"}
+_SEMANTICS = ("att", "original_att", "signature")
 
 
 def read_xlsa17(
@@ -67,8 +67,8 @@ def understand(
     labels = labels_of(raw_labels, class_names, f"{features}: labels", notes)
     array = _features(visual, len(labels), features, notes)
     semantics = {
-        title: finite_semantics(rest[field].T, len(class_names), f"{splits}: {field}", notes)
-        for field, title in _SEMANTICS.items()
+        field: finite_semantics(rest[field].T, len(class_names), f"{splits}: {field}", notes)
+        for field in _SEMANTICS
         if field in rest
     }
     if not semantics:
@@ -81,11 +81,7 @@ def understand(
         semantics=semantics,
         cards={
             "features": {features_name: _feature_card(features)},
-            "semantics": {
-                title: {"title": f"{field} of {splits.name}"}
-                for field, title in _SEMANTICS.items()
-                if title in semantics
-            },
+            "semantics": {field: {"title": f"{field} of {splits.name}"} for field in semantics},
         },
         splits={FAMILY: [entry]},
         notes=notes,
