@@ -7,7 +7,7 @@ independent: intervals and p-values are optimistic.
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +45,11 @@ class Paired(NamedTuple):
     low: float
     high: float
     effect: float
-    """Mean difference over its standard deviation between splits; NaN where that is zero or unknown."""
+    """Mean difference over its standard deviation between splits (Cohen's d_z); NaN where that is zero or unknown."""
+    effect_low: float
+    effect_high: float
+    """Ends of the effect's 95 % interval, from the noncentral t; NaN where there is none. The bootstrap's would be far
+    too wide for few splits and yet miss the truth too often: resamples of nearly equal splits have huge effects."""
     wins: int
     ties: int
     losses: int
@@ -54,7 +58,8 @@ class Paired(NamedTuple):
     p_holm: float
     """The same, corrected for all pairs that were compared at once."""
     better: float
-    """How probably a beats b on a new split, taken to be like one of these; ties count half."""
+    """How probably a beats b on a new split, by Laplace's rule of succession: (wins + ties / 2 + 1) / (splits + 2).
+    Ten wins in ten do not make an eleventh certain. NaN with one split."""
     splits: int
 
 
@@ -71,7 +76,9 @@ class Ranking(NamedTuple):
     critical_difference: float
     """Nemenyi, 5 %: mean ranks that are further apart differ."""
     cliques: list[list[str]]
-    """Neighbours in rank of which no two are told apart by Wilcoxon's test with Holm's correction, at 5 %."""
+    """Neighbours in rank of which no two are told apart by `rule`, at 5 %."""
+    rule: str
+    """``wilcoxon-holm``; or ``nemenyi`` where so few splits, corrected for so many pairs, could tell none apart."""
 
 
 def estimate(
@@ -242,21 +249,37 @@ def _pair(a_label: str, a: Mapping[int, float], b_label: str, b: Mapping[int, fl
     (said,) = estimates(differences[:, None], [1] * len(differences), bounds=(-1.0, 1.0))
     wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
     ties = len(common) - wins - losses
+    effect = said.mean / said.std if np.ptp(differences) > 0 else math.nan
+    effect_low, effect_high = _effect_interval(effect, len(common))
     return Paired(
         a_label,
         b_label,
         difference=said.mean,
         low=said.low,
         high=said.high,
-        effect=said.mean / said.std if np.ptp(differences) > 0 else math.nan,
+        effect=effect,
+        effect_low=effect_low,
+        effect_high=effect_high,
         wins=wins,
         ties=ties,
         losses=losses,
         p=(p := _signed_rank_p(differences[differences != 0])),
         p_holm=p,
-        better=(wins + ties / 2) / len(common),
+        better=(wins + ties / 2 + 1) / (len(common) + 2) if len(common) > 1 else math.nan,
         splits=len(common),
     )
+
+
+def _effect_interval(effect: float, splits: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The effects under which one as low, or as high, as this one would be just too rare."""
+    from scipy.special import nctdtrinc
+
+    if math.isnan(effect):
+        return math.nan, math.nan
+    root, sign = math.sqrt(splits), math.copysign(1.0, effect)  # exactly mirrored when a and b are swapped
+    tails = (0.5 + confidence / 2, 0.5 - confidence / 2)
+    ends = sorted(sign * float(nctdtrinc(splits - 1, tail, abs(effect) * root)) / root for tail in tails)
+    return ends[0], ends[1]
 
 
 def _signed_rank_p(differences: DoubleArray) -> float:
@@ -297,21 +320,22 @@ def rank_blocks(values: Mapping[str, Mapping[int, float]]) -> Ranking | None:
     if np.ptp(table, axis=0).any():
         statistic, p = map(float, friedmanchisquare(*table))
     labels = sorted(values, key=lambda label: (mean_ranks[label], label))
+    pairs = compare_all(values)
     width = float(studentized_range.ppf(1 - ALPHA, methods, np.inf)) / math.sqrt(2)
-    return Ranking(
-        labels,
-        [mean_ranks[label] for label in labels],
-        blocks,
-        statistic,
-        p,
-        critical_difference=width * math.sqrt(methods * (methods + 1) / (6 * blocks)),
-        cliques=_cliques(labels, compare_all(values)),
-    )
+    critical_difference = width * math.sqrt(methods * (methods + 1) / (6 * blocks))
+    if too_few(blocks, len(pairs)):
+        rule = "nemenyi"
+        apart = {frozenset((pair.a, pair.b)) for pair in pairs
+                 if abs(mean_ranks[pair.a] - mean_ranks[pair.b]) > critical_difference}  # fmt: skip
+    else:
+        rule = "wilcoxon-holm"
+        apart = {frozenset((pair.a, pair.b)) for pair in pairs if pair.p_holm < ALPHA}
+    ranks = [mean_ranks[label] for label in labels]
+    return Ranking(labels, ranks, blocks, statistic, p, critical_difference, _cliques(labels, apart), rule)
 
 
-def _cliques(labels: Sequence[str], pairs: Sequence[Paired]) -> list[list[str]]:
+def _cliques(labels: Sequence[str], told_apart: Collection[frozenset[str]]) -> list[list[str]]:
     """The longest runs of `labels`, of two or more, in which no pair differs."""
-    told_apart = {frozenset((pair.a, pair.b)) for pair in pairs if pair.p_holm < ALPHA}
     runs: list[tuple[int, int]] = []
     for start in range(len(labels)):
         end = start + 1

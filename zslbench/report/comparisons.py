@@ -22,6 +22,15 @@ NOTE = (
     "p-values take them as independent: they are optimistic."
 )
 
+RULES = {
+    "wilcoxon-holm": ("Wilcoxon's test with Holm's correction", ""),
+    "nemenyi": (
+        "Nemenyi's critical difference",
+        " (Wilcoxon's test, corrected for so many pairs, could tell none apart on so few splits)",
+    ),
+}
+"""What joins methods in a ranking: the test, and why it is not the usual one."""
+
 
 class _Sheet(NamedTuple):
     header: list[str]
@@ -104,7 +113,7 @@ def _pairs(pairs: Sequence[Paired]) -> _Sheet:
             pair.a, pair.b, _signed(pair.difference),
             "-" if math.isnan(pair.low) else f"{_signed(pair.low)} to {_signed(pair.high)}",
             _number(pair.p_holm, ".2g"), f"{pair.wins}/{pair.ties}/{pair.losses}", _number(pair.effect, "+.2f"),
-            f"{pair.better:.2f}",
+            _number(pair.better, ".2f"),
         ]
         for pair in pairs
     ]  # fmt: skip
@@ -115,8 +124,9 @@ def _sentences(comparison: Comparison) -> list[str]:
     said = list(comparison.conclusions)
     if ranking := comparison.ranking:
         said.append(f"Mean ranks differ where more than {ranking.critical_difference:.2f} lies between them (Nemenyi).")
+        test, why = RULES[ranking.rule]
         said += [
-            f"Not told apart by Wilcoxon and Holm: {'any' if clique == ranking.labels else ', '.join(clique)}."
+            f"Not told apart by {test}{why}: {'any' if clique == ranking.labels else ', '.join(clique)}."
             for clique in ranking.cliques
         ]
     return said
