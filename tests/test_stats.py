@@ -232,7 +232,7 @@ def test_comparing_is_antisymmetric(pairs: list[tuple[float, float]]) -> None:
 
 
 def test_the_effect_s_interval_is_that_of_the_noncentral_t() -> None:
-    """SciPy's distribution puts 2.5 % beyond the effect found at either end; of 400 samples about 95 % hold the truth."""
+    """SciPy's distribution puts 2.5 % beyond the effect at either end, and some 95 of 100 intervals hold the truth."""
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(400):

@@ -67,6 +67,8 @@ class Row(msgspec.Struct):
     """What the trials ran on: ``cpu``, ``cuda``, or both."""
     per_split: dict[str, dict[int, float]] = {}
     """Metric -> split -> value, averaged over seeds, as fractions."""
+    why: str = ""
+    """Why the row has no rank, in a few words; empty where it has one."""
 
     @property
     def inflation(self) -> dict[str, float]:

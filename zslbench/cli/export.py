@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from zslbench.cli.options import store_option
+from zslbench.cli.options import checked_output, store_option
 
 _FORMATS = ("csv", "json", "parquet")
 
@@ -37,8 +37,8 @@ def export(store: Path, form: str | None, output: Path | None, curves: bool) -> 
     records = Store(store)
     if not records.records_path.exists():
         raise InputError(f"no records in {store}: expected {records.records_path}; run `zslbench run` or use --store.")
-    if output is not None and output.resolve() in (records.records_path.resolve(), records.plans_path.resolve()):
-        raise InputError(f"{output} is part of the store; choose another file.")
+    if output is not None:
+        checked_output(output, store)
     exported = Export(records, curves=curves)
     if output is not None:
         write(exported, form, output)

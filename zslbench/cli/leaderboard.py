@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from zslbench.cli.options import result_console, store_option, table_options
+from zslbench.cli.options import checked_output, result_console, store_option, table_options
 
 _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html"}
 """What the name of an output file says."""
@@ -49,6 +49,8 @@ def leaderboard(
 
     if not (records := Store(store)).records_path.exists():
         raise InputError(f"no records in {store}: expected {records.records_path}; run `zslbench run` or use --store.")
+    if output is not None:
+        checked_output(output, store)
     result = aggregate(records.records(), records.plans(), selection=select, sort=sort, splits=splits)
     result = [table for table in result if dataset in (None, table.dataset) and split_family in (None, table.family)]
     if not result:

@@ -11,6 +11,8 @@ import click
 from rich.console import Console
 
 DEFAULT_STORE = "results"
+STORED = ("records.jsonl", "plan.jsonl", "records.torn", "plan.torn", "lock", "lock.owner", "predictions", "logs")
+"""Files and folders of a store, which no command's output may replace."""
 
 
 def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,6 +97,30 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         help="Metric that ranks.",
     )(command)
+
+
+def checked_output(path: Path, *stores: Path) -> Path:
+    """`path`, a file or folder to write to, unless that would overwrite a part of a store.
+
+    Args:
+        path: where the user wants the result.
+        stores: those that the command reads; any other that `path` lies in is kept from harm too.
+
+    Raises:
+        InputError: `path` is records, plan, lock, predictions or logs of a store, or its folder is missing.
+    """
+    from zslbench.errors import InputError
+
+    target = path.resolve()
+    for store in (*stores, *target.parents):
+        records = store / "records.jsonl"
+        kept = [*map(Path.resolve, (store / name for name in STORED))] if store in stores or records.exists() else []
+        linked = target.is_file() and any(part.is_file() and part.samefile(target) for part in kept)  # a hard link
+        if linked or any(target.is_relative_to(part) for part in kept):
+            raise InputError(f"{path} is part of the store {store}, which nothing may overwrite; choose another file.")
+    if not target.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.parent}.")
+    return path
 
 
 class _Results(Console):

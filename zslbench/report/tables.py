@@ -174,7 +174,7 @@ def _flat(table: Table, row: Row) -> dict[str, object]:
         "method_name": row.method, "method_version": row.version, "config": msgspec.json.encode(row.config).decode(),
         "citation": row.citation, "method_family": row.family, "needs": "; ".join(row.needs),
         "selection": row.selection, "done": row.done, "planned": row.planned, "failed": row.failed,
-        "splits": row.metrics["T1"].splits if row.metrics else 0, "seeds": row.seeds,
+        "why": row.why, "splits": row.metrics["T1"].splits if row.metrics else 0, "seeds": row.seeds,
     }  # fmt: skip
     for metric in METRICS:
         told = row.metrics.get(metric)

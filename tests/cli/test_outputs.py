@@ -1,0 +1,57 @@
+"""Where commands write: never over a store, and never in a form that contradicts the file's name."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from reports import several
+
+from zslbench.cli.options import checked_output
+from zslbench.errors import InputError
+
+SHIPPED = ROOT / "results" / "ucm-16-5"
+Command = Callable[..., tuple[object, str, str]]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store with records and predictions."""
+    return several(tmp_path / "store", splits=2).folder
+
+
+@pytest.mark.parametrize("name", ["records.jsonl", "plan.jsonl", "predictions/new.csv", "lock", "logs/x"])
+@pytest.mark.parametrize("command", [("leaderboard", "--format", "csv"), ("export", "--format", "csv")])
+def test_no_output_replaces_a_part_of_a_store(
+    in_process: Command, store: Path, command: tuple[str, ...], name: str
+) -> None:
+    """Each file of a store, and whatever lies in its folders, is refused as output in one line, and stays as it was."""
+    before = contents(store)
+    code, out, err = in_process(*command, "--store", store, "-o", store / name)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "is part of the store" in err
+    assert contents(store) == before
+
+
+def test_a_store_is_recognised_by_other_names(store: Path, tmp_path: Path) -> None:
+    """Dots, symbolic and hard links lead to the same file, and another store is kept from harm like the one read."""
+    (tmp_path / "soft").symlink_to(store / "records.jsonl")
+    os.link(store / "records.jsonl", tmp_path / "hard")
+    (tmp_path / "folder").symlink_to(store)
+    other = several(tmp_path / "other", splits=1).folder
+    for path in (
+        tmp_path / "soft", tmp_path / "hard", tmp_path / "folder" / "plan.jsonl", other / "records.jsonl",
+        store / "predictions" / ".." / "records.jsonl", store / "predictions",
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="part of the store"):
+            checked_output(path, store)
+    for path in (store / "leaderboard.md", tmp_path / "records.csv"):
+        assert checked_output(path, store) == path
+    with pytest.raises(InputError, match="there is no folder"):
+        checked_output(tmp_path / "nowhere" / "x.csv", store)
