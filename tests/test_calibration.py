@@ -120,7 +120,7 @@ def test_the_rehearsal_holds_training_images_alone(view: DataView, split: Split)
         train = training_data(calibrated(ESZSL).info, view, part, 1, rehearsal=inner)
         assert train.rehearsal is not None
         assert train.rehearsal.train.rehearsal is None
-        known = {row.tobytes() for row in train.features}
+        known = {row.tobytes() for row in np.asarray(train.features)}
         assert {row.tobytes() for row in train.rehearsal.features} <= known
         expected = np.concatenate([inner.seen, inner.unseen])[train.rehearsal.columns]
         held_out = np.concatenate([inner.held_out_seen, inner.held_out_unseen])

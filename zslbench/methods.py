@@ -53,6 +53,8 @@ class MethodInfo:
     """Whether semantics and features must live in one space (CLIP's), as the data set's card must say."""
     uses_rehearsal: bool = False
     """Whether `fit` plays the split's validation classes as unseen, to choose something on them."""
+    reads_blocks: bool = False
+    """Whether `fit` slices the features instead of taking them whole, so that they may be larger than memory."""
     pretrained_on_names: bool = False
     """Whether the features' pre-training may have named the unseen classes (the CLIP family)."""
     oracle: bool = False
@@ -96,7 +98,8 @@ class TrainingData:
     """
 
     features: FloatArray
-    """(N, D) visual features of the training images, all of seen classes."""
+    """(N, D) visual features of the training images, all of seen classes. A method that declares ``reads_blocks`` gets
+    an object with `shape` and `len` whose slices ``features[a:b]`` are such arrays, read when they are asked for."""
     labels: IntArray
     """(N,) in 0..S-1."""
     semantics: FloatArray

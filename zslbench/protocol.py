@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -34,6 +34,7 @@ from zslbench.splits import Partition, Split, Stage
 PROTOCOL_VERSION = 1
 """Raise it whenever the same method on the same split would be measured differently."""
 _SCORE_ROWS = 8192
+_HELD_BYTES = 1 << 30
 
 ZSL_METRICS = ("T1", "OA")
 GZSL_METRICS = ("S", "U", "H", "AUSUC")
@@ -158,13 +159,13 @@ def training_data(
     progress: Callable[[int, int], None] = lambda done, total: None,
     rehearsal: Partition | None = None,
 ) -> TrainingData:
-    """What a method may see of a partition: copies of the training rows, read-only, and nothing more.
+    """What a method may see of a partition: the training rows, read-only, and nothing more.
 
     `rehearsal` divides the same training rows once more, for methods that declare ``uses_rehearsal``.
     """
     labels = np.searchsorted(part.seen, view.labels[part.train])
     return TrainingData(
-        features=_frozen(view.rows(part.train)),
+        features=cast(Any, view.lazy_rows(part.train)) if info.reads_blocks else _frozen(view.rows(part.train)),
         labels=_frozen(labels.astype(np.int64)),
         semantics=_frozen(view.semantics[part.seen]),
         seed=seed,
@@ -257,15 +258,22 @@ def _scores(
 ) -> Iterator[NDArray[Any]]:
     """Checked scores (N, K) of every scorer, over the same feature blocks each time."""
     blocks = [images[start : start + _SCORE_ROWS] for start in range(0, len(images), _SCORE_ROWS)]
-    inputs: list[Sequence[FloatArray]] = [(_frozen(view.rows(block)),) for block in blocks]
-    local = [_maps(fitted.info, view, block) for block in blocks]
-    inputs = [visual if maps is None else (*visual, maps) for visual, maps in zip(inputs, local, strict=True)]
+
+    def read() -> Iterator[Sequence[FloatArray]]:
+        for block in blocks:
+            local = _maps(fitted.info, view, block)
+            yield (_frozen(view.rows(block)),) if local is None else (_frozen(view.rows(block)), local)
+
+    first = next(read())
+    # Held for all scorers where they are few, else read anew for each.
+    small = sum(array.nbytes for array in first) * len(blocks) <= _HELD_BYTES
+    held = list(read()) if small else None
     count = 0
     for scorer in fitted.scorers(candidates(view, part, classes)):
         count += 1
-        scores = np.concatenate([_checked(scorer, arrays, len(classes), count) for arrays in inputs])
+        scores = np.concatenate([_checked(scorer, arrays, len(classes), count) for arrays in held or read()])
         if count == 1:
-            _check_independence(scorer, inputs[0], scores)
+            _check_independence(scorer, first, scores)
         yield scores
     if not count:
         raise MethodError(f"{fitted.info.name}: scorers() yielded no scorer; the last one is the final model.")

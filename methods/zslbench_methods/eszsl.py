@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zslbench import Candidates, Choice, Method, MethodInfo, Range, Scorer, TrainingData, param
-from zslbench_methods.common.linear import DoubleArray, ridge, unit_rows
+from zslbench_methods.common.linear import DoubleArray, normal_equations, ridge, solve_ridge, unit_rows
 
 
 class ESZSL(Method):
@@ -30,6 +30,7 @@ class ESZSL(Method):
         name="eszsl",
         title="ESZSL",
         family="bilinear",
+        reads_blocks=True,
         citation="""@inproceedings{romera-paredes2015eszsl,
   title     = {An embarrassingly simple approach to zero-shot learning},
   author    = {Romera-Paredes, Bernardino and Torr, Philip H. S.},
@@ -59,9 +60,12 @@ class ESZSL(Method):
     def fit(self, train: TrainingData) -> None:
         """Solve for V (D, A)."""
         semantics = unit_rows(train.semantics)
-        own_class = train.labels[:, None] == np.arange(len(semantics))
-        targets = np.where(own_class, 1.0, -1.0)
-        class_weights = ridge(self._visual(train.features), targets, 10.0**self.config.log10_gamma)  # (D, C)
+        targets = 2.0 * np.eye(len(semantics)) - 1.0  # row c: what an image of class c aims at
+        gamma = 10.0**self.config.log10_gamma
+        if train.features.shape[1] > len(train.features):  # few images: the smaller system is that of their products
+            class_weights = ridge(self._visual(train.features), targets[train.labels], gamma)  # (D, C)
+        else:
+            class_weights = solve_ridge(*normal_equations(train.features, train.labels, targets, self._visual), gamma)
         self.V_ = ridge(semantics, class_weights.T, 10.0**self.config.log10_lambda).T
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:

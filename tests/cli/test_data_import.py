@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from importing_files import gbu, save_v5
 
 from zslbench.datasets import Dataset

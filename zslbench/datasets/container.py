@@ -4,8 +4,10 @@ A folder holds ``card.toml``, ``labels.npy`` (N,), ``features/NAME.npy`` (N, D),
 optionally ``maps/NAME.npy`` (N, P, D). Arrays are memory-mapped; no file is ever unpickled.
 """
 
+import contextlib
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from zslbench._types import FloatArray, IntArray
 from zslbench.configuration import close_matches
@@ -22,6 +24,8 @@ from zslbench.hashing import array_digest
 
 FORMAT = 1
 _BLOCK_ROWS = 8192
+_BLOCK_BYTES = 1 << 25
+_LARGE_BYTES = 1 << 28
 
 
 class FeatureCard(msgspec.Struct, forbid_unknown_fields=True):
@@ -95,8 +99,16 @@ class DataView:
     """Whether the card says that features and semantics share one space."""
 
     def rows(self, images: IntArray) -> FloatArray:
-        """(n, D) features of these images as a fresh float32 array."""
-        return np.ascontiguousarray(self.features[images], dtype=np.float32)
+        """(n, D) features of these images as a fresh float32 array, converted in blocks."""
+        rows = np.empty((len(images), self.features.shape[1]), np.float32)
+        for start in range(0, len(images), _BLOCK_ROWS):
+            part = slice(start, start + _BLOCK_ROWS)
+            rows[part] = self.features[images[part]]
+        return rows
+
+    def lazy_rows(self, images: IntArray) -> "LazyRows":
+        """The same, read when it is sliced."""
+        return LazyRows(lambda part: self.rows(images[part]), (len(images), self.features.shape[1]))
 
     def cut(self, images: IntArray, classes: IntArray) -> "DataView":
         """A copy in memory that holds these images and classes (ascending, in that order) and nothing of the others.
@@ -114,6 +126,33 @@ class DataView:
         )
 
 
+class LazyRows:
+    """Rows (n, D) of float32 that are read when they are sliced: ``rows[a:b]`` is a fresh read-only array.
+
+    `numpy.asarray` reads them all.
+    """
+
+    dtype = np.dtype(np.float32)
+    ndim = 2
+
+    def __init__(self, read: Callable[[slice], FloatArray], shape: tuple[int, int]) -> None:
+        self._read = read
+        self.shape = shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, part: slice) -> FloatArray:
+        if not isinstance(part, slice):
+            raise TypeError(f"features are read in blocks here: a slice is expected, found {type(part).__name__}.")
+        rows = self._read(part)
+        rows.flags.writeable = False
+        return rows
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype=dtype)
+
+
 class Dataset:
     """A data set folder, validated.
 
@@ -126,6 +165,7 @@ class Dataset:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._digests: dict[tuple[str, str], str] = {}
         self.card = self._read_card()
         self.name = self.card.name
         self.class_names = tuple(self.card.classes)
@@ -159,14 +199,14 @@ class Dataset:
         semantics = semantics or self.card.default_semantics
         visual, words = self.features(features), self.semantics(semantics)
         hashes = {
-            "features": array_digest(visual),
+            "features": self._digests["features", features],
             "labels": array_digest(self.labels),
             "semantics": array_digest(words),
         }
         local = None
         if maps is not None:
             local = self.maps(maps)
-            hashes["maps"] = array_digest(local)
+            hashes["maps"] = self._digests["maps", maps]
         return DataView(
             self.name, self.class_names, features, semantics, visual, self.labels, words,
             self._groups(semantics), hashes, local, self._names_attributes(semantics),
@@ -239,8 +279,7 @@ class Dataset:
             raise InputError(f"{path}: expected {shape} floating-point numbers, found {array.shape} {array.dtype}.")
         if len(array) != len(self.labels):
             raise InputError(f"{path}: {len(array)} rows, but labels.npy has {len(self.labels)}.")
-        for start in range(0, len(array), _BLOCK_ROWS):
-            _check_finite(array[start : start + _BLOCK_ROWS], path, start)
+        self._digests[kind, name] = _verified(path, array)
         return array
 
     def _semantics_block(self, name: str) -> FloatArray:
@@ -279,7 +318,7 @@ def load_npy(path: Path) -> NDArray[Any]:
         InputError: no such file, or not a plain .npy array.
     """
     if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait for ever
-        raise InputError(f"{path} is not a file: a .npy array is expected.")
+        raise InputError(f"{path} is not a readable .npy array: it is no regular file.")
     try:
         # Unlike np.load, this reads plain .npy files alone and refuses Python objects, whatever the file holds.
         return np.lib.format.open_memmap(path, mode="r")
@@ -289,6 +328,44 @@ def load_npy(path: Path) -> NDArray[Any]:
         if zipfile.is_zipfile(path):
             raise InputError(f"{path} is an .npz archive: a plain .npy array is expected.") from None
         raise InputError(f"{path} is not a readable .npy array: {error}") from error
+
+
+def _verified(path: Path, array: NDArray[Any]) -> str:
+    """The array's digest, once every number in it is known to be finite.
+
+    Reading gigabytes takes minutes, so the digest of a large file is kept beside it, and believed as long as the file
+    is the same by size, inode and times. The time of change (ctime) cannot be set, as that of modification can: a copy,
+    an unpacked archive and an edited file are read again.
+    """
+    if array.nbytes < _LARGE_BYTES:
+        return _digest(path, array)
+    status = path.stat()
+    key = [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
+    beside = path.with_name(f".{path.name}.digest.json")
+    try:
+        kept = msgspec.json.decode(beside.read_bytes(), type=_Kept)
+        if kept.file == key:
+            return kept.digest
+    except (OSError, ValueError, RecursionError):
+        pass
+    kept = _Kept(key, _digest(path, array))
+    with contextlib.suppress(OSError):  # a folder that cannot be written to is read each time
+        temporary = beside.with_name(f"{beside.name}.{os.getpid()}")
+        temporary.write_bytes(msgspec.json.encode(kept))
+        temporary.replace(beside)
+    return kept.digest
+
+
+class _Kept(msgspec.Struct):
+    file: list[int]
+    digest: str
+
+
+def _digest(path: Path, array: NDArray[Any]) -> str:
+    rows = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES * len(array) // array.nbytes))
+    for start in range(0, len(array), rows):
+        _check_finite(array[start : start + rows], path, start)
+    return array_digest(array)
 
 
 def _check_finite(block: NDArray[Any], path: Path, first_row: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DoubleArray = NDArray[np.float64]
+BLOCK_ROWS = 8192
 
 
 def ridge(inputs: Any, targets: Any, penalty: float) -> DoubleArray:
@@ -17,14 +19,40 @@ def ridge(inputs: Any, targets: Any, penalty: float) -> DoubleArray:
     `inputs` (N, P), `targets` (N, Q), ``penalty > 0``. There is no intercept. Of the two equal forms
     ``(X'X + pI)⁻¹ X'T`` and ``X'(XX' + pI)⁻¹ T`` the one with the smaller Gram matrix is solved.
     """
+    X, T = np.asarray(inputs, np.float64), np.asarray(targets, np.float64)
+    if X.shape[1] <= X.shape[0]:
+        return solve_ridge(X.T @ X, X.T @ T, penalty)
+    return np.asarray(X.T @ solve_ridge(X @ X.T, T, penalty))
+
+
+def solve_ridge(gram: DoubleArray, cross: DoubleArray, penalty: float) -> DoubleArray:
+    """``(gram + penalty I)⁻¹ cross``; `gram` (P, P) is used up."""
     from scipy.linalg import cho_factor, cho_solve  # here, because `zslbench list` imports this module
 
-    X, T = np.asarray(inputs, np.float64), np.asarray(targets, np.float64)
-    wide = X.shape[1] > X.shape[0]
-    gram = X @ X.T if wide else X.T @ X
     gram[np.diag_indices_from(gram)] += penalty
-    factor = cho_factor(gram, lower=True, overwrite_a=True)
-    return np.asarray(X.T @ cho_solve(factor, T) if wide else cho_solve(factor, X.T @ T))
+    return np.asarray(cho_solve(cho_factor(gram, lower=True, overwrite_a=True), cross))
+
+
+def blocks(features: Any, labels: Any) -> Iterator[tuple[DoubleArray, Any]]:
+    """Rows of features (n, D) in double precision with their labels (n,), a block at a time."""
+    for start in range(0, len(features), BLOCK_ROWS):
+        part = slice(start, start + BLOCK_ROWS)
+        yield np.asarray(features[part], np.float64), labels[part]
+
+
+def normal_equations(
+    features: Any, labels: Any, targets: DoubleArray, prepare: Callable[[Any], DoubleArray]
+) -> tuple[DoubleArray, DoubleArray]:
+    """``X'X`` (D, D) and ``X'T`` (D, Q), where row n of T is row ``labels[n]`` of `targets` (S, Q).
+
+    X is `features` (N, D) after `prepare`, which is applied to blocks of rows; no more than a block is in memory.
+    """
+    gram: Any = 0.0
+    cross: Any = 0.0
+    for rows, own in blocks(features, labels):
+        X = prepare(rows)
+        gram, cross = gram + X.T @ X, cross + X.T @ targets[own]
+    return np.asarray(gram), np.asarray(cross)
 
 
 def unit_rows(array: Any) -> DoubleArray:
