@@ -144,6 +144,7 @@ def test_one_key_is_one_entry():
         ("{ T1 = 50.5 }", '{ T1 = "a half" }', "Expected `float`"),
         ('ours = "eszsl"', "uncertain = true", "a reason go together"),
         ('ours = "eszsl"', "", "ours is empty"),
+        ('ours = "eszsl"', 'source = { paper = "x" }', "missing required field `year`"),
         ('key = "a2020"', 'key = "b2020"', "is not the one entry 'b2020'"),
         ("year = {2020}}", "year = {2020}", "braces .* do not close"),
         ("[[rows]]", "[[rows", "array declaration"),
@@ -165,6 +166,9 @@ def test_a_leaderboard_may_show_only_what_is_like_for_like(tmp_path):
     assert published_for(*cell, "T1", [table]) == Published(50.5, "A paper, A venue, 2020")
     others = [(*cell, "H"), ("eszsl", "toy", "6/2", "T1"), (*cell[:2], "5/3", "T1"), (cell[0], "ucm", "6/2", "T1")]
     assert [published_for(*other, [table]) for other in others] == [None] * 4
+    elsewhere = same.replace('ours = "eszsl"', 'ours = "eszsl"\nsource = { paper = "Another", year = 2021 }')
+    found = published_for(*cell, "T1", [read_published(written(tmp_path, elsewhere))])
+    assert found == Published(50.5, "Another, 2021")
     doubtful = same.replace('ours = "eszsl"', 'ours = "eszsl"\nuncertain = true\nreason = "x"')
     assert published_for(*cell, "T1", [read_published(written(tmp_path, doubtful))]) is None
 

@@ -38,6 +38,7 @@ import msgspec
 
 import zslbench
 from zslbench.bibtex import entries
+from zslbench.calibration import CALIBRATED
 from zslbench.configuration import MethodSpec, close_matches
 from zslbench.errors import InputError
 from zslbench.registry import Registry
@@ -92,6 +93,8 @@ class PublishedRow(msgspec.Struct, forbid_unknown_fields=True):
     uncertain: bool = False
     reason: str = ""
     """Why its numbers are uncertain."""
+    source: Source | None = None
+    """Where its numbers come from, if not from the table's source."""
 
     @property
     def spec(self) -> MethodSpec:
@@ -117,6 +120,8 @@ class PublishedTable(msgspec.Struct, forbid_unknown_fields=True):
     uncertain: bool = False
     reason: str = ""
     note: str = ""
+    about: list[str] = []
+    """The methods here that it is about, where no row says so."""
 
     def doubt(self, row: PublishedRow) -> str:
         """Why the numbers of this row are uncertain; empty where they are not."""
@@ -126,10 +131,23 @@ class PublishedTable(msgspec.Struct, forbid_unknown_fields=True):
         """Which epoch the row reports."""
         return row.selection or self.selection
 
+    def origin(self, row: PublishedRow) -> Source:
+        """Where the numbers of this row come from."""
+        return row.source or self.source
+
+    def of_method(self, name: str) -> "PublishedTable | None":
+        """The table with the rows of a method alone, calibrated or not; None if it has none and is not about it."""
+        rows = [row for row in self.rows if row.ours and _plain(row.ours) == _plain(name)]
+        return msgspec.structs.replace(self, rows=rows) if rows or name in self.about else None
+
     @property
     def like_for_like(self) -> bool:
         """Whether any of its data sets is the same here in everything."""
         return any(data.like_for_like for data in self.datasets)
+
+
+def _plain(method: str) -> str:
+    return method.removesuffix(CALIBRATED)
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -151,6 +169,14 @@ def published_folder() -> Path:
 def published_names() -> tuple[str, ...]:
     """The ids of the published tables that come with zslbench."""
     return tuple(sorted(path.stem for path in published_folder().glob("*.toml")))
+
+
+@functools.cache
+def published_methods() -> tuple[str, ...]:
+    """The methods here that a published table has a row of, or is about."""
+    tables = list(map(load_published, published_names()))
+    rows = {_plain(row.ours) for table in tables for row in table.rows if row.ours}
+    return tuple(sorted(rows.union(*(table.about for table in tables))))
 
 
 @functools.cache
@@ -242,7 +268,7 @@ def published_for(
                 continue
             for data in same:
                 if (value := row.values.get(data, {}).get(metric)) is not None:
-                    return Published(value, str(table.source))
+                    return Published(value, str(table.origin(row)))
     return None
 
 

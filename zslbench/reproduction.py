@@ -7,8 +7,11 @@ from typing import Any
 
 import msgspec
 
+from zslbench.datasets import load_dataset
+from zslbench.errors import InputError
 from zslbench.leaderboard import METRICS, Row, Table
 from zslbench.published import PublishedData, PublishedRow, PublishedTable, our_label
+from zslbench.splits import make_splits
 from zslbench.stats import Estimate
 
 
@@ -51,6 +54,8 @@ class Pair(msgspec.Struct):
     """Label of our method; empty where there is none."""
     uncertain: bool
     reason: str
+    source: str
+    """Where the published numbers come from."""
     published: dict[str, float]
     stored: list[Stored]
 
@@ -73,6 +78,8 @@ class Reproduction(msgspec.Struct):
     pairs: list[Pair]
     commands: list[str]
     """They would fill what is missing."""
+    gaps: list[str]
+    """What no command can fill, and why."""
     like_for_like: bool
     verdict: str
     """The same in a sentence."""
@@ -99,31 +106,61 @@ def reproduce(
         command: what to append to the commands that would fill a gap.
 
     Raises:
-        InputError: the table names a method or a parameter that does not exist.
+        InputError: the table names a method or a parameter that does not exist; or a data set that stands for
+            another is stored with several split families, and none is named.
     """
-    pairs, commands = list[Pair](), list[str]()
+    pairs, commands, gaps = list[Pair](), list[str](), list[str]()
     chosen = [data for data in table.datasets if data.id in names]
+    families = {data.id: family or _family(data, names[data.id], stored) for data in chosen}
     for data in chosen:
-        missing = list[str]()
+        name, split_family, missing = names[data.id], families[data.id], list[str]()
         there = [(rule, ours) for rule, tables in stored.items() for ours in tables
-                 if ours.dataset == names[data.id] and ours.family == (family or data.family)]  # fmt: skip
+                 if ours.dataset == name and ours.family == split_family]  # fmt: skip
         for row in table.rows:
             if data.id not in row.values:
                 continue
             pair = _pair(table, row, data, there)
             pairs.append(pair)
-            runnable = pair.ours and pair.comparable and (family or data.family)
+            runnable = pair.ours and pair.comparable and split_family
             if runnable and not pair.stored and pair.ours not in missing:
                 missing.append(pair.ours)
-        if missing:
-            commands.append(_command(missing, names[data.id], family or data.family, command))
-    swapped = [data for data in chosen if (names[data.id], family or data.family) != (data.dataset, data.family)]
+        if missing and (impossible := _impossible(name, split_family)):
+            gaps.append(f"{data.title}: nothing can fill it from {name}: {impossible}")
+        elif missing:
+            commands.append(_command(missing, name, split_family, command))
+    swapped = [data for data in chosen if (names[data.id], families[data.id]) != (data.dataset, data.family)]
     same = bool(chosen) and not swapped and all(data.like_for_like for data in chosen)
     return Reproduction(
         table.id, table.title, str(table.source), table.protocol, table.metrics,
-        {data.id: data.title for data in chosen}, pairs, commands, same, _verdict(table, pairs, same),
-        [*(_swap(data, names[data.id], family) for data in swapped), *table.differs], table.note,
+        {data.id: data.title for data in chosen}, pairs, commands, gaps, same, _verdict(table, pairs, same),
+        [*(_swap(data, names[data.id], families[data.id]) for data in swapped), *table.differs], table.note,
     )  # fmt: skip
+
+
+def _family(data: PublishedData, name: str, stored: Mapping[str, Sequence[Table]]) -> str:
+    """The split family to compare with: the table's, or the one that is stored of a data set that stands for it."""
+    found = {ours.family for tables in stored.values() for ours in tables if ours.dataset == name}
+    if not data.family or name == data.dataset or data.family in found or not found:
+        return data.family
+    if len(found) > 1:
+        raise InputError(
+            f"{name} is stored with the split families {', '.join(sorted(found))}, none of which is {data.family} as "
+            f"{data.title} has it; choose one by --split-family."
+        )
+    return found.pop()
+
+
+def _impossible(name: str, family: str) -> str:
+    """Why a data set cannot have this split family; empty where it can, or the data set is not found here."""
+    try:
+        data = load_dataset(name)
+    except InputError:
+        return ""
+    try:
+        make_splits(data, family, 1)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _pair(table: PublishedTable, row: PublishedRow, data: PublishedData, there: Iterable[tuple[str, Table]]) -> Pair:
@@ -139,7 +176,7 @@ def _pair(table: PublishedTable, row: PublishedRow, data: PublishedData, there: 
             newest = max(found, key=lambda candidate: candidate.version)
             stored.append(_stored(newest, ours, rule, values))
     reason = table.doubt(row)
-    return Pair(data.id, row.method, selection, label, bool(reason), reason, values, stored)
+    return Pair(data.id, row.method, selection, label, bool(reason), reason, str(table.origin(row)), values, stored)
 
 
 def _is(row: Row, label: str) -> bool:
@@ -179,9 +216,9 @@ def _verdict(table: PublishedTable, pairs: Sequence[Pair], same: bool) -> str:
     )
 
 
-def _swap(data: PublishedData, name: str, family: str | None) -> str:
+def _swap(data: PublishedData, name: str, family: str) -> str:
     return (
-        f"Data: you chose {name} {family or data.family} to stand for {data.title} ({data.dataset} {data.family}). "
+        f"Data: {name} {family} is taken to stand for {data.title} ({data.dataset} {data.family}). "
         f"Unless these are the same images, classes and splits, nothing here is comparable."
     )
 
@@ -193,7 +230,7 @@ def flat(reproduction: Reproduction) -> list[dict[str, Any]]:
         for metric, value in pair.published.items():
             head = {"table": reproduction.id, "dataset": pair.dataset, "method": pair.method, "ours": pair.ours,
                     "metric": metric, "published": value, "uncertain": pair.uncertain,
-                    "published_selection": pair.selection}  # fmt: skip
+                    "published_selection": pair.selection, "source": pair.source}  # fmt: skip
             lines: list[Stored | None] = [line for line in pair.stored if metric in line.metrics]
             for line in lines or [None]:
                 compared = line.metrics[metric] if line else None

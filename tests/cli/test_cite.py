@@ -31,6 +31,16 @@ def test_each_entry_once_in_the_order_of_the_names(in_process):
     assert "{{The zslbench authors}}" in found["zslbench"]
 
 
+def test_labels_of_a_leaderboard_are_cited_as_their_methods(in_process):
+    """Parameters, calibration and version in a label leave the method's citation as it is."""
+    labels = ["eszsl[log10_alpha=2.0,log10_gamma=1.0]", "eszsl (version 1)", "sae+cal (version 1) (0a1b2c)"]
+    code, out, err = in_process("cite", *labels)
+    assert (code, err, out) == (0, "", in_process("cite", "eszsl", "sae+cal")[1])
+    code, _, err = in_process("cite", "ezsl[log10_gamma=1.0]")
+    assert code == 2
+    assert "Did you mean 'eszsl'" in err
+
+
 def test_everything_in_a_store(in_process):
     """--store cites every stored method with a publication, the data set, and says which have none."""
     code, out, err = in_process("cite", "--store", STORED)

@@ -136,7 +136,79 @@ def test_other_data_stands_in_only_at_request(in_process):
     asked = ("--dataset", "60-10=ucm", "--split-family", "16/5", "--json")
     found = json.loads(in_process("reproduce", "dsva-2023", "--store", STORED, *asked)[1])
     assert all(pair["stored"] for pair in found["pairs"])
-    assert found["differs"][0].startswith("Data: you chose ucm 16/5 to stand for RSSDIVCS 60/10")
+    assert found["differs"][0].startswith("Data: ucm 16/5 is taken to stand for RSSDIVCS 60/10")
+
+
+def test_a_method_s_name_gives_its_rows_of_every_table(in_process):
+    """`reproduce cada` is an array of every table with a row of CADA-VAE, and holds no other method's rows."""
+    code, out, _ = in_process("reproduce", "cada", "--json")
+    assert code == 0
+    found = json.loads(out)
+    tables = map(load_published, published_names())
+    expected = {table.id: [row.method for row in table.rows if row.ours == "cada"] for table in tables}
+    assert {each["id"]: list(dict.fromkeys(pair["method"] for pair in each["pairs"])) for each in found} == {
+        id: methods for id, methods in expected.items() if methods
+    }
+    assert len(found) > 1
+    assert {pair["ours"].partition("[")[0] for each in found for pair in each["pairs"]} == {"cada"}
+    for name, said in (("dsva", "dsva-2023"), ("dsva+cal", "dsva-2023"), ("clip", "rs-transclip-2024"),
+                       ("mcfa", "No number of this table is known here")):  # fmt: skip
+        code, out, _ = in_process("reproduce", name)
+        assert code == 0
+        assert said in out
+    only = json.loads(in_process("reproduce", "cada", "--dataset", "flo", "--json")[1])
+    assert [(each["id"], list(each["datasets"])) for each in only] == [("gasl-2023", ["flo"])]
+    csv_rows = list(csv.DictReader(io.StringIO(in_process("reproduce", "cada", "--format", "csv")[1])))
+    assert {row["table"] for row in csv_rows} == {each["id"] for each in found}
+
+
+def test_a_stand_in_is_compared_where_it_is_stored(in_process):
+    """UC Merced is stored as 16/5: that stands for CUB's 150/50, which it cannot have, and no command asks for it."""
+    found = json.loads(in_process("reproduce", "gbu-2019", "--dataset", "cub=ucm", "--store", STORED, "--json")[1])
+    assert all(pair["stored"] for pair in found["pairs"] if pair["ours"])
+    assert found["differs"][0].startswith("Data: ucm 16/5 is taken to stand for CUB")
+    assert (found["commands"], found["gaps"]) == ([], [])
+
+
+@pytest.mark.parametrize("family", [[], ["--split-family", "150/50"]])
+def test_what_a_data_set_cannot_have_is_not_recommended(in_process, family):
+    """With nothing stored, 150/50 of 21 classes is said to be impossible, in place of a command that would fail."""
+    asked = ("reproduce", "gbu-2019", "--dataset", "cub=ucm", *family)
+    found = json.loads(in_process(*asked, "--json")[1])
+    assert found["commands"] == []
+    (gap,) = found["gaps"]
+    assert "nothing can fill it from ucm" in gap
+    assert "S + U = 21" in gap
+    out = in_process(*asked)[1]
+    assert gap in out
+    assert "zslbench run" not in out
+
+
+def test_a_stand_in_with_several_families_is_asked_for(in_process, tmp_path):
+    """Stored with two split families, a stand-in needs --split-family: one line that names both."""
+    for family in ("4/3", "5/2"):
+        store_of(tmp_path / "results", {"eszsl": [[0.5]]}, dataset="mine", family=family)
+    code, out, err = in_process("reproduce", "gbu-2019", "--dataset", "cub=mine")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "4/3, 5/2" in err
+    assert "--split-family" in err
+    assert in_process("reproduce", "gbu-2019", "--dataset", "cub=mine", "--split-family", "5/2")[0] == 0
+
+
+def test_each_row_has_its_own_source(in_process):
+    """DEM and GAZSL stand beside the table of Xian et al. and say where they come from; the other rows are theirs."""
+    asked = ("reproduce", "gbu-2019", "--dataset", "cub")
+    found = json.loads(in_process(*asked, "--json")[1])
+    sources = {pair["method"]: pair["source"] for pair in found["pairs"]}
+    assert {method for method, source in sources.items() if source != found["source"]} == {"DEM", "GAZSL"}
+    assert "Learning a Deep Embedding Model" in sources["DEM"]
+    assert "Noisy Texts" in sources["GAZSL"]
+    out = in_process(*asked, "--format", "md")[1]
+    assert "| DEM [1] " in out
+    assert f"- [1]: {sources['DEM']}." in out
+    assert "| ALE  " in out
+    rows = csv.DictReader(io.StringIO(in_process(*asked, "--format", "csv")[1]))
+    assert {row["method"]: row["source"] for row in rows} == sources
 
 
 def test_numbers_that_no_trial_measures(in_process):
@@ -170,7 +242,9 @@ def test_mcfa_says_that_its_numbers_are_unknown(in_process):
 def test_bad_input(in_process):
     """An unknown table, data set or half a mapping is one line with close matches, exit code 2."""
     for arguments, message in (
-        (("dsva",), "Did you mean 'dsva-2023'"),
+        (("dsva-2032",), "Did you mean 'dsva-2023'"),
+        (("dsv",), "Did you mean 'dsva'"),
+        (("dsva", "--dataset", "cub"), "no such data set in dsva-2023"),
         (("gbu-2019", "--dataset", "cup"), "Did you mean 'cub'"),
         (("gbu-2019", "--dataset", "cub="), "ID=STORED"),
     ):

@@ -30,7 +30,8 @@ _OWN = f"""@software{{zslbench,
 def cite(names: tuple[str, ...], store: Path | None, plugins: tuple[Path, ...]) -> int:
     """Print the BibTeX of NAMES (methods, data sets, published tables), each entry once, and of zslbench itself.
 
-    A data set is the name of a bundled or known one (`zslbench list datasets`) or a folder.
+    A method may be given as a leaderboard labels it, with its parameters. A data set is the name of a bundled or known
+    one (`zslbench list datasets`) or a folder.
     """
     if not names and store is None:
         raise click.UsageError("name a method, a data set or a published table, or give --store.")
@@ -56,8 +57,9 @@ def cite(names: tuple[str, ...], store: Path | None, plugins: tuple[Path, ...]) 
 def _citation(name: str, registry: Registry) -> str:
     from zslbench.datasets import bundled_names, load_dataset
 
-    if name.removesuffix(CALIBRATED) in registry.names:
-        return registry.get(name).info.citation
+    method = name.partition(" (version ")[0].partition("[")[0]  # of a leaderboard's label
+    if method.removesuffix(CALIBRATED) in registry.names:
+        return registry.get(method).info.citation
     if name in published_names():
         return load_published(name).citation.bibtex
     if name in bundled_names() or Path(name).is_dir():
@@ -67,7 +69,7 @@ def _citation(name: str, registry: Registry) -> str:
     datasets = sorted({*bundled_names(), *known_names()})
     known = [*registry.names, *datasets, *published_names()]
     raise InputError(
-        f"nothing to cite is called {name!r}.{close_matches(name, known)} Methods: {', '.join(registry.names)}. "
+        f"nothing to cite is called {name!r}.{close_matches(method, known)} Methods: {', '.join(registry.names)}. "
         f"Data sets: {', '.join(datasets)}, or a data set folder. Published: {', '.join(published_names())}."
     )
 

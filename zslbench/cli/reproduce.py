@@ -17,7 +17,7 @@ from rich.table import Table
 from zslbench.cli.options import result_console, store_option
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
-from zslbench.published import PublishedTable, load_published, published_names
+from zslbench.published import PublishedTable, load_published, published_methods, published_names
 
 if TYPE_CHECKING:  # reading the store needs NumPy, listing the tables does not
     from zslbench.reproduction import Compared, Pair, Reproduction, Stored
@@ -63,8 +63,9 @@ def reproduce(
 ) -> int:
     """Print published numbers beside stored ones, and all that is known to differ; trains nothing.
 
-    NAME is a published table; without it they are listed. Rows that chose their epoch on the test set are also
-    compared with our best epoch on the test set, an oracle.
+    NAME is a published table, or a method: then its rows of every table are shown, in JSON as an array. Without NAME
+    the tables are listed. Rows that chose their epoch on the test set are also compared with our best epoch on the
+    test set, an oracle.
     """
     form = "json" if as_json else form
     if name is None:
@@ -75,41 +76,60 @@ def reproduce(
     from zslbench.reproduction import flat
     from zslbench.reproduction import reproduce as put_beside
 
-    table = load_published(name)
-    names = _names(table, wanted)
+    tables = _tables(name, wanted)
     records = Store(store)
     if not records.records_path.exists():
         click.echo(f"no records in {store}: only the published numbers are shown.", err=True)
-    selected = {table.selected(row) for row in table.rows}
+    selected = {table.selected(row) for table, _ in tables for row in table.rows}
     rules = [select, *(["test-max"] if "test-max" in selected and select != "test-max" else [])]
     stored = {rule: leaderboard(records.records(), records.plans(), selection=rule) for rule in rules}
     source = click.get_current_context().get_parameter_source("store")
     rest = ["--store", str(store)] if source is click.core.ParameterSource.COMMANDLINE else []
-    result = put_beside(table, stored, names=names, family=family, command=rest)
+    results = [put_beside(table, stored, names=names, family=family, command=rest) for table, names in tables]
     if form == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
+        printed = results[0] if name in published_names() else results
+        click.echo(msgspec.json.format(msgspec.json.encode(printed), indent=2).decode())
     elif form == "csv":
-        _print_rows(flat(result), form)
+        _print_rows([row for result in results for row in flat(result)], form)
     else:
-        _print(result, form)
+        for result in results:
+            _print(result, form)
     return 0
 
 
-def _names(table: PublishedTable, wanted: Sequence[str]) -> dict[str, str]:
-    """Data set id -> name of the stored data set, for those that are asked for."""
-    if not wanted:
-        return {data.id: data.dataset for data in table.datasets}
-    names = dict[str, str]()
+def _tables(name: str, wanted: Sequence[str]) -> list[tuple[PublishedTable, dict[str, str]]]:
+    """The table of that id, or all that have rows of that method, with what `_names` says of each."""
+    if name in published_names():
+        return [((table := load_published(name)), _names([table], wanted)[table.id])]
+    tables = [mine for each in published_names() if (mine := load_published(each).of_method(name))]
+    if not tables:
+        known = [*published_names(), *published_methods()]
+        raise InputError(
+            f"{name!r} is no published table, and no published row is of a method of that name."
+            f"{close_matches(name, known)} Tables: {', '.join(published_names())}. "
+            f"Methods: {', '.join(published_methods())}."
+        )
+    names = _names(tables, wanted)
+    return [(table, names[table.id]) for table in tables if names[table.id] or not wanted]
+
+
+def _names(tables: Sequence[PublishedTable], wanted: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Table -> data set id -> name of the stored data set, for those that are asked for."""
+    names = {table.id: {} if wanted else {data.id: data.dataset for data in table.datasets} for table in tables}
     for item in wanted:
         asked, equals, stored = item.partition("=")
-        found = [data for data in table.datasets if asked in (data.id, data.dataset)]
+        found = [(table, data) for table in tables for data in table.datasets if asked in (data.id, data.dataset)]
         if not found or (equals and not stored):
-            known = dict.fromkeys(name for data in table.datasets for name in (data.dataset, data.id))
+            known = dict.fromkeys(
+                name for table in tables for data in table.datasets for name in (data.dataset, data.id)
+            )
+            which = " or ".join(table.id for table in tables)
             raise InputError(
-                f"--dataset {item}: {table.id} has no such data set.{close_matches(asked, known)} "
+                f"--dataset {item}: no such data set in {which}.{close_matches(asked, known)} "
                 f"Known: {', '.join(known)}; ID=STORED says what yours is called."
             )
-        names |= {data.id: stored or data.dataset for data in found}
+        for table, data in found:
+            names[table.id][data.id] = stored or data.dataset
     return names
 
 
@@ -159,15 +179,17 @@ def _print(result: "Reproduction", form: str) -> None:
             click.echo(paragraph + "\n")
 
     say(f"{title}{result.title} ({result.id})", f"Source: {result.source}", f"Protocol: {result.protocol}")
+    elsewhere = _elsewhere(result)
     for id, what in result.datasets.items():
         pairs = [pair for pair in result.pairs if pair.dataset == id]
         if not pairs:
             continue
         metrics = [name for name in result.metrics if any(name in pair.published for pair in pairs)]
-        body = [line for pair in pairs for line in _lines(pair, metrics)]
+        body = [line for pair in pairs for line in _lines(pair, metrics, elsewhere.get(pair.source, ""))]
         say(f"{heading}{what}")
         _print_table(body, ["method", "which", *metrics], form)
-    notes = [f"{name}: {meaning}." for name, meaning in result.metrics.items()]
+    notes = [f"{mark.strip()}: {source}." for source, mark in elsewhere.items()]
+    notes += [f"{name}: {meaning}." for name, meaning in result.metrics.items()]
     if result.pairs:
         notes.insert(0, "Percent. Ours: mean over splits [95 % interval]; difference: ours minus published, and "
                         "whether the published number lies in our interval.")  # fmt: skip
@@ -178,18 +200,24 @@ def _print(result: "Reproduction", form: str) -> None:
         say("Not stored. What would fill it, given the data set (a bundled name or the path of a folder):")
         fence = "```" if form == "md" else ""
         say("\n".join(filter(None, [fence, *result.commands, fence])))
-    say(result.verdict)
+    say(*result.gaps, result.verdict)
     if result.differs:
         say("Known differences:")
         click.echo("\n".join(item + difference for difference in result.differs))
     sys.stdout.flush()
 
 
-def _lines(pair: "Pair", metrics: Sequence[str]) -> list[list[str]]:
+def _elsewhere(result: "Reproduction") -> dict[str, str]:
+    """A mark for each source that is not the table's."""
+    others = dict.fromkeys(pair.source for pair in result.pairs if pair.source != result.source)
+    return {source: f" [{number}]" for number, source in enumerate(others, 1)}
+
+
+def _lines(pair: "Pair", metrics: Sequence[str], origin: str) -> list[list[str]]:
     mark = "?" if pair.uncertain else ""
     rule = f", {_RULES[pair.selection]}" if pair.selection in _RULES else ""
     values = [_number(pair.published[name]) + mark if name in pair.published else "" for name in metrics]
-    lines = [[pair.method, f"published{rule}", *values]]
+    lines = [[pair.method + origin, f"published{rule}", *values]]
     for line in pair.stored:
         lines.append([pair.ours, _which(line), *(_ours(line.metrics.get(name)) for name in metrics)])
         lines.append(["", "difference", *(_difference(line.metrics.get(name)) for name in metrics)])
