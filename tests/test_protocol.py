@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zslbench import Method, MethodInfo
+from zslbench import Method, MethodInfo, protocol
 from zslbench.datasets import Dataset, DataView
 from zslbench.metrics import harmonic_mean, per_class_accuracies
 from zslbench.protocol import MethodError, candidates, run_trial, training_data
@@ -508,3 +508,29 @@ def test_cost_is_measured(view, split):
     assert 0.2 <= measured.fit_seconds < 0.2 + measured.score_seconds + 5
     assert measured.score_seconds >= 0.1
     assert measured.peak_mb is None or 10 < measured.peak_mb < 100_000
+
+
+def test_scores_are_the_same_whether_test_images_are_held_or_read_anew(view, split, monkeypatch):
+    """Where test images are too many to hold, every scorer reads them block by block, and measures the same."""
+
+    def two_scorers(candidates):
+        for sign in (1, -1):
+            yield lambda features, sign=sign: sign * features[:, :1] * np.arange(1, len(candidates) + 1)
+
+    made = method(scorers=two_scorers)
+    monkeypatch.setattr(protocol, "_SCORE_ROWS", 5)
+    held = run_trial(made, NoConfig(), view, split, "test", 0)
+    monkeypatch.setattr(protocol, "_HELD_BYTES", 0)
+    anew = run_trial(made, NoConfig(), view, split, "test", 0)
+    assert anew.outcome == held.outcome
+    assert len(anew.outcome.zsl["T1"]) == 2
+
+
+def test_a_method_that_reads_blocks_gets_the_training_rows_and_no_others(view, split):
+    """What a `reads_blocks` method slices is what another method is handed whole."""
+    part = split.partition("test")
+    whole = training_data(method().info, view, part, 0).features
+    lazy = training_data(method(reads_blocks=True).info, view, part, 0).features
+    assert lazy.shape == whole.shape
+    assert np.array_equal(lazy[10:30], whole[10:30])
+    assert np.array_equal(np.asarray(lazy), whole)

@@ -439,3 +439,51 @@ def test_a_folder_or_a_name(synthetic: Path) -> None:
     assert load_dataset(str(synthetic)).name == "toy"
     with pytest.raises(InputError, match=r"unknown data set 'tou': neither a bundled one nor a folder.*Bundled: "):
         load_dataset("tou")
+
+
+def test_a_large_array_is_hashed_once_and_again_when_its_file_changes(synthetic, monkeypatch):
+    """The digest kept beside a large file spares the second reading, and an edit of the same size and time does not."""
+    monkeypatch.setattr(container, "_LARGE_BYTES", 1)
+    path = synthetic / VISUAL_FILE
+    first = Dataset(synthetic).view().hashes["features"]
+    assert first == array_digest(np.load(path))
+
+    def unread(*_: object) -> str:
+        raise AssertionError("read again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(container, "_digest", unread)
+        assert Dataset(synthetic).view().hashes["features"] == first
+    assert Dataset(synthetic).feature_names == ["made"]
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(b"\0\0\0\0")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    changed = Dataset(synthetic).view().hashes["features"]
+    assert changed == array_digest(np.load(path)) != first
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"file":[1],"digest":"x"}', b"[" * 10_000])
+def test_a_damaged_note_of_a_digest_counts_for_nothing(synthetic, monkeypatch, content):
+    """Whatever stands beside a large file, its digest is that of its numbers; a folder that is read-only will do."""
+    monkeypatch.setattr(container, "_LARGE_BYTES", 1)
+    path = synthetic / VISUAL_FILE
+    (path.parent / f".{path.name}.digest.json").write_bytes(content)
+    assert Dataset(synthetic).view().hashes["features"] == array_digest(np.load(path))
+
+
+def test_lazy_rows_are_the_rows(synthetic, monkeypatch):
+    """Slices and the whole are the rows that `rows` gives, read-only, in any blocks; other indices are refused."""
+    monkeypatch.setattr(container, "_BLOCK_ROWS", 5)
+    view = Dataset(synthetic).view()
+    images = np.array([3, 90, 7, 8, 50, 51, 52])
+    lazy = view.lazy_rows(images)
+    expected = np.load(synthetic / VISUAL_FILE)[images].astype(np.float32)
+    assert (len(lazy), lazy.shape, lazy.dtype) == (7, (7, DIM), np.float32)
+    assert np.array_equal(lazy[2:6], expected[2:6])
+    assert not lazy[2:6].flags.writeable
+    assert np.array_equal(np.asarray(lazy, np.float64), expected.astype(np.float64))
+    assert np.array_equal(view.rows(images), expected)
+    with pytest.raises(TypeError, match="a slice is expected, found int"):
+        lazy[2]  # type: ignore[index]

@@ -5,6 +5,7 @@ import pytest
 from linear_problems import SMALL_SHAPES, Problem, assert_contract
 
 from zslbench import Candidates, TrainingData
+from zslbench_methods.common import linear
 from zslbench_methods.common.linear import ridge
 from zslbench_methods.eszsl import ESZSL
 
@@ -99,3 +100,15 @@ def test_recognises_unseen_classes_of_a_linear_problem():
 def test_keeps_the_contract_at_any_shape(shape, normalise):
     """Scores are finite, repeatable and row-wise, and arrays stay unchanged, however small the problem."""
     assert_contract(lambda: ESZSL(ESZSL.Config(normalise=normalise)), SMALL_SHAPES[shape])
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_blocks_add_up(monkeypatch, normalise):
+    """Reading the images seven at a time gives the solution of reading them at once, up to rounding."""
+    problem = Problem()
+    whole, blocks = eszsl(normalise=normalise), eszsl(normalise=normalise)
+    whole.fit(problem.train)
+    monkeypatch.setattr(linear, "BLOCK_ROWS", 7)
+    assert len(problem.train.features) > 2 * 7
+    blocks.fit(problem.train)
+    np.testing.assert_allclose(blocks.V_, whole.V_, rtol=1e-9, atol=1e-12)
