@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.io
+from conftest import SHARED
 from importing_files import XLSA17, gbu, real_split, save_v5, save_v73
 
 from zslbench.datasets import Dataset
@@ -354,3 +355,21 @@ def test_a_split_file_in_the_folder_is_a_family(tmp_path, in_process):
     code, _, err = in_process("run", "--methods", "eszsl", "--dataset", data.folder, "--split-family", "propsed")
     assert code == 2
     assert "Did you mean 'proposed'" in err or "proposed" in err
+
+
+@pytest.mark.skipif(not (SHARED / "data/whurs19").is_dir(), reason="the real WHU-RS19 features are not here")
+@pytest.mark.parametrize(("name", "percent"), [("clip_vit_b32", 81.29), ("remoteclip_vit_b32", 95.22)])
+def test_real_clip_features_keep_their_published_accuracy(tmp_path, name, percent):
+    """Imported from an .npz, images and class texts give the accuracy that is reported for the nearest text."""
+    place = SHARED / "data/whurs19"
+    packed = place / f"{name}.npz"
+    data, _ = written(
+        tmp_path,
+        lambda folder: read_arrays(
+            str(packed), str(packed), f"{packed}:text", place / "classes.txt", folder, space=name, pretraining="texts"
+        ),
+    )
+    view = data.view()
+    unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (view.rows(np.arange(1005)), view.semantics)]
+    assert 100 * ((unit[0] @ unit[1].T).argmax(1) == view.labels).mean() == pytest.approx(percent, abs=0.01)
+    assert view.joint_space
