@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from zslbench.errors import InputError
 from zslbench.leaderboard import METRICS, Row, Table, leaderboard
 from zslbench.protocol import Outcome
+from zslbench.published import Citation, PublishedData, PublishedRow, PublishedTable, Source
 from zslbench.records import Cell, Failure, Plan, PlanRow, Record, Run, Trial
 from zslbench.stats import estimate
 
@@ -58,12 +60,12 @@ def record(
     seconds: tuple[float, float] | None = (1.0, 0.5),
     **kwargs: Any,
 ) -> Record:
-    """A finished record; OA, S, U and AUSUC are told apart from T1 and H by a constant, epoch by epoch."""
+    """A finished record; OA, S, U and AUSUC are told apart from T1 and H by a divisor, epoch by epoch."""
     made = trial(*args, **kwargs)
     h, t1 = ([value] if isinstance(value, float) else list(value) for value in (H, T1))
     outcome = Outcome(
-        zsl={"T1": t1, "OA": [value + 10 for value in t1]},
-        gzsl={"S": [v + 20 for v in h], "U": [v + 30 for v in h], "H": h, "AUSUC": [v + 40 for v in h]},
+        zsl={"T1": t1, "OA": [value / 2 for value in t1]},
+        gzsl={"S": [v / 3 for v in h], "U": [v / 4 for v in h], "H": h, "AUSUC": [v / 5 for v in h]},
         per_class={},
         best_calibrated_h=0.0,
     )
@@ -110,11 +112,18 @@ def test_seeds_are_averaged_inside_a_split() -> None:
 
 
 def test_all_estimates_are_those_of_each_row_alone() -> None:
-    """Rows with one number of seeds, with several and with uneven ones are estimated as if each were alone."""
+    """Rows with one number of seeds, with several and with uneven ones are estimated as if each were alone.
+
+    Seeds of b and c are others than those of the base, so that none of theirs is left out.
+    """
     rng = random.Random(1)
     seeds = {"a": [1] * 8, "b": [2] * 8, "c": [1, 2, 1, 3, 1, 1, 2, 1], "d": [1] * 8, "e": [1] * 6}
     made = {
-        name: [record(name, split, seed, H=rng.random()) for split, count in enumerate(each) for seed in range(count)]
+        name: [
+            record(name, split, seed + 10 * (name in "bc"), H=rng.random())
+            for split, count in enumerate(each)
+            for seed in range(count)
+        ]
         for name, each in seeds.items()
     }
     together = only(leaderboard([one for each in made.values() for one in each]))
@@ -139,7 +148,7 @@ def test_every_metric_is_averaged_over_trials() -> None:
     metrics = row(leaderboard([first, second])).metrics
     assert tuple(metrics) == METRICS
     means = {name: metrics[name].mean for name in METRICS}
-    assert means == pytest.approx({"T1": 0.3, "OA": 10.3, "S": 0.75, "U": 0.25, "H": 0.25, "AUSUC": 40.25})
+    assert means == pytest.approx({"T1": 0.3, "OA": 0.15, "S": 0.75, "U": 0.25, "H": 0.25, "AUSUC": 0.05})
 
 
 @pytest.mark.parametrize(
@@ -153,7 +162,7 @@ def test_which_epoch_counts(selection: Any, T1: float, H: float) -> None:
         record(stage="validation", T1=[0.1, 0.9, 0.8], H=[0.6, 0.5, 0.5]),
     ]
     metrics = row(leaderboard(records, selection=selection)).metrics
-    expected = {"T1": T1, "OA": T1 + 10, "S": H + 20, "U": H + 30, "H": H, "AUSUC": H + 40}
+    expected = {"T1": T1, "OA": T1 / 2, "S": H / 3, "U": H / 4, "H": H, "AUSUC": H / 5}
     assert {name: metrics[name].mean for name in METRICS} == pytest.approx(expected)
 
 
@@ -162,9 +171,9 @@ def test_each_trial_has_its_own_epoch() -> None:
     cells = [(0, 0, 0), (0, 1, 1), (1, 0, 2), (1, 1, 0)]
     records = []
     for split, seed, best in cells:
-        records.append(record("m", split, seed, H=[split + seed / 10 + epoch / 100 for epoch in range(3)]))
+        records.append(record("m", split, seed, H=[split / 2 + seed / 10 + epoch / 100 for epoch in range(3)]))
         records.append(record("m", split, seed, "validation", H=[float(epoch == best) for epoch in range(3)]))
-    means = [(0.00 + 0.11) / 2, (1.02 + 1.10) / 2]
+    means = [(0.00 + 0.11) / 2, (0.52 + 0.60) / 2]
     assert row(leaderboard(records, selection="val")).metrics["H"].mean == pytest.approx(sum(means) / 2)
 
 
@@ -432,3 +441,121 @@ def test_bounds_are_shown_last_and_never_ranked() -> None:
     planned = plan(trial("oracle", 0), trial("oracle", 5))
     planned.rows[0].family = "bound"
     assert row(leaderboard(made[:2], [planned])).rank == 1
+
+
+def test_a_method_with_more_splits_unranks_nobody() -> None:
+    """The base is what most rows plan: a row with two further splits is ranked over the base alone and counts them."""
+    records = [record(name, split, H=H) for name, H in (("a", 0.2), ("b", 0.4), ("c", 0.3)) for split in range(6)]
+    records += [record("c", split, H=1.0) for split in (6, 7)]
+    rows = only(leaderboard(records)).rows
+    assert [(found.label, found.rank, found.why, found.extra) for found in rows] == [
+        ("b", 1, "", 0), ("c", 2, "", 2), ("a", 3, "", 0),
+    ]  # fmt: skip
+    assert (rows[1].done, rows[1].planned, rows[1].metrics["H"].splits) == (6, 6, 6)
+    assert rows[1].metrics["H"].mean == pytest.approx(0.3)
+    assert list(rows[1].per_split["H"]) == list(range(6))
+    assert rows[1].metrics["H"] == pytest.approx(row(leaderboard(records[:18]), "c").metrics["H"], nan_ok=True)
+
+
+def test_further_seeds_are_beyond_the_base() -> None:
+    """Under "val" too a row's further seeds are left out, of numbers, gains and times, and counted with both stages."""
+    records = [
+        record(name, split, seed, stage, H=[0.5, 0.9 if seed else 0.4])
+        for name in "abc"
+        for split in range(2)
+        for seed in range(2 if name == "c" else 1)
+        for stage in ("test", "validation")
+    ]
+    found = row(leaderboard(records, selection="val"), "c")
+    assert (found.rank, found.done, found.planned, found.extra, found.seeds) == (3, 4, 4, 4, 1)
+    assert found.metrics["H"].mean == 0.5
+    assert found.inflation_last["H"] == pytest.approx(0.1)
+
+
+def test_equally_many_rows_and_the_larger_set() -> None:
+    """Of two bases planned by equally many rows the larger counts, and the rows that lack some of it say what."""
+    records = [record(name, split) for name in "ab" for split in range(6)]
+    records += [record(name, split) for name in "cd" for split in range(8)]
+    whys = {found.label: (found.rank, found.why) for found in only(leaderboard(records)).rows}
+    assert whys == {"c": (1, ""), "d": (2, ""), "a": (None, "lacks splits 6, 7"), "b": (None, "lacks splits 6, 7")}
+
+
+def test_a_failure_beyond_the_base_unranks_nobody() -> None:
+    """Only what the base holds must be finished; the failure is still counted."""
+    records = [record(name, split) for name in "abc" for split in range(2)]
+    rows = only(leaderboard([*records, failed("c", 2)])).rows
+    assert [(found.label, found.rank, found.failed, found.why) for found in rows] == [
+        ("a", 1, 0, ""), ("b", 2, 0, ""), ("c", 3, 1, ""),
+    ]  # fmt: skip
+
+
+def test_every_unranked_row_says_why() -> None:
+    """Older versions, failures, missing splits, seeds and trials each have their own words."""
+    full = [(split, seed) for split in range(10) for seed in range(2)]
+    records = [record(name, *place, version=2) for name in ("x", "y", "z", "old") for place in full]
+    records += [record("old", *place) for place in full]
+    records += [record("hole", *place) for place in full if place[0] != 8]
+    records += [record("short", *place) for place in full if place[0] < 3]
+    records += [record("seedless", *place) for place in full if place[1] == 0]
+    records += [failed("broken", *place) if place == (4, 1) else record("broken", *place) for place in full]
+    records += [failed("dead", *place) for place in full]
+    bound = record("bound")
+    bound.family = "bound"
+    rows = only(leaderboard([*records, bound], [plan(trial("new"))])).rows
+    assert {found.label: found.why for found in rows if found.rank is None} == {
+        "old (version 1)": "older version 1 of old, 2 is current",
+        "hole": "lacks split 8",
+        "short": "3 of 10 splits",
+        "seedless": "lacks 10 of 20 trials",
+        "broken": "1 trial failed",
+        "dead": "20 trials failed",
+        "new": "no trial is finished",
+        "bound": "a bound, no method",
+    }
+    assert {found.label for found in rows if found.rank is not None} == {"x", "y", "z", "old (version 2)"}
+    assert not any(found.why for found in rows if found.rank is not None)
+
+
+def test_missing_validation_trials_are_a_reason() -> None:
+    """Under "val" a row without validation trials has its own words, and counts the test trials left out for it."""
+    records = [record(name, split, 0, stage) for name in "ab" for split in range(2) for stage in ("test", "validation")]
+    found = row(leaderboard([*records, record("c"), record("c", 1)], selection="val"), "c")
+    assert (found.rank, found.why, found.unvalidated) == (None, "lacks 2 validation trials", 2)
+    found = row(leaderboard([*records[:-1], failed("b", 1, 0, "validation")], selection="val"), "b")
+    assert (found.rank, found.why) == (None, "1 trial failed")
+
+
+@pytest.mark.parametrize(("metric", "value"), [("H", 1.7), ("T1", -0.1), ("AUSUC", 53.0)])
+def test_an_accuracy_outside_its_range_is_refused(metric: str, value: float) -> None:
+    """A record with an accuracy that none can be, as from an edited file, is named with metric and value."""
+    made = record("m", 3, 1)
+    assert made.outcome is not None
+    (made.outcome.zsl if metric == "T1" else made.outcome.gzsl)[metric] = [0.5, value]
+    with pytest.raises(InputError, match=rf"record {made.key} \(m, split 3, seed 1, test\) has {metric} = {value};"):
+        leaderboard([record("n"), made])
+
+
+def test_an_outcome_without_a_metric_is_refused() -> None:
+    """A curve that is empty or missing is one line too."""
+    for curves in ({"T1": [], "OA": []}, {}):
+        made = record(stage="validation")
+        assert made.outcome is not None
+        made.outcome.zsl = curves
+        with pytest.raises(InputError, match="has T1 = None; an accuracy from 0 to 1 is expected"):
+            leaderboard([made])
+
+
+def test_published_numbers_stand_beside_the_rows_they_are_about() -> None:
+    """Of T1 and the metric that ranks, for the same label, data set and family and like for like, as fractions."""
+    data = PublishedData(id="toy", title="Toy", dataset="toy", family="6/2", like_for_like=True)
+    shown = [PublishedRow("ESZSL", {"toy": {"T1": 54.0, "H": 20.0, "U": 12.0}}, ours="eszsl")]
+    published = PublishedTable(
+        "x", "X", "p", Source("P", 2020), Citation("k", ""), {"T1": "", "H": "", "U": ""}, [data], [], rows=shown
+    )
+    records = [record("eszsl", H=0.25, T1=0.5), record("sae")]
+    found = leaderboard(records, published=iter([published]))
+    assert row(found, "eszsl").published == {"H": 0.2, "T1": 0.54}
+    assert row(found, "sae").published == {}
+    assert row(leaderboard(records, sort="S", published=[published]), "eszsl").published == {"T1": 0.54}
+    assert row(leaderboard([record("eszsl", family="5/3")], published=[published]), "eszsl").published == {}
+    assert row(leaderboard(records), "eszsl").published == {}

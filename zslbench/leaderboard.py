@@ -1,8 +1,9 @@
 """From records to a table: one row per method and configuration, one table per data set, features, semantics and
 split family.
 
-A row that misses a planned trial, or comes from an older version of its method, is shown and not ranked; so is a
-bound, which is no method.
+Ranked rows are compared over one base: the splits and seeds that most methods plan. A row that has not finished the
+base, or comes from an older version of its method, is shown and not ranked, and says why; so is a bound, which is no
+method.
 Numbers are averaged over seeds inside a split and then over splits; H is averaged like any other number, never
 computed from averaged S and U.
 """
@@ -11,6 +12,7 @@ import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
@@ -19,8 +21,10 @@ import msgspec
 import numpy as np
 
 from zslbench._types import DoubleArray
+from zslbench.errors import InputError
 from zslbench.hashing import digest
 from zslbench.protocol import GZSL_METRICS, ZSL_METRICS, Curve
+from zslbench.published import PublishedTable, published_for
 from zslbench.records import Plan, PlanRow, Record, Trial
 from zslbench.stats import Estimate, estimates, split_means
 
@@ -28,6 +32,9 @@ Selection = Literal["last", "val", "test-max"]
 METRICS = (*ZSL_METRICS, *GZSL_METRICS)
 _LEADS = {"zsl": "T1", "gzsl": "H"}
 """The metric by which an epoch is chosen in each setting."""
+_ROUNDING = 1e-9
+_FEW = 3
+"""So many missing splits are named; of more only the number is."""
 
 
 class Row(msgspec.Struct):
@@ -40,6 +47,7 @@ class Row(msgspec.Struct):
     done: int
     """Trials that count here and are finished; validation trials are counted where selection needs them."""
     planned: int
+    """Trials that count here: those of the base where the row has finished it, else all that were asked for."""
     failed: int
     selection: str
     family: str
@@ -69,6 +77,12 @@ class Row(msgspec.Struct):
     """Metric -> split -> value, averaged over seeds, as fractions."""
     why: str = ""
     """Why the row has no rank, in a few words; empty where it has one."""
+    extra: int = 0
+    """Finished trials beyond the base, which count nowhere here."""
+    unvalidated: int = 0
+    """Finished test trials left out because the validation trial that should choose their epoch is not finished."""
+    published: dict[str, float] = {}
+    """T1 and the metric that ranks -> what others have published for this very cell, as a fraction, where they have."""
 
     @property
     def inflation(self) -> dict[str, float]:
@@ -101,6 +115,7 @@ def leaderboard(
     selection: Selection = "last",
     sort: str = "H",
     splits: int | None = None,
+    published: Iterable[PublishedTable] | None = None,
 ) -> list[Table]:
     """Tables from stored records.
 
@@ -111,6 +126,10 @@ def leaderboard(
             ``test-max``: the epoch that is best on the test set, an oracle.
         sort: the metric that ranks.
         splits: only the first so many splits of a family.
+        published: tables of published numbers; all that are shipped by default.
+
+    Raises:
+        InputError: a record with an accuracy outside 0 to 1, or without one; the message names it.
     """
     kinds: dict[tuple[object, ...], _Kind] = {}
     plans, source, cells = list(plans), dict[str, str](), dict[str, _Cell]()
@@ -147,13 +166,20 @@ def leaderboard(
             row.cells[cell.stage][cell.split, cell.seed] = cell
     for rows in groups.values():
         _tell_apart(list(rows.values()))
-    return [
+    tables = [
         Table(
             dataset, features, semantics, family, dict(hashes), protocol, sort,
             _ranked(list(rows.values()), selection, sort),
         )
         for (dataset, features, semantics, family, protocol, hashes), rows in groups.items()
     ]  # fmt: skip
+    others = None if published is None else list(published)
+    for table in tables:
+        for shown in table.rows:
+            where = shown.label, table.dataset, table.family
+            told = {name: published_for(*where, name, others) for name in dict.fromkeys((sort, "T1"))}
+            shown.published = {name: number.value / 100 for name, number in told.items() if number is not None}
+    return tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,17 +260,32 @@ def _cell(record: Record, kind: _Kind) -> _Cell:
         fit, None if fit is None or score is None else fit + score, run.peak_mb, sys.intern(run.device),
     )  # fmt: skip
     if outcome is not None:
+        zsl, gzsl = _joined(record, outcome.zsl, ZSL_METRICS), _joined(record, outcome.gzsl, GZSL_METRICS)
         cell.best = _best(outcome.zsl[_LEADS["zsl"]]), _best(outcome.gzsl[_LEADS["gzsl"]])
         if trial.stage == "test":
-            cell.zsl, cell.gzsl = _joined(outcome.zsl, ZSL_METRICS), _joined(outcome.gzsl, GZSL_METRICS)
+            cell.zsl, cell.gzsl = zsl, gzsl
     return cell
 
 
-def _joined(curves: Curve, names: Sequence[str]) -> "array[float]":
+def _joined(record: Record, curves: Curve, names: Sequence[str]) -> "array[float]":
     values: list[float] = []
     for name in names:
-        values += curves[name]
+        curve = curves.get(name, [])
+        if not curve or min(curve) < -_ROUNDING or max(curve) > 1 + _ROUNDING:
+            found = max(curve, key=lambda value: abs(value - 0.5), default=None)
+            trial = record.trial
+            raise InputError(
+                f"record {record.key} ({record.label}, split {trial.split}, seed {trial.seed}, {trial.stage}) has "
+                f"{name} = {found}; an accuracy from 0 to 1 is expected. Move its line out of records.jsonl, or use "
+                f"another --store."
+            )
+        values += curve
     return array("d", values)
+
+
+def _stages(selection: Selection) -> tuple[str, ...]:
+    """Whose trials must be finished."""
+    return ("test", "validation") if selection == "val" else ("test",)
 
 
 class _RowData:
@@ -262,6 +303,10 @@ class _RowData:
 
     def finished(self, stage: str) -> dict[_Place, _Cell]:
         return {place: cell for place, cell in sorted(self.cells[stage].items()) if cell.done}
+
+    def counted(self, selection: Selection) -> set[_Place]:
+        """Where every trial that the selection needs is finished."""
+        return set.intersection(*(set(self.finished(stage)) for stage in _stages(selection)))
 
 
 def _newest_splits(cells: Mapping[str, _Cell], plans: Sequence[Plan]) -> dict[tuple[Any, ...], str]:
@@ -287,33 +332,79 @@ def _ranked(data: Sequence[_RowData], selection: Selection, sort: str) -> list[R
     newest: dict[str, int] = {}
     for source in data:
         newest[source.trial.method] = max(newest.get(source.trial.method, 0), source.trial.method_version)
-    # Paired comparison: a ranked row has every cell that any current row of the table has.
     current = [source for source in data if source.trial.method_version == newest[source.trial.method]]
     methods = [source for source in current if source.family != "bound"]
-    needed: set[_Place] = set().union(*(source.planned["test"] for source in methods))
+    base = _base(methods)
+    rows = _rows(data, selection, base)
+    for source, row in zip(data, rows, strict=True):
+        row.why = _why(source, selection, base, newest[source.trial.method])
+    rows.sort(key=lambda row: (bool(row.why), row.family == "bound", -_mean(row, sort), row.label))
+    for position, row in enumerate(rows, 1):
+        row.rank = None if row.why else position
+    return rows
 
-    def ranked(source: _RowData, row: Row) -> bool:
-        complete = bool(row.metrics) and row.done == row.planned
-        return complete and source in methods and all(source.is_done("test", place) for place in needed)
 
-    rows = _rows(data, selection)
-    order = [(ranked(source, row), row) for source, row in zip(data, rows, strict=True)]
-    order.sort(key=lambda pair: (not pair[0], pair[1].family == "bound", -_mean(pair[1], sort), pair[1].label))
-    for position, (has_rank, row) in enumerate(order, 1):
-        row.rank = position if has_rank else None
-    return [row for _, row in order]
+def _base(methods: Iterable[_RowData]) -> frozenset[_Place]:
+    """What all ranked rows are compared over: the cells that most rows plan; among equals the most cells."""
+    plans = Counter(frozenset(source.planned["test"]) for source in methods if source.planned["test"])
+    most = max(((count, len(places)) for places, count in plans.items()), default=None)
+    equals = [places for places, count in plans.items() if (count, len(places)) == most]
+    return min(equals, key=sorted, default=frozenset())
+
+
+def _why(source: _RowData, selection: Selection, base: frozenset[_Place], newest: int) -> str:
+    """Why a row has no rank; empty where it has one."""
+    trial = source.trial
+    if source.family == "bound":
+        return "a bound, no method"
+    if trial.method_version < newest:
+        return f"older version {trial.method_version} of {trial.method}, {newest} is current"
+    stages = _stages(selection)
+    tested = set(source.finished("test"))
+    failed = {place for stage in stages for place, cell in source.cells[stage].items() if not cell.done}
+    missing = base - source.counted(selection)
+    if not tested:
+        return f"{_many(len(failed), 'trial')} failed" if failed else "no trial is finished"
+    reasons = []
+    if hit := missing & failed:
+        reasons.append(f"{_many(len(hit), 'trial')} failed")
+    if unvalidated := (missing & tested) - failed:
+        reasons.append(f"lacks {_many(len(unvalidated), 'validation trial')}")
+    if absent := missing - tested - failed:
+        reasons.append(_lacks(absent, base))
+    return ", ".join(reasons)
+
+
+def _lacks(absent: AbstractSet[_Place], base: AbstractSet[_Place]) -> str:
+    splits = sorted({split for split, _ in absent})
+    if {place for place in base if place[0] in splits} != absent:
+        return f"lacks {len(absent)} of {_many(len(base), 'trial')}"
+    every = len({split for split, _ in base})
+    if len(splits) > _FEW:
+        return f"{every - len(splits)} of {every} splits"
+    return f"lacks split{'s' if len(splits) > 1 else ''} {', '.join(map(str, splits))}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _mean(row: Row, metric: str) -> float:
     return row.metrics[metric].mean if row.metrics else -1.0
 
 
-def _rows(data: Sequence[_RowData], selection: Selection) -> list[Row]:
-    """All rows, without ranks; those with the same numbers of splits and seeds are estimated together."""
+def _rows(data: Sequence[_RowData], selection: Selection, base: frozenset[_Place]) -> list[Row]:
+    """All rows, without ranks; those with the same numbers of splits and seeds are estimated together.
+
+    A row that has finished the base is taken over the base alone, any other over what it has.
+    """
     rows: list[Row] = []
     alike: dict[tuple[int, ...], list[tuple[Row, DoubleArray]]] = {}
     for source in data:
         tests, validations = source.finished("test"), source.finished("validation")
+        based = bool(base) and base <= source.counted(selection)
+        if based:
+            tests = {place: cell for place, cell in tests.items() if place in base}
         validated = [place for place in tests if place in validations]
         places: list[_Place] = validated if selection == "val" else list(tests)
         numbers = {
@@ -322,7 +413,7 @@ def _rows(data: Sequence[_RowData], selection: Selection) -> list[Row]:
             "val": _numbers(tests[place].at(validations[place].best) for place in validated),
         }
         is_validated = [place in validations for place in tests]
-        row = _row(source, selection, tests, places)
+        row = _row(source, selection, tests, places, base if based else None)
         row.inflation_last = _gain(list(tests), numbers["test-max"] - numbers["last"])
         row.inflation_val = _gain(validated, numbers["test-max"][is_validated] - numbers["val"])
         rows.append(row)
@@ -340,19 +431,28 @@ def _rows(data: Sequence[_RowData], selection: Selection) -> list[Row]:
     return rows
 
 
-def _row(data: _RowData, selection: Selection, tests: Mapping[_Place, _Cell], places: Sequence[_Place]) -> Row:
-    """A row without its measurements."""
-    stages = ("test", "validation") if selection == "val" else ("test",)
-    planned = {stage: data.planned[stage] for stage in stages}
-    if selection == "val":
-        planned["validation"] = planned["validation"] | planned["test"]
+def _row(
+    data: _RowData,
+    selection: Selection,
+    tests: Mapping[_Place, _Cell],
+    places: Sequence[_Place],
+    base: frozenset[_Place] | None,
+) -> Row:
+    """A row without its measurements; `base`: None where it has not finished it."""
+    stages = _stages(selection)
+    planned: dict[str, AbstractSet[_Place]] = {stage: data.planned[stage] | data.planned["test"] for stage in stages}
+    finished = sum(data.is_done(stage, place) for stage in stages for place in planned[stage])
+    counted = planned if base is None else dict.fromkeys(stages, base)
+    done = sum(data.is_done(stage, place) for stage in stages for place in counted[stage])
     return Row(
         label=data.label,
         method=data.trial.method,
         version=data.trial.method_version,
         rank=None,
-        done=sum(data.is_done(stage, place) for stage in stages for place in planned[stage]),
-        planned=sum(map(len, planned.values())),
+        done=done,
+        planned=sum(map(len, counted.values())),
+        extra=finished - done,
+        unvalidated=len(tests) - len(places),
         family=data.family,
         needs=data.needs,
         failed=sum(not cell.done for stage in stages for cell in data.cells[stage].values()),

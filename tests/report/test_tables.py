@@ -79,7 +79,14 @@ def row(label: str = "m", *, rank: int | None = 1, splits: int = 6, **changes: A
 
 def empty_row(label: str = "e") -> Row:
     """A row of which nothing is done."""
-    nothing: dict[str, Any] = {"metrics": {}, "inflation_last": {}, "inflation_val": {}, "done": 0, "failed": 2}
+    nothing: dict[str, Any] = {
+        "why": "2 trials failed",
+        "metrics": {},
+        "inflation_last": {},
+        "inflation_val": {},
+        "done": 0,
+        "failed": 2,
+    }
     return row(label, rank=None, seconds=None, fit_seconds=None, peak_mb=None, citation="", **nothing)
 
 
@@ -151,9 +158,8 @@ def test_cells_worked_by_hand() -> None:
     found = named(row("m", rank=None, metrics=single, failed=3, done=1, planned=4, fit_seconds=0.056))
     assert (found["#"], found["H"], found["done"], found["fit s"]) == ("", "50.0", "1/4 (3 failed)", "0.06")
     assert cells(empty_row()) == ["", "e", *["-"] * 6, "last", "-", "-", "0/6 (2 failed)", "-", "-", "-", "-"]
-    assert named(row("g", rank=None, splits=4))["done"] == "4/4 (4 splits)"
-    bound = named(row("chance", rank=None, splits=4, family="bound"))
-    assert (bound["#"], bound["done"]) == ("bound", "4/4")
+    assert named(row("g", splits=4, extra=2, failed=1))["done"] == "4/4 (+2) (1 failed)"
+    assert named(row("chance", rank=None, splits=4, family="bound"))["#"] == "bound"
     gains = {"T1": -1e-17, "H": 0.0}
     assert named(row(inflation_last=gains))["max-last T1/H"] == "+0.0/+0.0"
     assert header() == [
@@ -261,6 +267,11 @@ def test_csv_comes_back(given_rows: list[Row]) -> None:
         assert (found["method"], found["selection"]) == (each.label, "last")
         assert found["rank"] == ("" if each.rank is None else str(each.rank))
         assert (int(found["done"]), int(found["planned"])) == (each.done, each.planned)
+        assert (found["why"], found["extra"], found["unvalidated"]) == (
+            each.why,
+            str(each.extra),
+            str(each.unvalidated),
+        )
         assert int(found["splits"]) == (each.metrics["T1"].splits if each.metrics else 0)
         assert json.loads(found["config"]) == each.config
         assert (found["citation"], found["device"]) == (each.citation, each.device)
@@ -343,14 +354,33 @@ def test_json_of_one_split_has_null_for_spread() -> None:
     [
         (table(row()), "Epoch: last epoch.", "oracle, not a result"),
         (table(row(selection="val")), "Epoch: epoch chosen on validation classes.", "oracle, not a result"),
-        (table(row(selection="test-max")), "chosen on the TEST set: an oracle, not a result", "without a rank"),
-        (table(row()), "max-last, max-val: what choosing the epoch on the TEST set would add", "without a rank"),
-        (table(row(), row("n", rank=None)), "Methods without a rank lack trials", "too few"),
-        (table(row(splits=5)), "5 splits are too few for a test", "without a rank"),
-        (table(row(splits=1)), "there is no interval and no test", "without a rank"),
+        (table(row(selection="test-max")), "chosen on the TEST set: an oracle, not a result", "Without a rank"),
+        (table(row()), "max-last, max-val: what choosing the epoch on the TEST set would add", "Without a rank"),
+        (
+            table(
+                row(), *(row(name, rank=None, why=f"lacks split {at}") for name, at in (("n", 8), ("o", 9), ("p", 8)))
+            ),
+            "Without a rank, and not compared: n, p: lacks split 8; o: lacks split 9.",
+            "too few",
+        ),
+        (table(row(), row("n", extra=2)), "Further ones, in brackets, are left out: n (+2).", "Without a rank"),
+        (
+            table(row(selection="val"), row("n", selection="val", unvalidated=2)),
+            "Validation trials are missing for n: run with --validation, or show the last epoch by --select last.",
+            "Without a rank",
+        ),
+        (table(row(published={"H": 0.5})), "published: what others report for the same data", "Without a rank"),
+        (table(row(splits=5), row(splits=5)), "\n5 splits are too few for a test", "Without a rank"),
+        (
+            table(row(splits=6), row("b", splits=3), row("c", splits=3), row("d", splits=1)),
+            "\nb, c: 3 splits are too few for a test: Wilcoxon's p cannot fall below 0.25, whatever differs.\n"
+            "d: One split says nothing",
+            "Without a rank",
+        ),
+        (table(row(splits=1)), "there is no interval and no test", "Without a rank"),
         (table(row(splits=6)), "half the width of the 95 % interval", "too few"),
-        (table(row(), row("c", rank=None, family="bound")), "Bounds are no methods", "without a rank"),
-        (table(empty_row()), "Methods without a rank", "too few"),
+        (table(row(), row("c", rank=None, family="bound")), "Bounds are no methods", "Without a rank"),
+        (table(empty_row()), "Without a rank, and not compared: e: 2 trials failed.", "too few"),
     ],
 )
 def test_notes_say_what_must_be_known(made: Table, said: str, unsaid: str) -> None:
@@ -361,6 +391,24 @@ def test_notes_say_what_must_be_known(made: Table, said: str, unsaid: str) -> No
     for note in notes(made):
         assert note in as_markdown([made])
         assert " ".join(note.split()) in " ".join(shown(made, width=1000).split())
+
+
+def test_published_numbers_are_shown_where_there_are_some() -> None:
+    """Every form has value and difference in points of a row that has one, and no such column where none has."""
+    told = row("m", published={"H": 0.45, "T1": 0.2})
+    with_some, without = table(told, row("n", rank=2)), table(row("m"))
+    difference = 100 * (told.metrics["H"].mean - 0.45)
+    text = f"H 45.0 ({difference:+.1f}), T1 20.0 ({100 * (told.metrics['T1'].mean - 0.2):+.1f})"
+    for form in (as_markdown, as_html, as_latex, lambda tables: shown(*tables, wide=True)):
+        made = form([with_some])
+        assert "published" in made
+        assert text in made
+        assert "published" not in form([without])
+    first, second = csv.DictReader(io.StringIO(as_csv([with_some])))
+    assert (first["H_published"], first["T1_published"], second["H_published"]) == ("0.45", "0.2", "")
+    assert "published" not in as_csv([without])
+    rows = json.loads(as_json([with_some]))[0]["rows"]
+    assert [each["published"] for each in rows] == [{"H": 0.45, "T1": 0.2}, {}]
 
 
 def test_heading() -> None:
@@ -398,10 +446,15 @@ def test_latex_is_well_formed(label: str) -> None:
     """Whatever a label holds, braces and environments close, every row has every column, and nothing is left bare."""
     text = as_latex([table(row(label), empty_row()), table(row(family="bound", rank=None))])
     rows = checked_latex(text)
-    assert [escaped(name) for name in header()] == rows[0]
-    assert rows[1][1] == escaped(label)
-    assert rows[1][header().index("citation")] == r"\cite{doe2020m}"
+    assert rows[0] == [r"\#", "method", "T1", "S", "U", "H", "AUSUC", "done"]
+    assert rows[1][1] == escaped(label) + r" \cite{doe2020m}"
+    assert rows[2][1] == "e"
     assert len(rows) == 5
+    assert (label.isascii() or max(map(ord, label)) < 256) == ("lualatex or xelatex is needed" not in text)
+    wide = checked_latex(as_latex([table(row(label))], wide=True))
+    assert wide[0] == [escaped(name) for name in header()]
+    assert wide[1][1] == escaped(label)
+    assert wide[1][header().index("citation")] == r"\cite{doe2020m}"
     assert [text.count(rf"\{rule}rule") for rule in ("top", "mid", "bottom")] == [2, 2, 2]
 
 
@@ -418,7 +471,7 @@ def test_latex_marks_the_best_of_the_ranked_rows() -> None:
         with_h("partial", 0.9, rank=None), with_h("bound", 0.95, rank=None, family="bound"),
     )  # fmt: skip
     text = as_latex([made])
-    at = header().index("H")
+    at = checked_latex(text)[0].index("H")
     small = r"{\scriptsize $\pm$ 3.0}"
     assert [row[at] for row in checked_latex(text)[1:]] == [
         rf"\textbf{{70.0}} {small}", rf"\textbf{{70.0}} {small}", rf"\underline{{60.0}} {small}", f"50.0 {small}",
@@ -438,6 +491,9 @@ def test_html_shows_the_cells(label: str) -> None:
     found = [[cell.strip() for cell in each] for each in parser.rows]
     assert found == [header(), cells(row(label)), cells(empty_row())]
     assert not re.search(r"(src|href)=|@import|url\(", text)
+    assert '<meta name="viewport" content="width=device-width' in text
+    assert "prefers-color-scheme: dark" in text
+    assert text.count("<table") == text.count('<div tabindex="0">\n<table')  # a wide table scrolls in a box of its own
     for note in notes(table(row(label), empty_row())):
         assert f"<li>{escape(note)}</li>" in text
 

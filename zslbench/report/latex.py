@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from zslbench.leaderboard import METRICS, Row, Table
-from zslbench.report.tables import COLUMNS, cells, header, heading, notes
+from zslbench.report.tables import Column, cells, columns, header, heading, notes
 from zslbench.stats import Estimate
 
 _ESCAPED = {
@@ -13,36 +13,47 @@ _ESCAPED = {
     ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }  # fmt: skip
+_LEFT_OUT = {"OA", "rule", "max-last T1/H", "max-val T1/H", "fit s", "peak MB", "needs", "citation"}
+"""With these a table is too wide for type that can be read on paper; notes and caption tell what matters of them."""
+_LATIN_1 = 0xFF
 _CITABLE = re.compile(r"[\w:.+/-]+")
 
 
-def as_latex(tables: Sequence[Table]) -> str:
-    """One ``table*`` per table; needs the packages booktabs and graphicx.
+def as_latex(tables: Sequence[Table], wide: bool = False) -> str:
+    """One ``table*`` per table; needs the packages booktabs and adjustbox.
 
     Of the ranked rows the best of every metric is bold and the second best underlined, as far as the printed digits
-    tell them apart. Bounds stand below a rule.
+    tell them apart. Bounds stand below a rule. A method is cited beside its name, or in a column of its own where
+    `wide` asks for every column.
     """
-    return "% \\usepackage{booktabs,graphicx}\n" + "\n".join(map(_as_latex, tables))
+    text = "\n".join(_as_latex(table, wide) for table in tables)
+    beyond = "".join(sorted({character for character in text if ord(character) > _LATIN_1}))
+    hint = (
+        f"% {beyond} are beyond Latin-1: lualatex or xelatex is needed, with a font that has them\n" if beyond else ""
+    )
+    return f"% \\usepackage{{booktabs,adjustbox}}\n{hint}{text}"
 
 
-def _as_latex(table: Table) -> str:
+def _as_latex(table: Table, wide: bool) -> str:
     podium = {metric: _podium(table.rows, metric) for metric in METRICS}
     bounds = [row for row in table.rows if row.family == "bound"]
     methods = [row for row in table.rows if row.family != "bound"]
-    columns = "".join("l" if column.words else "r" for column in COLUMNS)
-    groups = [[_line(row, podium) for row in group] for group in (methods, bounds) if group]
+    shown = [column for column in columns(table) if wide or column.name not in _LEFT_OUT]
+    alignment = "".join("l" if column.words else "r" for column in shown)
+    groups = [[_line(row, shown, podium) for row in group] for group in (methods, bounds) if group]
     body = "\n\\midrule\n".join("\n".join(group) for group in groups)
     return rf"""\begin{{table*}}
 \centering
 \caption{{{escaped(heading(table))}}}
-\resizebox{{\textwidth}}{{!}}{{%
-\begin{{tabular}}{{{columns}}}
+\begin{{adjustbox}}{{max width=\textwidth}}
+\begin{{tabular}}{{{alignment}}}
 \toprule
-{_row(map(escaped, header()))}
+{_row(map(escaped, header(shown)))}
 \midrule
 {body}
 \bottomrule
-\end{{tabular}}}}
+\end{{tabular}}
+\end{{adjustbox}}
 \par\smallskip
 \begin{{minipage}}{{\textwidth}}\footnotesize
 {escaped(" ".join(notes(table)))}
@@ -60,13 +71,17 @@ def _row(line: Iterable[str]) -> str:
     return " & ".join(line) + r" \\"
 
 
-def _line(row: Row, podium: dict[str, list[float]]) -> str:
+def _line(row: Row, shown: Sequence[Column], podium: dict[str, list[float]]) -> str:
     line = []
-    for name, text in zip(header(), cells(row), strict=True):
+    citation = rf"\cite{{{row.citation}}}" if _CITABLE.fullmatch(row.citation) else ""
+    apart = "citation" in header(shown)
+    for name, text in zip(header(shown), cells(row, shown), strict=True):
         if name in METRICS and row.metrics:
             line.append(_number(row.metrics[name], podium[name] if row.rank is not None else []))
-        elif name == "citation" and _CITABLE.fullmatch(row.citation):
-            line.append(rf"\cite{{{row.citation}}}")
+        elif name == "citation" and citation:
+            line.append(citation)
+        elif name == "method" and citation and not apart:
+            line.append(f"{escaped(text)} {citation}")
         else:
             line.append(escaped(text))
     return _row(line)

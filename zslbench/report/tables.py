@@ -5,8 +5,8 @@ import html
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
-from itertools import compress
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
@@ -54,19 +54,48 @@ def notes(table: Table) -> list[str]:
             "max-last, max-val: what choosing the epoch on the TEST set would add to T1 and H over the last epoch, and "
             "over the epoch chosen on validation classes; it is never part of a result."
         )
+    if any(row.published for row in rows):
+        said.append(
+            "published: what others report for the same data, features, semantics, splits and protocol, in percent, "
+            "and how far the row is above it; `zslbench reproduce` names the sources."
+        )
     if any(row.family == "bound" for row in rows):
         said.append(
             "Bounds are no methods: they mark what chance, a classifier of seen classes or ideal semantics would give."
         )
-    if any(row.rank is None and row.family != "bound" for row in rows):
-        said.append(
-            "Methods without a rank lack trials that this table needs (done/planned, or splits that others have), or "
-            "come from an older version of their method, and are not compared."
-        )
-    fewest = min((row.metrics["T1"].splits for row in rows if row.metrics), default=None)
-    if fewest is not None and (sentence := too_few(fewest)):
-        said.append(sentence)
+    said += _about_rows(rows)
     return said
+
+
+def _about_rows(rows: Sequence[Row]) -> list[str]:
+    """What is true of some rows only, with their names."""
+    said = []
+    if whys := _by({row.label: row.why for row in rows if row.why and row.family != "bound"}):
+        listed = "; ".join(f"{', '.join(labels)}: {why}" for why, labels in whys.items())
+        said.append(f"Without a rank, and not compared: {listed}.")
+    if extras := _by({row.label: f"+{row.extra}" for row in rows if row.extra}):
+        listed = "; ".join(f"{', '.join(labels)} ({extra})" for extra, labels in extras.items())
+        said.append(
+            f"Compared are the trials that most methods share. Further ones, in brackets, are left out: {listed}."
+        )
+    if unvalidated := [row.label for row in rows if row.unvalidated]:
+        said.append(
+            f"Validation trials are missing for {', '.join(unvalidated)}: run with --validation, or show the last "
+            f"epoch by --select last."
+        )
+    measured = {row.label: too_few(row.metrics["T1"].splits) or "" for row in rows if row.metrics}
+    for sentence, labels in _by(measured).items():
+        if sentence:
+            said.append(sentence if len(labels) == len(measured) else f"{', '.join(labels)}: {sentence}")
+    return said
+
+
+def _by(words: Mapping[str, str]) -> dict[str, list[str]]:
+    """Words -> the labels that they are said of."""
+    labels: dict[str, list[str]] = {}
+    for label, said in words.items():
+        labels.setdefault(said, []).append(label)
+    return labels
 
 
 class _Fitting:
@@ -87,7 +116,7 @@ class _Fitting:
         left_out += [name for rule, name in _GAINS.items() if rule not in {row.selection for row in self.table.rows}]
         for name in ("", *_EXPENDABLE):
             left_out += [name] if name and name not in left_out else []
-            shown = [column for column in COLUMNS if column.name not in left_out]
+            shown = [column for column in columns(self.table) if column.name not in left_out]
             if sum(self._narrowest(column) + 2 for column in shown) < options.max_width:
                 break
         yield self._without(left_out)
@@ -96,12 +125,12 @@ class _Fitting:
     def _without(self, left_out: Sequence[str]) -> RichTable:
         title = Text(heading(self.table), style="bold")
         rich = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        shown = [name not in left_out for name in header()]
-        for column in compress(COLUMNS, shown):
+        shown = [column for column in columns(self.table) if column.name not in left_out]
+        for column in shown:
             justify: Any = "left" if column.words else "right"
             rich.add_column(column.name, justify=justify, no_wrap=not column.words, overflow="fold")
         for row in self.table.rows:
-            rich.add_row(*(Text(cell) for cell in compress(cells(row), shown)))  # Text: no markup, no :emoji: in labels
+            rich.add_row(*map(Text, cells(row, shown)))  # Text: no markup, no :emoji: in labels
         return rich
 
     def _narrowest(self, column: "Column") -> int:
@@ -122,15 +151,19 @@ def as_markdown(tables: Sequence[Table]) -> str:
     """GitHub-flavoured Markdown."""
     parts = []
     for table in tables:
-        rows = [[re.sub(r"([\\|*`<])", r"\\\1", cell) for cell in cells(row)] for row in table.rows]
         notes_list = "\n".join(f"- {note}" for note in notes(table))
-        parts += [f"### {heading(table)}", _tabulated(rows, "pipe"), notes_list]
+        body = _tabulated(table, "pipe", lambda cell: re.sub(r"([\\|*`<])", r"\\\1", cell))
+        parts += [f"### {heading(table)}", body, notes_list]
     return "\n\n".join(parts) + "\n"
 
 
-_STYLE = """body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
+_STYLE = """:root { color-scheme: light dark }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
+div { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: 0.2em 0.7em; border-bottom: 1px solid #ddd; white-space: nowrap }"""
+th, td { padding: 0.2em 0.7em; border-bottom: 1px solid #8886; white-space: nowrap }
+@media (prefers-color-scheme: dark) { body { color: #ddd; background: #181818 } }
+@media (max-width: 40em) { body { margin: 1em } }"""
 
 
 def as_html(tables: Sequence[Table]) -> str:
@@ -138,26 +171,33 @@ def as_html(tables: Sequence[Table]) -> str:
     parts = []
     for table in tables:
         said = "\n".join(f"<li>{html.escape(note)}</li>" for note in notes(table))
-        body = _tabulated([cells(row) for row in table.rows], "html")
+        body = f'<div tabindex="0">\n{_tabulated(table, "html")}\n</div>'  # a keyboard can scroll what has the focus
         parts.append(f"<h2>{html.escape(heading(table))}</h2>\n{body}\n<ul>\n{said}\n</ul>")
     return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Leaderboard</title>\n'
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Leaderboard</title>\n'
         f"<style>\n{_STYLE}\n</style>\n</head>\n<body>\n{chr(10).join(parts)}\n</body>\n</html>\n"
     )
 
 
-def _tabulated(rows: Sequence[Sequence[str]], form: str) -> str:
+def _tabulated(table: Table, form: str, escape: Callable[[str], str] = str) -> str:
     from tabulate import tabulate
 
-    align = ["left" if column.words else "right" for column in COLUMNS]
-    return tabulate(rows, header(), tablefmt=form, disable_numparse=True, colalign=align if rows else None)
+    shown = columns(table)
+    rows = [[escape(cell) for cell in cells(row, shown)] for row in table.rows]
+    align = ["left" if column.words else "right" for column in shown]
+    return tabulate(rows, header(shown), tablefmt=form, disable_numparse=True, colalign=align if rows else None)
 
 
 def as_csv(tables: Sequence[Table]) -> str:
-    """One line per row with every number of the JSON, unrounded, as fractions; empty where there is none."""
+    """One line per row with every number of the JSON, unrounded, as fractions; empty where there is none.
+
+    Columns of published numbers are there where some row has one.
+    """
     lines = [_flat(table, row) for table in tables for row in table.rows]
+    names = dict.fromkeys(chain(_flat(_NOTHING, _NOTHING.rows[0]), *lines))
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, _flat(_NOTHING, _NOTHING.rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return buffer.getvalue()
@@ -173,8 +213,9 @@ def _flat(table: Table, row: Row) -> dict[str, object]:
         "data": table.data, "protocol": table.protocol, "rank": row.rank, "method": row.label,
         "method_name": row.method, "method_version": row.version, "config": msgspec.json.encode(row.config).decode(),
         "citation": row.citation, "method_family": row.family, "needs": "; ".join(row.needs),
-        "selection": row.selection, "done": row.done, "planned": row.planned, "failed": row.failed,
-        "why": row.why, "splits": row.metrics["T1"].splits if row.metrics else 0, "seeds": row.seeds,
+        "selection": row.selection, "done": row.done, "planned": row.planned, "extra": row.extra, "failed": row.failed,
+        "unvalidated": row.unvalidated, "why": row.why, "splits": row.metrics["T1"].splits if row.metrics else 0,
+        "seeds": row.seeds,
     }  # fmt: skip
     for metric in METRICS:
         told = row.metrics.get(metric)
@@ -183,6 +224,7 @@ def _flat(table: Table, row: Row) -> dict[str, object]:
         flat |= {f"{metric}_max_minus_{rule}": gain.get(metric) for metric in ("T1", "H")}
     flat |= {"seconds_per_trial": row.seconds, "fit_seconds_per_trial": row.fit_seconds}
     flat |= {"peak_mb": row.peak_mb, "device": row.device}
+    flat |= {f"{metric}_published": value for metric, value in row.published.items()}
     return {name: "" if value is None or value != value else value for name, value in flat.items()}  # NaN is not NaN
 
 
@@ -217,14 +259,21 @@ class Column(NamedTuple):
     """Whether it holds words, to the left, rather than numbers, to the right."""
 
 
-def header() -> list[str]:
-    """Column titles."""
-    return [column.name for column in COLUMNS]
+def columns(table: Table) -> list[Column]:
+    """`COLUMNS`, and that of published numbers where some row has one."""
+    known = any(row.published for row in table.rows)
+    after = 1 + max(at for at, column in enumerate(COLUMNS) if column.name in METRICS)
+    return [*COLUMNS[:after], *([_PUBLISHED] if known else []), *COLUMNS[after:]]
 
 
-def cells(row: Row) -> list[str]:
-    """One row as text."""
-    return [column.text(row) for column in COLUMNS]
+def header(shown: Sequence[Column] | None = None) -> list[str]:
+    """Titles of these columns, by default of `COLUMNS`."""
+    return [column.name for column in shown or COLUMNS]
+
+
+def cells(row: Row, shown: Sequence[Column] | None = None) -> list[str]:
+    """One row as text, in these columns, by default in `COLUMNS`."""
+    return [column.text(row) for column in shown or COLUMNS]
 
 
 def _rank(row: Row) -> str:
@@ -246,16 +295,22 @@ def _gain(gain: dict[str, float]) -> str:
     return f"+{abs(100 * gain['T1']):.1f}/+{abs(100 * gain['H']):.1f}" if gain else "-"  # abs: never -0.0
 
 
+def _published(row: Row) -> str:
+    told = [
+        f"{name} {100 * value:.1f} ({100 * (row.metrics[name].mean - value):+.1f})"
+        for name, value in row.published.items() if row.metrics
+    ]  # fmt: skip
+    return ", ".join(told) or "-"
+
+
 def _seconds(row: Row) -> str:
     seconds = row.fit_seconds
     return "-" if seconds is None else f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.2f}"
 
 
 def _done(row: Row) -> str:
-    done = f"{row.done}/{row.planned}" + (f" ({row.failed} failed)" if row.failed else "")
-    if row.rank is None and row.metrics and row.done == row.planned and row.family != "bound":
-        done += f" ({row.metrics['T1'].splits} splits)"
-    return done
+    done = f"{row.done}/{row.planned}" + (f" (+{row.extra})" if row.extra else "")
+    return done + (f" ({row.failed} failed)" if row.failed else "")
 
 
 COLUMNS = (
@@ -271,3 +326,4 @@ COLUMNS = (
     Column("needs", lambda row: ", ".join(row.needs) or "-", words=True),
     Column("citation", lambda row: row.citation or "-", words=True),
 )
+_PUBLISHED = Column("published", _published)
