@@ -83,10 +83,10 @@ def write_store(
 
 def several(folder: Path, labels: Sequence[str] = ("a", "b", "c"), splits: int = 6, epochs: int = 3) -> Store:
     """Methods on several splits: the first is best on all of them, the last worst."""
-    made = []
+    made, step = [], 0.6 / max(3, len(labels))
     for at, label in enumerate(labels):
         for split in range(splits):
-            values = [round(0.9 - 0.2 * at - 0.01 * split - 0.005 * epoch, 4) for epoch in range(epochs)]
+            values = [round(0.9 - step * at - 0.01 * split - 0.005 * epoch, 4) for epoch in range(epochs)]
             one, two = UNSEEN[split]
             made.append((done(trial(label, split), values), answers(split, [one, two, two, two])))
     return write_store(folder, made)

@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from plugins import write_plugin
-from reports import failed, tables_of, trial, write_store
+from reports import done, failed, tables_of, trial, write_store
 
 from zslbench.records import Store
 from zslbench.report.plots import PLOTS
@@ -102,6 +102,48 @@ def test_images_that_cannot_be_matched_have_no_predictions(store: Path, in_proce
     assert len(names) == len(set(names)) > 0
     assert "one image per class is shown, without predictions" in html
     assert "✓ right" not in html
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-o", "kept/records.jsonl"],
+        ["-o", "kept/plan.jsonl"],
+        ["-o", "kept/predictions/page.html"],
+        ["-o", "page.html", "--plots", "kept/predictions"],
+        ["-o", "page.html", "--plots", "kept/logs"],
+    ],
+)
+def test_nothing_stored_is_overwritten(store: Path, in_process: Command, tmp_path: Path, arguments: list[str]):
+    """Neither the page nor its figures may replace a part of the store: one line, exit code 2, all bytes as before."""
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    code, out, err = in_process("report", "--store", store, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "part of the store" in err
+    assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_methods_limit_the_report(store: Path, in_process: Command, tmp_path: Path):
+    """--methods keeps the named rows alone; an unknown name is an error with those that there are."""
+    code, _, err = in_process("report", "--store", store, "--methods", "projection")
+    assert code == 0, err
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    board = html[html.index("<tbody>") : html.index("</tbody>")]
+    assert board.count("<tr") == 1
+    assert "projection" in board
+    code, _, err = in_process("report", "--store", store, "--methods", "projektion")
+    assert code == 2
+    assert "Did you mean 'projection'?" in err
+    assert err.count("\n") == 1
+
+
+def test_missing_validation_trials_are_named(in_process: Command, tmp_path: Path):
+    """--select val without any validation trial ends in one line that says whose are missing and how to get them."""
+    write_store(tmp_path / "store", [(done(trial("a", split), [0.5, 0.6]), None) for split in range(2)])
+    code, _, err = in_process("report", "--store", "store", "--select", "val")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "validation trials are missing for a; run them with --validation" in err
 
 
 @pytest.mark.parametrize(

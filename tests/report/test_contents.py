@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from conftest import ROOT
 from reports import LABELS, answers, done, failed, section_of, several, tables_of, trial, write_store
 
+from zslbench.errors import InputError
 from zslbench.hashing import array_digest
 from zslbench.leaderboard import leaderboard
 from zslbench.records import Store
-from zslbench.report.contents import along, learning_curve, sections
+from zslbench.report.contents import along, learning_curve, limited, sections
 
 
 def test_a_straight_curve_is_followed_along_its_line():
@@ -181,14 +183,62 @@ def test_what_keeps_from_trusting_the_numbers_is_said(tmp_path: Path):
         planned,
     )
     said = "\n".join(section_of(store).warnings)
-    assert "b has no rank: 1 of 3 planned trials are finished." in said
+    (table,) = tables_of(store)
+    reasons = {row.label: row.why for row in table.rows if row.rank is None}
+    assert reasons["b"]
+    assert all(f"No rank ({why}): {label}." in said for label, why in reasons.items())
     assert "Failed: b, split 1 seed 0, split 2 seed 0: ValueError: no luck" in said
-    assert "No rank for want of trials that others have (2 trial(s) on 2 split(s) each): a." in said
     assert "different devices (cpu, cuda)" in said
     assert "different versions of numpy: 1, 2" in said
     assert "“max” look at the test set" in said
     oracle = "\n".join(section_of(store, selection="test-max").warnings)
     assert "an oracle's, not results" in oracle
+
+
+def test_missing_validation_trials_are_said(tmp_path: Path):
+    """Where --select val cannot choose an epoch the page names the method and what to run."""
+    made = [(done(trial(name, split), [0.5, 0.6]), None) for name in ("with", "without") for split in range(2)]
+    made += [(done(trial("with", split, "validation"), [0.5, 0.6]), None) for split in range(2)]
+    store = write_store(tmp_path / "store", made)
+    said = "\n".join(section_of(store, selection="val").warnings)
+    assert "validation trials are missing for without; run them with --validation" in said
+    assert "validation trials" not in "\n".join(section_of(store).warnings)
+
+
+def test_only_the_methods_that_are_asked_for(tmp_path: Path):
+    """Labels, or names of methods for all of their rows; ranks stay, and pairs and figures know of no other method."""
+    store = several(tmp_path / "store")
+    with store.writing():
+        store.append(msgspec.structs.replace(done(trial("a", 0, config={"k": 1}), [0.1]), label="a[k=1,l=2]"), None)
+    tables = tables_of(store)
+
+    def kept(text: str) -> list[str]:
+        return [row.label for table in limited(tables, text) for row in table.rows]
+
+    assert kept("a") == ["a"]
+    assert kept("a[k=1,l=2], c") == ["c", "a[k=1,l=2]"]
+    (section,) = sections(limited(tables, "a,c"), store)
+    assert [row.rank for row in section.table.rows] == [1, 3]
+    assert section.comparison is not None
+    assert [(pair.a, pair.b) for pair in section.comparison.pairs] == [("a", "c")]
+    assert section.accuracies is not None
+    assert section.accuracies.labels == ["a", "c"]
+    assert section.methods == 2
+    with pytest.raises(InputError, match=r"no results of 'd'.*There are: a, b, c"):
+        limited(tables, "a,d")
+
+
+def test_figures_are_drawn_over_what_ranks(tmp_path: Path):
+    """A method with more trials than the others is drawn over those that it is ranked by, and the page says so."""
+    store = several(tmp_path / "store", splits=2)
+    with store.writing():
+        store.append(done(trial("a", 2), [0.1, 0.1, 0.1]), answers(2, [0, 1, 1, 1]))
+        store.append(done(trial("a", 0, seed=7), [0.1, 0.1, 0.1]), answers(0, [2, 2, 2, 2]))
+    section = section_of(store)
+    assert [row.rank for row in section.table.rows] == [1, 2, 3]
+    assert sorted((record.trial.split, record.trial.seed) for record in section.best) == [(0, 0), (1, 0)]
+    assert section.learning[0].marks["last"][1] == pytest.approx(section.table.rows[0].metrics["H"].mean)
+    assert any("More is stored of a than" in warning for warning in section.warnings)
 
 
 def test_few_splits_are_said_and_many_are_ranked(tmp_path: Path):

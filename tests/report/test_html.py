@@ -13,7 +13,7 @@ from reports import HOSTILE, answers, done, failed, section_of, several, tables_
 
 from zslbench.records import Store
 from zslbench.report.contents import sections
-from zslbench.report.html import as_html, leaderboard_line
+from zslbench.report.html import PAIRS, as_html, leaderboard_columns, leaderboard_line, pair_line
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
@@ -173,8 +173,9 @@ def test_it_is_readable_without_eyes(shipped: Path, visit: Callable[..., Any]):
     for role in ("banner", "navigation", "main", "contentinfo"):
         assert page.get_by_role(role).count() == 1, role
     targets = page.locator("nav a").evaluate_all("all => all.map((link) => link.getAttribute('href').slice(1))")
-    assert targets
-    assert page.evaluate("ids => ids.every((id) => document.getElementById(id))", targets)
+    assert len(targets) > 8
+    headings = page.locator("main :is(h2, h3)[id]").evaluate_all("all => all.map((heading) => heading.id)")
+    assert targets == [id for id in headings if not id.endswith("-warnings")]  # all of them, in the page's order
     assert page.evaluate(
         "() => { const ids = [...document.querySelectorAll('[id]')].map((one) => one.id);"
         " return ids.length === new Set(ids).size; }"
@@ -245,7 +246,42 @@ def test_a_row_says_in_words_what_it_is(tmp_path: Path):
     assert lines["hole"].cells[2].text == "–"
     assert lines["hole"].cells[2].value is None
     assert lines["good"].cells[2].text == "50.0"
-    assert lines["hole"].cells[-1].text == "0/2"
+    at = [column.title for column in leaderboard_columns(table)].index("done")
+    assert lines["hole"].cells[at].text == "0/2"
+    (hole,) = (row for row in table.rows if row.label == "hole")
+    assert lines["hole"].cells[1].detail == f"no rank: {hole.why}" == "no rank: no trial is finished"
+    assert lines["good"].cells[1].detail == lines["floor"].cells[1].detail == ""
+
+
+def test_citations_and_published_numbers_have_columns(tmp_path: Path):
+    """A key is shown or a dash; published numbers and what ours differ by, only where a row has one."""
+    (table,) = tables_of(several(tmp_path / "store"))
+    titles = [column.title for column in leaderboard_columns(table)]
+    assert "published" not in titles
+    first, *others = table.rows
+    first.citation, first.published = "doe2020a", {"H": 0.8, "T1": 0.5}
+    titles = [column.title for column in leaderboard_columns(table)]
+    cells = dict(zip(titles, leaderboard_line(first, table).cells, strict=True))
+    assert (cells["citation"].text, cells["citation"].value) == ("doe2020a", "doe2020a")
+    mean = 100 * first.metrics["H"].mean
+    assert cells["published"].text == f"H 80.0 ({mean - 80:+.1f})"
+    assert cells["published"].detail == f"T1 50.0 ({mean - 50:+.1f})"
+    cells = dict(zip(titles, leaderboard_line(others[0], table).cells, strict=True))
+    assert (cells["citation"].text, cells["published"].text) == ("–", "–")
+
+
+def test_pairs_show_how_sure_they_are(tmp_path: Path):
+    """Six wins of six: P is 7/8; the effect stands with its interval, which a single split has not."""
+    section = section_of(several(tmp_path / "store"))
+    assert section.comparison is not None
+    pair = section.comparison.pairs[0]._replace(effect=1.5, effect_low=0.25, effect_high=2.75)
+    cells = dict(zip([column.title for column in PAIRS], pair_line(pair).cells, strict=True))
+    assert cells["P(a beats b)"].text == "0.88"
+    assert (cells["effect"].text, cells["effect"].detail) == ("1.50", "0.25 to 2.75")
+    alone = section_of(several(tmp_path / "alone", splits=1))
+    assert alone.comparison is not None
+    cells = dict(zip([column.title for column in PAIRS], pair_line(alone.comparison.pairs[0]).cells, strict=True))
+    assert [cells[name].text for name in ("P(a beats b)", "effect")] == ["–", "–"]
 
 
 def test_two_tables_share_a_page_without_sharing_ids(tmp_path: Path):

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from reports import HOSTILE, answers, done, section_of, several, trial, write_store
+from matplotlib.lines import Line2D
+from reports import HOSTILE, answers, done, section_of, several, tables_of, trial, write_store
 
 from zslbench.errors import InputError
+from zslbench.records import Store
 from zslbench.report import plots
-from zslbench.report.contents import Section
+from zslbench.report.contents import Section, limited, sections
 
 
 @pytest.fixture
@@ -148,6 +152,67 @@ def test_files_are_written_in_both_forms(section: Section, tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         plots.write_files(plot, section, tmp_path / "file" / "figure")
+
+
+def test_captions_say_what_is_left_out(tmp_path: Path):
+    """With 17 methods each figure that shows fewer says how many of how many, by what, and how to choose others."""
+    section = section_of(several(tmp_path / "store", [f"m{at:02}" for at in range(17)], splits=2))
+    said = {plot.name: plots.caption(plot, section) for plot in plots.PLOTS}
+    shown = {"per-split": "8 of 17 methods", "tradeoff": "8 of 17 methods", "classes": "12 of 17 methods",
+             "learning": "16 of 17 methods that have epochs"}  # fmt: skip
+    for name, text in said.items():
+        assert ("--methods" in text) == (name in shown), name
+        assert shown.get(name, "") in text
+    assert "in the order of the leaderboard (by H)" in said["per-split"]
+    (plot,) = (plot for plot in plots.PLOTS if plot.name == "learning")
+    svg, _ = plots.write_files(plot, section, tmp_path / "figure")
+    text = " ".join("".join(ET.fromstring(svg.read_text()).itertext()).split())
+    assert "16 of 17 methods" in text.replace(said["learning"], "")  # in the drawing, not in its description alone
+    section = section_of(several(tmp_path / "few"))
+    assert not any("--methods" in plots.caption(plot, section) for plot in plots.PLOTS)
+
+
+def test_the_rank_diagram_says_what_joins_its_bars(tmp_path: Path):
+    """Nemenyi where Holm lets no pair pass, with the reason; else Wilcoxon; the bar of the difference is explained."""
+    (plot,) = (plot for plot in plots.PLOTS if plot.name == "ranks")
+    store = Store(ROOT / "results" / "ucm-16-5")
+    for names, test in (
+        ("dem+cal,cada,dap", "Wilcoxon and Holm"),
+        ("dem+cal,cada,dap,sae,eszsl,dem,mcfa,sje", "Nemenyi"),
+    ):
+        (section,) = sections(limited(tables_of(store), names), store)
+        figure = plots.ranks(section)
+        assert figure is not None
+        assert any(f"not told apart by {test}, 5 %" in text for text in texts(figure)), names
+        said = plots.caption(plot, section)
+        assert "The bar above the axis is Nemenyi’s critical difference" in said
+        assert ("tells none of 28 pairs apart on 10 splits" in said) == (test == "Nemenyi")
+        assert ("Holm’s correction for all 3 pairs" in said) == (test != "Nemenyi")
+
+
+def test_no_marker_fades_into_the_background(section: Section):
+    """Filled markers have an edge in the colour of the text; each colour's contrast is at least 3 on both pages."""
+    pages = re.findall(r"--page: (#\w{6})", (ROOT / "zslbench/report/style.css").read_text())
+    assert len(pages) == 2
+    for colour in plots.COLOURS:
+        for page in pages:
+            high, low = sorted((luminance(colour), luminance(page)), reverse=True)
+            assert (high + 0.05) / (low + 0.05) >= 3, (colour, page)
+    seen = 0
+    for draw in (plots.per_split, plots.tradeoff, plots.learning):
+        figure = draw(section)
+        assert figure is not None
+        for line in figure.findobj(Line2D):
+            if line.get_marker() in plots.MARKERS and line.get_markerfacecolor() in plots.COLOURS:
+                assert (line.get_markeredgecolor(), line.get_markeredgewidth()) == ("black", 0.6)
+                seen += 1
+    assert seen >= 3 + 6 + 6
+
+
+def luminance(colour: str) -> float:
+    """WCAG's relative luminance."""
+    parts = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in to_rgb(colour)]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
 
 
 def test_more_methods_than_colours_are_cut_to_the_best(tmp_path: Path):

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from zslbench.cli.options import store_option, table_options
+from zslbench.cli.options import checked_output, store_option, table_options
 
 _EXTRA = ("jinja2", "matplotlib")
 
@@ -19,6 +19,7 @@ _EXTRA = ("jinja2", "matplotlib")
 @table_options
 @click.option("--dataset", help="Only this data set.")
 @click.option("--split-family", help="Only this split family.")
+@click.option("--methods", metavar="A,B,...", help="Only these rows: labels of the leaderboard, or names of methods.")
 @click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
 @click.option(
     "--images", type=click.Path(path_type=Path),
@@ -35,6 +36,7 @@ def report(
     sort: str,
     dataset: str | None,
     split_family: str | None,
+    methods: str | None,
     splits: int | None,
     images: Path | None,
     plots_folder: Path | None,
@@ -45,18 +47,24 @@ def report(
     from zslbench.leaderboard import leaderboard
     from zslbench.records import Store
     from zslbench.report import plots
-    from zslbench.report.contents import sections
+    from zslbench.report.background import unvalidated
+    from zslbench.report.citations import cite
+    from zslbench.report.contents import limited, sections
     from zslbench.report.examples import examples
     from zslbench.report.html import as_html, write
 
-    if not output.parent.is_dir():
-        raise InputError(f"{output} cannot be written: there is no folder {output.parent}.")
+    checked_output(output, store)
+    if plots_folder:
+        checked_output(plots_folder, store)
     if not (stored := Store(store)).records_path.exists():
         raise InputError(f"no records in {store}: expected {stored.records_path}; run `zslbench run` or use --store.")
     tables = leaderboard(stored.records(), stored.plans(), selection=select, sort=sort, splits=splits)
     tables = [table for table in tables if dataset in (None, table.dataset) and split_family in (None, table.family)]
+    if methods is not None:
+        tables = limited(tables, methods)
     if not any(row.metrics for table in tables for row in table.rows):
-        raise InputError(f"no finished trial in {store} matches the options.")
+        raise InputError(unvalidated(tables) or f"no finished trial in {store} matches the options.")
+    cite(tables)
     found = sections(tables, stored, splits)
     pictures = [examples(section, images) if images else None for section in found]
     write(output, as_html(found, pictures, store))

@@ -52,6 +52,8 @@ def _devices(records: Sequence[Record]) -> list[str]:
 def warnings(table: Table, records: Sequence[Record], too_few: str | None, named: bool) -> list[str]:
     """What should keep a reader from trusting the numbers, one sentence each.
 
+    A row's reason for having no rank is one of them.
+
     Args:
         table: what is shown.
         records: behind it.
@@ -61,20 +63,31 @@ def warnings(table: Table, records: Sequence[Record], too_few: str | None, named
     return [*_cautions(table, too_few, named), *_gaps(table), *_mixtures(records), *_failures(records)]
 
 
+def unvalidated(tables: Iterable[Table]) -> str:
+    """The sentence on rows whose epoch cannot be chosen for want of validation trials; empty where there is none."""
+    labels = dict.fromkeys(row.label for table in tables for row in table.rows if row.unvalidated)
+    if not labels:
+        return ""
+    return (
+        f"--select val: validation trials are missing for {', '.join(labels)}; run them with --validation, or choose "
+        f"another --select."
+    )
+
+
 def _gaps(table: Table) -> Iterator[str]:
-    newest = {
-        row.method: max(other.version for other in table.rows if other.method == row.method) for row in table.rows
-    }
-    fewer: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
     for row in table.rows:
-        if row.done < row.planned:
-            yield f"{row.label} has no rank: {row.done} of {row.planned} planned trials are finished."
-        elif row.version < newest[row.method]:
-            yield f"{row.label} has no rank: it is an older version of its method."
-        elif row.rank is None and row.metrics and row.family != "bound":
-            fewer.setdefault(f"{row.done} trial(s) on {row.metrics['T1'].splits} split(s)", []).append(row.label)
-    for what, labels in fewer.items():
-        yield f"No rank for want of trials that others have ({what} each): {', '.join(labels)}."
+        if row.rank is None and row.family != "bound":
+            reasons.setdefault(row.why, []).append(row.label)
+    for why, labels in reasons.items():
+        yield f"No rank ({why}): {', '.join(labels)}."
+    if said := unvalidated([table]):
+        yield said
+    if more := [row.label for row in table.rows if row.extra]:
+        yield (
+            f"More is stored of {', '.join(more)} than what the ranked methods are compared over: trials beyond that "
+            f"count nowhere here."
+        )
 
 
 def _failures(records: Sequence[Record]) -> Iterator[str]:

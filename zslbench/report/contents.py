@@ -3,14 +3,17 @@
 Curves, accuracies per class and confusions come from what is stored of the last epoch, whichever the table reports.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from zslbench._types import DoubleArray, IntArray
 from zslbench.comparison import Comparison, compare_rows
+from zslbench.configuration import close_matches
 from zslbench.datasets import Dataset, load_dataset
 from zslbench.errors import InputError
 from zslbench.hashing import array_digest, digest
@@ -86,6 +89,8 @@ class Section:
     """None where it is not found here: then classes are numbers."""
     shown: list[Row]
     """The methods of the figures, best first."""
+    methods: int
+    """How many there are."""
     comparison: Comparison | None = None
     """Of all ranked methods; None with fewer than two."""
     too_few: str | None = None
@@ -104,6 +109,34 @@ class Section:
     def class_name(self, label: int) -> str:
         """Its name, or its number."""
         return self.dataset.class_names[label] if self.dataset else f"class {label}"
+
+
+def limited(tables: Sequence[Table], text: str) -> list[Table]:
+    """The tables that have rows of some methods, with these rows alone; their ranks stay.
+
+    Args:
+        tables: of `leaderboard`.
+        text: labels of rows, or names of methods for all rows of them, separated by commas.
+
+    Raises:
+        InputError: a name that fits no row of any table.
+    """
+    rows = [row for table in tables for row in table.rows]
+    labels, methods = {row.label for row in rows}, {row.method for row in rows}
+    names = [name.strip() for name in re.split(r",(?![^\[]*\])", text)]
+    for name in names:
+        if name not in labels | methods:
+            known = dict.fromkeys([*(row.label for row in rows), *(row.method for row in rows)])
+            raise InputError(
+                f"--methods: no results of {name!r}.{close_matches(name, known)} There are: "
+                f"{', '.join(dict.fromkeys(row.label for row in rows))}."
+            )
+    of_all = set(names) - labels
+    kept = [
+        msgspec.structs.replace(table, rows=[row for row in table.rows if row.label in names or row.method in of_all])
+        for table in tables
+    ]
+    return [table for table in kept if table.rows]
 
 
 def sections(tables: Sequence[Table], store: Store, splits: int | None = None) -> list[Section]:
@@ -134,13 +167,21 @@ def sections(tables: Sequence[Table], store: Store, splits: int | None = None) -
             and record.trial.split_hash == hashes[place, record.trial.split]
             and (splits is None or record.trial.split < splits)
         ]  # fmt: skip
-        asked = [plan for plan in plans if any(_comparable(row.trial) == place for row in plan.rows)]
+        shown = {_identity(row) for row in table.rows}
+        mine = [record for record in mine if _identity(record.trial) in shown]
+        asked = [plan for plan in plans if any(
+            _comparable(row.trial) == place and _identity(row.trial) in shown for row in plan.rows)]  # fmt: skip
         made.append(_section(table, mine, asked, store))
     return made
 
 
 def _comparable(of: Table | Trial) -> tuple[Any, ...]:
     return of.dataset, of.features, of.semantics, of.family, of.protocol, tuple(sorted(of.hashes.items()))
+
+
+def _identity(of: Row | Trial) -> str:
+    """Of the method and its whole configuration."""
+    return digest([of.method, of.version if isinstance(of, Row) else of.method_version, of.config])
 
 
 def _newest_splits(records: Sequence[Record], plans: Sequence[Plan]) -> dict[tuple[Any, int], str]:
@@ -151,16 +192,17 @@ def _newest_splits(records: Sequence[Record], plans: Sequence[Plan]) -> dict[tup
 
 
 def _section(table: Table, records: Sequence[Record], plans: Sequence[Plan], store: Store) -> Section:
-    labels = {digest([row.method, row.version, row.config]): row.label for row in table.rows}
+    labels = {_identity(row): row.label for row in table.rows}
     tests: dict[str, list[Record]] = {row.label: [] for row in table.rows}
     validations: dict[str, list[Record]] = {row.label: [] for row in table.rows}
     for record in sorted(records, key=lambda record: (record.trial.split, record.trial.seed)):
-        label = labels.get(digest([record.trial.method, record.trial.method_version, record.trial.config]))
-        if label is not None and record.status == "done":
+        if record.status == "done":
+            label = labels[_identity(record.trial)]
             (tests if record.trial.stage == "test" else validations)[label].append(record)
+    _keep_base(table, tests)
     methods = [row for row in table.rows if row.family != "bound" and row.metrics]
     section = Section(
-        table, table.sort, "T1" if table.sort in ZSL_METRICS else "H", _dataset(table), methods[:TOP],
+        table, table.sort, "T1" if table.sort in ZSL_METRICS else "H", _dataset(table), methods[:TOP], len(methods),
         predictions=lambda record: _predictions(section, store, record),
     )  # fmt: skip
     _compare(section)
@@ -176,6 +218,15 @@ def _section(table: Table, records: Sequence[Record], plans: Sequence[Plan], sto
     section.provenance = provenance(table, records, plans)
     section.warnings = [*warnings(table, records, section.too_few, section.dataset is not None), *section.warnings]
     return section
+
+
+def _keep_base(table: Table, tests: dict[str, list[Record]]) -> None:
+    """Of ranked rows keep what the table compares them over: the splits and seeds that all of them have."""
+    ranked = [row for row in table.rows if row.rank is not None]
+    base = set.intersection(*({_place(record) for record in tests[row.label]} for row in ranked)) if ranked else set()
+    for row in ranked:
+        splits = row.per_split[table.sort]
+        tests[row.label] = [each for each in tests[row.label] if _place(each) in base and each.trial.split in splits]
 
 
 def _dataset(table: Table) -> Dataset | None:

@@ -64,18 +64,19 @@ _MEANINGS = {
     "AUSUC": "area under the seen-unseen curve; does not depend on calibration",
 }
 _ORACLE = "what choosing the epoch on the TEST set would add to T1 / H over the"
-LEADERBOARD = (
+_LEADERBOARD = (
     Column("rank", "by the mean of the metric that ranks", ascending=True),
     Column("method", "with the parameters that differ from its defaults, and what it needs besides", numeric=False),
     *(Column(name, meaning) for name, meaning in _MEANINGS.items()),
-    Column("max\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}last", f"{_ORACLE} last epoch; never part of a result"),
+    Column("max − last", f"{_ORACLE} last epoch; never part of a result"),
     Column(
-        "max\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}val",
+        "max − val",
         f"{_ORACLE} epoch chosen on validation classes; never part of a result",
     ),
     Column("fit s", "mean seconds of fitting per trial", ascending=True),
     Column("peak MiB", "the highest memory of any trial", ascending=True),
-    Column("done", "finished of planned trials"),
+    Column("done", "finished of planned trials; in brackets further ones, which count nowhere here"),
+    Column("citation", "BibTeX key, which zslbench cite prints", numeric=False),
 )
 PAIRS = (
     Column("a", numeric=False),
@@ -83,7 +84,8 @@ PAIRS = (
     Column("a − b", "mean difference over splits, in points"),
     Column("95 % interval", "of the mean difference"),
     Column("won / tied / lost", "splits on which a is better, equal, worse"),
-    Column("d", "mean difference over its standard deviation"),
+    Column("effect", "mean difference over its standard deviation between splits, with its 95 % interval"),
+    Column("P(a beats b)", "on a new split, by the rule of succession: (wins + ties / 2 + 1) / (splits + 2)"),
     Column("p", "Wilcoxon’s signed-rank test, two-sided", ascending=True),
     Column("p (Holm)", "corrected for all pairs of this table", ascending=True),
 )
@@ -114,7 +116,6 @@ def as_html(sections: Sequence[Section], examples: Sequence[Examples | None], st
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=(folder / "style.css").read_text(encoding="utf-8"),
         parts=[_part(number, *each) for number, each in enumerate(zip(sections, examples, strict=True), 1)],
-        leaderboard_columns=LEADERBOARD,
         pair_columns=PAIRS,
         store=str(store),
         version=zslbench.__version__,
@@ -123,10 +124,10 @@ def as_html(sections: Sequence[Section], examples: Sequence[Examples | None], st
 
 
 def _breakable(text: str) -> Any:
-    """Escaped, and free to go on in the next line after a comma or a bracket, as a method's parameters may."""
+    """Escaped, and free to go on in the next line after a comma, a bracket or a year, as parameters and keys may."""
     import markupsafe
 
-    return markupsafe.Markup(re.sub(r"([,\[])(?=\S)", r"\1<wbr>", str(markupsafe.escape(text))))
+    return markupsafe.Markup(re.sub(r"([,\[]|\b[a-z-]+\d{4})(?=\w)", r"\1<wbr>", str(markupsafe.escape(text))))
 
 
 def write(path: Path, text: str) -> None:
@@ -153,6 +154,7 @@ def _part(number: int, section: Section, images: Examples | None) -> dict[str, A
         f"{table.protocol}.",
         "section": section,
         "notes": leaderboard_notes(table),
+        "columns": leaderboard_columns(table),
         "rows": [leaderboard_line(row, table) for row in table.rows],
         "figures": _figures(section, f"t{number}"),
         "pairs": [pair_line(pair) for pair in (section.comparison.pairs if section.comparison else [])],
@@ -166,16 +168,22 @@ def _figures(section: Section, prefix: str) -> dict[str, Figure]:
     for plot in plots.PLOTS:
         svg = plots.as_svg(plot, section, f"{prefix}-{plot.name}")
         if svg is not None:
-            title, how = plot.title, plot.how
+            title, how = plot.title, plots.caption(plot, section)
             if plot.name == "confusion" and section.confusion:
                 title = f"{title}: {section.confusion.label}"
-            shown = {"confusion": section.confusion, "classes": section.accuracies}.get(plot.name)
-            if shown and shown.left_out:
-                how += f" The {shown.left_out} classes with the highest accuracy are left out."
             alt = html.escape(f"{title}, {section.table.dataset} {section.table.family}. {plot.how}")
             svg = svg.replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
             found[plot.name] = Figure(plot.name, title, how, svg)
     return found
+
+
+def leaderboard_columns(table: Table) -> list[Column]:
+    """Its columns; that of published numbers only where there is one."""
+    columns = list(_LEADERBOARD)
+    if any(row.published for row in table.rows):
+        what = " and ".join(dict.fromkeys([table.sort, "T1"]))
+        columns.insert(-2, Column("published", f"{what} as others have published it, and ours minus that, in points"))
+    return columns
 
 
 def leaderboard_line(row: Row, table: Table) -> Line:
@@ -188,17 +196,21 @@ def leaderboard_line(row: Row, table: Table) -> Line:
         else Cell("–")
         for name in METRICS
     ]
+    done = f"{row.done}/{row.planned}" + (f" (+{row.extra})" if row.extra else "")
     failed = f"{row.failed} failed" if row.failed else ""
+    details = [f"no rank: {row.why}" if kind == "unranked" else "", f"uses {', '.join(row.needs)}" if row.needs else ""]
     return Line(
         [
             Cell(str(row.rank), row.rank) if row.rank is not None else Cell(kind),
-            Cell(row.label, row.label, f"uses {', '.join(row.needs)}" if row.needs else ""),
+            Cell(row.label, row.label, "; ".join(filter(None, details))),
             *numbers,
             _gain(row.inflation_last),
             _gain(row.inflation_val),
             _amount(row.fit_seconds),
             _amount(row.peak_mb),
-            Cell(f"{row.done}/{row.planned}", row.done / row.planned if row.planned else None, failed),
+            *([_published(row, table)] if any(other.published for other in table.rows) else []),
+            Cell(done, row.done / row.planned if row.planned else None, failed),
+            Cell(row.citation or "–", row.citation or None),
         ],
         kind,
     )
@@ -213,7 +225,8 @@ def pair_line(pair: Paired) -> Line:
             Cell(f"{100 * pair.difference:+.1f}", pair.difference),
             Cell(_interval(pair.low, pair.high) or "–", pair.low),
             Cell(f"{pair.wins} / {pair.ties} / {pair.losses}", pair.wins),
-            _number(pair.effect),
+            _number(pair.effect)._replace(detail=_range(pair.effect_low, pair.effect_high)),
+            _number(pair.better),
             _p_value(pair.p),
             _p_value(pair.p_holm)._replace(marked=pair.p_holm < ALPHA),
         ]
@@ -233,6 +246,16 @@ def leaderboard_notes(table: Table) -> list[str]:
     return said
 
 
+def _published(row: Row, table: Table) -> Cell:
+    if not row.published:
+        return Cell("–")
+    said = [
+        f"{name} {percent(value)}" + (f" ({100 * (row.metrics[name].mean - value):+.1f})" if row.metrics else "")
+        for name, value in row.published.items()
+    ]
+    return Cell(said[0], row.published.get(table.sort), ", ".join(said[1:]))
+
+
 def _gain(gain: Mapping[str, float]) -> Cell:
     if not gain:
         return Cell("–")
@@ -250,6 +273,10 @@ def percent(fraction: float) -> str:
 
 def _interval(low: float, high: float) -> str:
     return "" if math.isnan(low) else f"{percent(low)} to {percent(high)}"
+
+
+def _range(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
 def _amount(value: float | None) -> Cell:

@@ -22,8 +22,9 @@ from zslbench._types import DoubleArray
 from zslbench.errors import InputError
 from zslbench.report.contents import Section
 
-# Okabe and Ito's colours for colour-blind readers, less black and yellow, which one of the two backgrounds swallows.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C", "#A6761D")
+# Okabe and Ito's colours for colour-blind readers, less black and yellow, which one of the two backgrounds swallows,
+# and with orange and sky blue darkened: each has a contrast of 3 or more on both backgrounds.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C98600", "#3F9BD2", "#8C8C8C", "#A6761D")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2, 2, 2)))
 RULES = {
@@ -45,6 +46,50 @@ class Plot(NamedTuple):
     title: str
     how: str
     draw: Callable[[Section], Figure | None]
+
+
+def caption(plot: Plot, section: Section) -> str:
+    """How to read the figure, and what it leaves out."""
+    return " ".join(filter(None, [plot.how, _joined(section) if plot.draw is ranks else "", left_out(plot, section)]))
+
+
+def left_out(plot: Plot, section: Section) -> str:
+    """The methods and classes that the figure has no room for, in a sentence each; empty where it shows all."""
+    accuracies, said = section.accuracies, []
+    shown, methods = {
+        "per-split": (len(section.shown), section.methods),
+        "tradeoff": (len(section.shown), section.methods),
+        "classes": (_COLUMNS, len(accuracies.labels) if accuracies else 0),
+        "learning": (_PANELS, len(section.learning)),
+    }.get(plot.name, (0, 0))
+    if shown < methods:
+        with_epochs = " that have epochs" if plot.draw is learning else ""
+        said.append(
+            f"Shown are the first {shown} of {methods} methods{with_epochs} in the order of the leaderboard (by "
+            f"{section.metric}); choose others with --methods."
+        )
+    cut = {"confusion": section.confusion, "classes": accuracies}.get(plot.name)
+    if cut and cut.left_out:
+        said.append(f"The {cut.left_out} classes with the highest accuracy are left out.")
+    return " ".join(said)
+
+
+def _joined(section: Section) -> str:
+    """Which test joins the methods under a bar of the rank diagram, and why that one."""
+    if section.comparison is None or section.comparison.ranking is None:
+        return ""
+    ranking, pairs = section.comparison.ranking, len(section.comparison.pairs)
+    scale = "The bar above the axis is Nemenyi’s critical difference (5 %)"
+    if ranking.rule == "nemenyi":
+        return (
+            f"{scale}: mean ranks that lie further apart differ, and an orange bar joins methods whose mean ranks lie "
+            f"within it. Wilcoxon’s test, which joins them where it can, tells none of {pairs} pairs apart on "
+            f"{ranking.blocks} splits once corrected for them all, whatever differs."
+        )
+    return (
+        f"An orange bar joins methods that Wilcoxon’s signed-rank test with Holm’s correction for all {pairs} pairs "
+        f"(5 %) does not tell apart. {scale}, a coarser yardstick that knows ranks alone: the two need not agree."
+    )
 
 
 def as_svg(plot: Plot, section: Section, prefix: str) -> str | None:
@@ -70,7 +115,7 @@ def as_svg(plot: Plot, section: Section, prefix: str) -> str | None:
 
 
 def write_files(plot: Plot, section: Section, stem: Path) -> list[Path]:
-    """``STEM.svg`` and ``STEM.png`` on white; returns what was written.
+    """``STEM.svg`` and ``STEM.png`` on white, with the caption as their description; returns what was written.
 
     Raises:
         InputError: a file cannot be written.
@@ -80,10 +125,13 @@ def write_files(plot: Plot, section: Section, stem: Path) -> list[Path]:
         if figure is None:
             return []
         paths = [stem.with_name(f"{stem.name}{suffix}") for suffix in (".svg", ".png")]
+        if cut := left_out(plot, section):
+            figure.supxlabel("\n".join(filter(None, [figure.get_supxlabel(), textwrap.fill(cut, 70)])), fontsize=8)
+        said = caption(plot, section)
         try:
             stem.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(paths[0], facecolor="white", metadata={"Date": None})
-            figure.savefig(paths[1], facecolor="white", dpi=200)
+            figure.savefig(paths[0], facecolor="white", metadata={"Date": None, "Description": said})
+            figure.savefig(paths[1], facecolor="white", dpi=200, metadata={"Description": said})
         except OSError as error:
             raise InputError(
                 f"{error.filename or stem.parent} cannot be written: {error.strerror or error}."
@@ -117,7 +165,7 @@ def per_split(section: Section) -> Figure | None:
     for column in values.T:
         axes.plot(column, places, lw=0.8, alpha=0.35, zorder=1, **_ink())
     for at, row in enumerate(rows):
-        axes.plot(values[at], np.full(len(splits), at), ls="", marker="o", ms=5, mew=0, alpha=0.85, **_colour(at))
+        axes.plot(values[at], np.full(len(splits), at), ls="", marker="o", ms=5, alpha=0.85, **_edge(), **_colour(at))
         said = row.metrics[section.metric]
         if not math.isnan(said.low):
             axes.plot(_percent([said.low, said.high]), [at + 0.27] * 2, lw=1.8, **_ink())
@@ -139,11 +187,11 @@ def tradeoff(section: Section) -> Figure | None:
         style = _colour(at)
         axes.plot(100 * curve.unseen, 100 * curve.seen, ls=LINES[at % len(LINES)], **style)
         axes.plot(
-            100 * curve.point[0], 100 * curve.point[1], marker=MARKERS[at % len(MARKERS)], ms=8, mew=0.8, ls="",
-            mec=_ink()["color"], **style,
+            100 * curve.point[0], 100 * curve.point[1], marker=MARKERS[at % len(MARKERS)], ms=8, ls="", **_edge(),
+            **style,
         )  # fmt: skip
         axes.plot(
-            [], [], ls=LINES[at % len(LINES)], marker=MARKERS[at % len(MARKERS)], ms=7, **style,
+            [], [], ls=LINES[at % len(LINES)], marker=MARKERS[at % len(MARKERS)], ms=7, **_edge(), **style,
             label=f"{_wrap(curve.label)}\nAUSUC {100 * curve.area:.1f} %",
         )  # fmt: skip
     axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="U: accuracy on unseen classes (%)",
@@ -171,9 +219,11 @@ def ranks(section: Section) -> Figure | None:
             axes.text(tick, -0.4, str(tick), ha="center", va="bottom")
     wide = min(ranking.critical_difference, count - 1.0)
     axes.plot([1, 1 + wide], [-1.9, -1.9], marker="|", ms=8, lw=1.5, **_ink())
+    test = "Nemenyi" if ranking.rule == "nemenyi" else "Wilcoxon and Holm"
     axes.text(
-        1.02 * (1 + wide), -1.9, f"critical difference {ranking.critical_difference:.2f} (Nemenyi, 5 %)", va="center"
-    )
+        1.02 * (1 + wide), -1.9, va="center",
+        s=f"critical difference {ranking.critical_difference:.2f} (Nemenyi, 5 %)\nbars: not told apart by {test}, 5 %",
+    )  # fmt: skip
     for at, (label, rank) in enumerate(zip(ranking.labels, ranking.mean_ranks, strict=True)):
         on_left = at < left
         y = first + (at if on_left else count - 1 - at)
@@ -241,8 +291,7 @@ def learning(section: Section) -> Figure | None:
             oracle = rule == "test-max"
             (handles[text],) = axes.plot(
                 epoch, 100 * value, ls="", marker=marker, ms=10 if oracle else 6, zorder=4, clip_on=False,
-                color=colour, mfc="none" if oracle else colour, mew=1.4 if oracle else 0.6,
-                mec=colour if oracle else _ink()["color"],
+                color=colour, **({"mfc": "none", "mec": colour, "mew": 1.4} if oracle else _edge()),
             )  # fmt: skip
         axes.set_title(_wrap(curve.label, 24), fontsize=8.5)
         axes.xaxis.get_major_locator().set_params(integer=True, nbins=5)
@@ -274,8 +323,7 @@ PLOTS = (
     Plot(
         "ranks",
         "Mean ranks",
-        "Methods by their mean rank over the splits, 1 being best; methods under one bar are not told apart by "
-        "Wilcoxon’s signed-rank test with Holm’s correction for all pairs (5 %).",
+        "Methods by their mean rank over the splits, 1 being best.",
         ranks,
     ),
     Plot(
@@ -323,6 +371,11 @@ def _heat(axes: Axes, values: DoubleArray, least: float = 0.0) -> None:
 
 def _colour(at: int) -> dict[str, Any]:
     return {"color": COLOURS[at % len(COLOURS)]}
+
+
+def _edge() -> dict[str, Any]:
+    """An outline in the colour of the text, so that no marker fades into the background."""
+    return {"mec": matplotlib.rcParams["text.color"], "mew": 0.6}
 
 
 def _ink() -> dict[str, Any]:
