@@ -87,6 +87,7 @@ def test_rows_are_named_by_label_or_method() -> None:
         (["n"], "two methods are needed, and only 'n' is named"),
         (["n", "empty"], "nothing is done yet of 'empty'"),
         (["old (version 1)", "old (version 2)"], "versions 1 and 2 of old"),
+        (["n", "unvalidated"], "Validation trials are missing for unvalidated: run with --validation"),
     ],
 )
 def test_names_that_do_not_do(names: list[str], said: str) -> None:
@@ -94,6 +95,7 @@ def test_names_that_do_not_do(names: list[str], said: str) -> None:
     made = table(
         row("m[x=1]", STEADY), row("m[x=2]", STEADY), row("n", STEADY), row("alpha", STEADY),
         row("empty", STEADY, per_split={}, metrics={}, rank=None),
+        row("unvalidated", STEADY, per_split={}, metrics={}, rank=None, unvalidated=10),
         row("old (version 1)", STEADY), row("old (version 2)", STEADY, version=2),
     )  # fmt: skip
     with pytest.raises(InputError, match=said):
@@ -102,8 +104,29 @@ def test_names_that_do_not_do(names: list[str], said: str) -> None:
 
 def test_nothing_is_ranked() -> None:
     """Without names there must be two ranked rows."""
-    with pytest.raises(InputError, match="none is ranked"):
+    with pytest.raises(InputError, match=r"none is ranked\.$"):
         compare_rows(table(row("a", STEADY, rank=None), row("b", STEADY, rank=None)), [], "H")
+    one = row("b", STEADY, rank=None, why="lacks 2 validation trials", unvalidated=2)
+    with pytest.raises(
+        InputError, match=r"only 'a' is ranked. Without a rank: b \(lacks 2 .*\)\. Validation trials are"
+    ):
+        compare_rows(table(row("a", STEADY), one), [], "H")
+
+
+def test_an_oracle_is_called_one() -> None:
+    """Every sentence about epochs chosen on the test set says that it is no result; other selections never do."""
+    for selection in ("last", "val", "test-max"):
+        rows = [row(name, (0.8 - at / 5 + NOISE[at]).tolist(), selection=selection) for at, name in enumerate("abc")]
+        said = compare_rows(table(*rows), [], "H").conclusions + compare_rows(table(*rows), ["a", "b"], "H").conclusions
+        oracle = selection == "test-max"
+        assert [sentence.startswith("An oracle, not a result") for sentence in said] == [oracle] * 3
+
+
+def test_a_row_without_a_rank_may_be_compared_and_says_so() -> None:
+    """An older version beside another method is compared, and the last sentence says which one is current."""
+    why = "older version 1 of m, 2 is current"
+    found = compare_rows(table(row("n", STEADY), row("m", STEADY[::-1], rank=None, why=why)), ["n", "m"], "H")
+    assert found.conclusions[-1] == f"m has no rank in the leaderboard: {why}."
 
 
 @pytest.mark.parametrize(
@@ -119,7 +142,7 @@ def test_nothing_is_ranked() -> None:
             [value + 0.05 + one for value, one in zip(STEADY, NOISE[0], strict=False)],
             BETTER.replace("better", "worse"),
         ),
-        (STEADY, STEADY[::-1], r"Wilcoxon p = 1: the difference is within what splits alone would give\.$"),
+        (STEADY, STEADY[::-1], r"Wilcoxon p = 1: the two are not shown to differ\.$"),
         (STEADY[:5], [0.1, 0.2, 0.3, 0.2, 0.1], r"; 5 splits are too few for a test: .* 0\.0625, whatever differs\.$"),
         (STEADY[:1], [0.1], r"^On one split a is 40\.0 points of H better than b, which says nothing of .*\.$"),
         (STEADY, STEADY, r"^a and b have the same H on each of 10 splits\.$"),
@@ -137,7 +160,7 @@ def test_an_interval_and_a_test_that_disagree() -> None:
     pair = compare("a", dict(enumerate(STEADY)), "b", dict(enumerate(STEADY[::-1])))
     for low, p in ((0.01, 0.3), (-0.01, 0.01)):
         sentence = conclude(pair._replace(difference=0.03, low=low, high=0.07, p_holm=p), "T1")
-        assert sentence.endswith("the interval and the test disagree, so the difference may be what splits alone give.")
+        assert sentence.endswith("the interval and the test disagree, so the two are not shown to differ.")
         assert "3.0 points of T1 better" in sentence
 
 
@@ -166,7 +189,9 @@ def test_many_methods() -> None:
     found = compare_rows(table(*rows), [], "H")
     assert found.ranking is not None
     assert (found.ranking.labels, found.ranking.cliques) == (["a", "b", "c"], [])
-    assert "Friedman p = " in found.conclusions[0]
+    assert " methods in H differ (Friedman p = " in found.conclusions[0]
+    same = [row(name, [(at + split) % 3 / 3 for split in range(9)]) for at, name in enumerate("abc")]
+    assert " methods in H are not shown to differ (Friedman" in compare_rows(table(*same), [], "H").conclusions[0]
     assert found.conclusions[1].startswith("3 of 3 pairs are told apart")
     few = compare_rows(
         table(*[row(each.label, {s: each.per_split["H"][s] for s in range(4)}) for each in rows]), [], "H"

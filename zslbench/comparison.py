@@ -12,7 +12,7 @@ import msgspec
 
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
-from zslbench.leaderboard import Row, Table
+from zslbench.leaderboard import Row, Table, lacking_validation
 from zslbench.stats import ALPHA, Paired, Ranking, compare_all, rank_blocks, shared_splits, too_few
 
 _CHOICES = {
@@ -24,6 +24,7 @@ _CHOICES = {
     "protocol": ("protocol", "--protocol"),
 }
 """What must be the same for numbers to be compared: in words, and the option that chooses one of several."""
+_ORACLE = "An oracle, not a result (epochs were chosen on the TEST set): "
 
 
 class Comparison(msgspec.Struct):
@@ -85,6 +86,8 @@ def chosen(table: Table, names: Sequence[str]) -> list[Row]:
         if row.label in {other.label for other in rows[:at]}:
             raise InputError(f"{row.label!r} is named twice: a method cannot be compared with itself.")
         if not row.per_split:
+            if sentence := lacking_validation([row]):
+                raise InputError(sentence)
             raise InputError(f"nothing is done yet of {row.label!r}; run it, or compare others.")
         twin = versions.setdefault(row.method, row)
         if twin.version != row.version:
@@ -94,7 +97,12 @@ def chosen(table: Table, names: Sequence[str]) -> list[Row]:
             )
     if len(rows) < 2:
         found = f"only {rows[0].label!r}" if rows else "none"
-        raise InputError(f"two methods are needed, and {found} is {'named' if names else 'ranked'}: {_labels(table)}.")
+        if names:
+            raise InputError(f"two methods are needed, and {found} is named: {_labels(table)}.")
+        whys = [f"{row.label} ({row.why})" for row in table.rows if row.why]
+        unranked = f" Without a rank: {', '.join(whys)}." if whys else ""
+        missing = f" {sentence}" if (sentence := lacking_validation(table.rows)) else ""
+        raise InputError(f"two methods are needed, and {found} is ranked.{unranked}{missing}")
     return rows
 
 
@@ -131,9 +139,12 @@ def compare_rows(table: Table, names: Sequence[str], metric: str) -> Comparison:
     values = {label: {split: each[split] for split in splits} for label, each in every.items()}
     pairs, ranking = compare_all(values), rank_blocks(values)
     conclusions = [conclude(pairs[0], metric)] if len(pairs) == 1 else _conclude_all(pairs, ranking, metric)
+    if rows[0].selection == "test-max":
+        conclusions = [_ORACLE + sentence for sentence in conclusions]
     left_out = len(set().union(*every.values())) - len(splits)
     if left_out:
         conclusions.append(f"{left_out} split(s) that not all of them have are left out.")
+    conclusions += [f"{row.label} has no rank in the leaderboard: {row.why}." for row in rows if row.why]
     return Comparison(
         table.dataset, table.family, table.features, table.semantics, table.data, table.protocol, metric,
         rows[0].selection, splits, left_out, values, pairs, ranking, conclusions,
@@ -160,17 +171,17 @@ def conclude(pair: Paired, metric: str) -> str:
     if apart and tested:
         return said + "."
     if not apart and not tested:
-        return said + ": the difference is within what splits alone would give."
-    return said + ": the interval and the test disagree, so the difference may be what splits alone give."
+        return said + ": the two are not shown to differ."
+    return said + ": the interval and the test disagree, so the two are not shown to differ."
 
 
 def _conclude_all(pairs: Sequence[Paired], ranking: Ranking | None, metric: str) -> list[str]:
     said = []
     if ranking and not math.isnan(ranking.friedman_p):
-        differ = "differ more than" if ranking.friedman_p < ALPHA else "differ no more than"
+        differ = "differ" if ranking.friedman_p < ALPHA else "are not shown to differ"
         said.append(
-            f"Over {ranking.blocks} splits the ranks of {len(ranking.labels)} methods in {metric} {differ} splits "
-            f"alone would make them (Friedman p = {ranking.friedman_p:.2g})."
+            f"Over {ranking.blocks} splits the ranks of {len(ranking.labels)} methods in {metric} {differ} "
+            f"(Friedman p = {ranking.friedman_p:.2g})."
         )
     if few := too_few(pairs[0].splits, len(pairs)):
         return [*said, few]

@@ -182,6 +182,16 @@ def leaderboard(
     return tables
 
 
+def lacking_validation(rows: Iterable[Row]) -> str | None:
+    """The sentence on rows whose epoch cannot be chosen everywhere for want of validation trials, if there are any."""
+    if labels := [row.label for row in rows if row.unvalidated]:
+        return (
+            f"Validation trials are missing for {', '.join(labels)}: run with --validation and show by --select val, "
+            f"or show the last epoch by --select last."
+        )
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class _Kind:
     """What all records of a method and configuration on comparable data share."""

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -74,11 +75,14 @@ def test_every_form_says_the_same(in_process: Command) -> None:
         text = " ".join(out.split())
         assert found["conclusions"][0] in text
         assert "they are optimistic" in text
+        pair = found["pairs"][0]
+        assert f"{pair['effect_low']:+.2f} to {pair['effect_high']:+.2f}" in text
+        assert f"{pair['better']:.2f}" in text
         for split in found["splits"]:
             for label in ("dem", "sae"):
                 assert f"{100 * found['values'][label][str(split)]:.1f}" in text
     (line,) = csv.DictReader(io.StringIO(in_process(*command, "--format", "csv")[1]))
-    for name in ("difference", "low", "high", "p", "p_holm", "effect", "better"):
+    for name in ("difference", "low", "high", "p", "p_holm", "effect", "effect_low", "effect_high", "better"):
         assert float(line[name]) == found["pairs"][0][name]
 
 
@@ -103,6 +107,52 @@ def test_few_splits_and_left_out_ones_are_said(in_process: Command) -> None:
     assert (code, found["splits"], found["left_out"]) == (0, [0, 1, 2], 7)
     assert "3 splits are too few for a test" in found["conclusions"][0]
     assert found["conclusions"][1].startswith("7 split(s)")
+    assert found["conclusions"][2].endswith(" has no rank in the leaderboard: 3 of 10 splits.")
+
+
+def test_an_oracle_is_loud(in_process: Command) -> None:
+    """Under test-max the heading and the sentences of every form for people call the comparison an oracle's."""
+    for form in ("table", "md", "latex"):
+        out = in_process("compare", "dem", "sae", "--store", SHIPPED, "--select", "test-max", "--format", form)[1]
+        assert " ".join(out.split()).count("racle, not a result") >= 2
+
+
+def test_latex_of_a_comparison(in_process: Command) -> None:
+    """Three tabulars of even rows: each split, the pair, and of three the ranks; special characters are escaped."""
+    for names, lengths in (("cada", "sae"), [10, 1]), (("cada", "sae", "dem"), [3, 3]):
+        out = in_process("compare", *names, "--store", SHIPPED, "--format", "latex")[1]
+        assert out.startswith("% \\usepackage{booktabs}\n\\paragraph{H on ucm 16/5, features efficientnet\\_lite0")
+        found = re.findall(r"\\begin\{tabular\}\{([lr]+)\}\n(.*?)\\end\{tabular\}", out, re.S)
+        assert [body.count(r" \\") - 1 for _, body in found] == lengths
+        for columns, body in found:
+            lines = [line for line in body.splitlines() if line.endswith(r" \\")]
+            assert {line.count("&") + 1 for line in lines} == {len(columns)}
+        assert "95 \\%" in out
+
+
+def test_an_outdated_version_beside_another_method(in_process: Command, tmp_path: Path) -> None:
+    """The row of an older version is compared with another method's, and the last sentence says that it is older."""
+    made = [record for record in records() if record.label in ("sae", "dem") and record.trial.stage == "test"]
+    newer = [msgspec.structs.replace(record.trial, method_version=2) for record in made if record.label == "sae"]
+    made += [msgspec.structs.replace(made[0], label="sae", trial=trial, key=trial.key) for trial in newer]
+    store = store_of(tmp_path / "s", made)
+    code, out, _ = in_process("compare", "dem", "sae (version 1)", "--store", store, "--json")
+    assert code == 0
+    said = json.loads(out)["conclusions"][-1]
+    assert said == "sae (version 1) has no rank in the leaderboard: older version 1 of sae, 2 is current."
+
+
+def test_missing_validation_trials_are_named(in_process: Command, tmp_path: Path) -> None:
+    """Where --select val finds no validation trials, leaderboard and compare say for whom, and what to run."""
+    made = [record for record in records() if record.label in ("sae", "dem") and record.trial.stage == "test"]
+    store = store_of(tmp_path / "s", made)
+    code, out, _ = in_process("leaderboard", "--store", store, "--select", "val", "--format", "md")
+    assert code == 0
+    assert "Validation trials are missing for dem, sae: run with --validation" in out
+    for names in ((), ("dem", "sae")):
+        code, out, err = in_process("compare", *names, "--store", store, "--select", "val")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "Validation trials are missing for " in err
 
 
 @pytest.mark.parametrize(
@@ -162,7 +212,13 @@ def test_no_store(in_process: Command) -> None:
 
 @pytest.mark.parametrize(
     ("form", "suffix", "begins"),
-    [("latex", ".tex", "% \\usepackage{booktabs"), ("html", ".html", "<!doctype html>"), ("csv", ".csv", "dataset,")],
+    [
+        ("latex", ".tex", "% \\usepackage{booktabs"),
+        ("html", ".html", "<!doctype html>"),
+        ("csv", ".csv", "dataset,"),
+        ("md", ".md", "### ucm"),
+        ("table", ".txt", "ucm 16/5"),
+    ],
 )
 def test_a_leaderboard_s_form_follows_from_the_file_s_name(
     in_process: Command, tmp_path: Path, form: str, suffix: str, begins: str
@@ -184,7 +240,7 @@ def test_wide_shows_all_columns(in_process: Command) -> None:
     assert "schonfeld2019cada" not in plain
     assert "--wide" in plain
     assert max(map(len, plain.splitlines())) <= 160
-    (line,) = [line for line in wide.splitlines() if " tfvaegan[" in line]
+    (line,) = [line for line in wide.splitlines() if " tfvaegan[" in line and "narayan2020latent" in line]
     assert "decoder_lr=0.001]" in line
 
 

@@ -27,13 +27,13 @@ def store(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["records.jsonl", "plan.jsonl", "predictions/new.csv", "lock", "logs/x"])
-@pytest.mark.parametrize("command", [("leaderboard", "--format", "csv"), ("export", "--format", "csv")])
+@pytest.mark.parametrize("command", [("leaderboard",), ("export",), ("compare", "a", "b")])
 def test_no_output_replaces_a_part_of_a_store(
     in_process: Command, store: Path, command: tuple[str, ...], name: str
 ) -> None:
     """Each file of a store, and whatever lies in its folders, is refused as output in one line, and stays as it was."""
     before = contents(store)
-    code, out, err = in_process(*command, "--store", store, "-o", store / name)
+    code, out, err = in_process(*command, "--format", "csv", "--store", store, "-o", store / name)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "is part of the store" in err
     assert contents(store) == before
@@ -55,3 +55,47 @@ def test_a_store_is_recognised_by_other_names(store: Path, tmp_path: Path) -> No
         assert checked_output(path, store) == path
     with pytest.raises(InputError, match="there is no folder"):
         checked_output(tmp_path / "nowhere" / "x.csv", store)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("leaderboard", "--format", "csv", "-o", "x.json"),
+            "--format csv contradicts x.json, whose name stands for json",
+        ),
+        (("leaderboard", "--json", "-o", "x.csv"), "--json contradicts x.csv, whose name stands for csv"),
+        (("leaderboard", "--json", "--format", "md"), "--json and --format md ask for different forms"),
+        (
+            ("leaderboard", "-o", "x.xlsx"),
+            "the name of x.xlsx does not tell its form; end it in .csv, .json, .tex, .html",
+        ),
+        (("leaderboard", "-o", "x"), "or give --format"),
+        (("compare", "a", "b", "--json", "--format", "csv"), "--json and --format csv"),
+        (("compare", "a", "b", "-o", "x.html"), "does not tell its form; end it in .csv, .json, .tex, .md, .txt"),
+        (("export", "--format", "csv", "-o", "x.parquet"), "--format csv contradicts x.parquet"),
+        (("export", "-o", "x.txt"), "does not tell its form; end it in .csv, .json, .parquet"),
+    ],
+)
+def test_forms_that_contradict_each_other(
+    in_process: Command, store: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    """A file's name, --format and --json must agree, and one of them must tell: else one line, and no file."""
+    code, out, err = in_process(*arguments, "--store", store)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert not list(Path().glob("x*"))
+
+
+@pytest.mark.parametrize("form", ["md", "csv", "json", "latex"])
+@pytest.mark.parametrize("command", [("leaderboard",), ("compare", "a", "b")])
+def test_a_file_holds_what_stdout_would(
+    in_process: Command, store: Path, tmp_path: Path, command: tuple[str, ...], form: str
+) -> None:
+    """Format and file name that agree, or a file whose name tells nothing, hold the text that is printed otherwise."""
+    printed = in_process(*command, "--store", store, "--format", form)[1]
+    suffix = {"latex": "tex"}.get(form, form)
+    for name, options in ((f"x.{suffix}", ()), (f"x.{suffix}", ("--format", form)), ("plain", ("--format", form))):
+        code, out, err = in_process(*command, "--store", store, "-o", tmp_path / name, *options)
+        assert (code, out, err) == (0, "", "")
+        assert (tmp_path / name).read_text(encoding="utf-8") == printed

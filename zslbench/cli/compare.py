@@ -1,11 +1,15 @@
 """``zslbench compare``."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from zslbench.cli.options import result_console, store_option
+from zslbench.cli.options import as_text, checked_output, chosen_form, emit, result_console, store_option
+
+_FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt": "table"}
+"""What the name of an output file says."""
 
 
 @click.command()
@@ -27,9 +31,10 @@ from zslbench.cli.options import result_console, store_option
 )  # fmt: skip
 @click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
 @click.option(
-    "--format", "form", type=click.Choice(["table", "md", "csv", "json"]), default="table", show_default=True,
-    help="How to print it.",
+    "--format", "form", type=click.Choice(["table", "md", "csv", "json", "latex"]),
+    help="How to print it.  [default: what FILE ends in, else table]",
 )  # fmt: skip
+@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def compare(
     names: tuple[str, ...],
@@ -37,7 +42,8 @@ def compare(
     metric: str,
     select: Any,
     splits: int | None,
-    form: str,
+    form: str | None,
+    output: Path | None,
     as_json: bool,
     **where: str | int | None,
 ) -> int:
@@ -47,23 +53,30 @@ def compare(
     splits of one family share classes and images, while intervals and p-values take them as independent: they are
     optimistic.
     """
-    from zslbench.comparison import compare_rows, only_table
+    from zslbench.comparison import Comparison, compare_rows, only_table
     from zslbench.errors import InputError
     from zslbench.leaderboard import leaderboard
     from zslbench.records import Store
     from zslbench.report import comparisons
 
+    form = chosen_form(form, output, _FORMATS, "table", as_json)
+    if output is not None:
+        checked_output(output, store)
     if not (records := Store(store)).records_path.exists():
         raise InputError(f"no records in {store}: expected {records.records_path}; run `zslbench run` or use --store.")
     tables = leaderboard(records.records(), records.plans(), selection=select, sort=metric, splits=splits)
     wanted = {name: value for name, value in where.items() if value is not None}
     tables = [table for table in tables if all(getattr(table, name) == value for name, value in wanted.items())]
     comparison = compare_rows(only_table(tables), names, metric)
-    form = "json" if as_json else form
-    if form == "table":
+    if form == "table" and output is None:
         result_console().print(comparisons.as_rich(comparison))
         return 0
-    writers = {"md": comparisons.as_markdown, "csv": comparisons.as_csv, "json": comparisons.as_json}
-    text = writers[form](comparison)
-    click.echo(text, nl=not text.endswith("\n"))
+    writers: dict[str, Callable[[Comparison], str]] = {
+        "table": lambda found: as_text(comparisons.as_rich(found)),
+        "md": comparisons.as_markdown,
+        "csv": comparisons.as_csv,
+        "json": comparisons.as_json,
+        "latex": comparisons.as_latex,
+    }
+    emit(writers[form](comparison), output)
     return 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from zslbench.cli.options import checked_output, store_option
+from zslbench.cli.options import checked_output, chosen_form, store_option
 
 _FORMATS = ("csv", "json", "parquet")
 
@@ -29,9 +29,7 @@ def export(store: Path, form: str | None, output: Path | None, curves: bool) -> 
     from zslbench.exporting import Export, write, write_csv, write_json
     from zslbench.records import Store
 
-    if form is None:
-        suffix = output.suffix.lower().removeprefix(".") if output else ""
-        form = suffix if suffix in _FORMATS else "csv"
+    form = chosen_form(form, output, {f".{name}": name for name in _FORMATS}, "csv")
     if form == "parquet" and output is None:
         raise click.UsageError("--format parquet writes a file: name it by -o FILE.")
     records = Store(store)

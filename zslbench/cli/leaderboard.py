@@ -1,13 +1,14 @@
 """``zslbench leaderboard``."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from zslbench.cli.options import checked_output, result_console, store_option, table_options
+from zslbench.cli.options import as_text, checked_output, chosen_form, emit, result_console, store_option, table_options
 
-_FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html"}
+_FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".md": "md", ".txt": "table"}
 """What the name of an output file says."""
 
 
@@ -21,12 +22,10 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html"}
     "--format",
     "form",
     type=click.Choice(["table", "md", "csv", "json", "latex", "html"]),
-    default="table",
-    show_default=True,
-    help="How to print it.",
+    help="How to print it.  [default: what FILE ends in, else table]",
 )
-@click.option("--wide", is_flag=True, help="All columns, however wide the terminal is.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.option("--wide", is_flag=True, help="All columns, however wide the terminal or the page is.")
+@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def leaderboard(
     store: Path,
@@ -35,7 +34,7 @@ def leaderboard(
     dataset: str | None,
     split_family: str | None,
     splits: int | None,
-    form: str,
+    form: str | None,
     wide: bool,
     output: Path | None,
     as_json: bool,
@@ -47,35 +46,26 @@ def leaderboard(
     from zslbench.report import latex, tables
     from zslbench.report.citations import cite
 
-    if not (records := Store(store)).records_path.exists():
-        raise InputError(f"no records in {store}: expected {records.records_path}; run `zslbench run` or use --store.")
+    form = chosen_form(form, output, _FORMATS, "table", as_json)
     if output is not None:
         checked_output(output, store)
+    if not (records := Store(store)).records_path.exists():
+        raise InputError(f"no records in {store}: expected {records.records_path}; run `zslbench run` or use --store.")
     result = aggregate(records.records(), records.plans(), selection=select, sort=sort, splits=splits)
     result = [table for table in result if dataset in (None, table.dataset) and split_family in (None, table.family)]
     if not result:
         raise InputError(f"no trial in {store} matches the options.")
     cite(result)
-    form = "json" if as_json else form
-    if form == "table" and output is not None:
-        form = _FORMATS.get(output.suffix.lower(), "md")
     if form == "table" and output is None:
         result_console().print(tables.as_rich(result, wide), soft_wrap=wide)
         return 0
-    writers = {
-        "table": tables.as_markdown,
-        "md": tables.as_markdown,
-        "csv": tables.as_csv,
-        "json": tables.as_json,
-        "latex": latex.as_latex,
-        "html": tables.as_html,
+    writers: dict[str, Callable[[], str]] = {
+        "table": lambda: as_text(tables.as_rich(result, wide), soft_wrap=wide),
+        "md": lambda: tables.as_markdown(result),
+        "csv": lambda: tables.as_csv(result),
+        "json": lambda: tables.as_json(result),
+        "latex": lambda: latex.as_latex(result, wide),
+        "html": lambda: tables.as_html(result),
     }
-    text = writers[form](result)
-    if output is None:
-        click.echo(text, nl=not text.endswith("\n"))
-        return 0
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{output} cannot be written: {error.strerror}.") from error
+    emit(writers[form](), output)
     return 0

@@ -1,14 +1,15 @@
 """Options and consoles that several commands share."""
 
 import functools
+import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 DEFAULT_STORE = "results"
 STORED = ("records.jsonl", "plan.jsonl", "records.torn", "plan.torn", "lock", "lock.owner", "predictions", "logs")
@@ -121,6 +122,65 @@ def checked_output(path: Path, *stores: Path) -> Path:
     if not target.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}.")
     return path
+
+
+def chosen_form(
+    form: str | None, output: Path | None, suffixes: Mapping[str, str], default: str, as_json: bool = False
+) -> str:
+    """The form of what is written, from ``--format``, ``--json`` and the name of the file, which must agree.
+
+    Args:
+        form: of ``--format``; None where it is not given.
+        output: the file, if there is one.
+        suffixes: of file names, such as ``.csv`` -> the form that they stand for.
+        default: the form of what goes to stdout.
+        as_json: whether ``--json`` is given.
+
+    Raises:
+        InputError: two of them ask for different forms, or the file's name alone does not tell.
+    """
+    from zslbench.errors import InputError
+
+    if as_json and form not in (None, "json"):
+        raise InputError(f"--json and --format {form} ask for different forms; give one of them.")
+    asked = "json" if as_json else form
+    if output is None:
+        return asked or default
+    meant = suffixes.get(output.suffix.lower())
+    if asked is None and meant is None:
+        raise InputError(
+            f"the name of {output} does not tell its form; end it in {', '.join(suffixes)}, or give --format."
+        )
+    if asked and meant and asked != meant:
+        option = "--json" if as_json else f"--format {asked}"
+        raise InputError(f"{option} contradicts {output}, whose name stands for {meant}; change one of them.")
+    return asked or meant or default
+
+
+def emit(text: str, output: Path | None) -> None:
+    """Print a result, or write it to the file that the user named.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    from zslbench.errors import InputError
+
+    text = text.removesuffix("\n") + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror or error}.") from error
+
+
+def as_text(renderable: RenderableType, soft_wrap: bool = False) -> str:
+    """What a wide terminal without colours would show."""
+    console = Console(file=io.StringIO(), width=160, color_system=None)
+    with console.capture() as captured:
+        console.print(renderable, soft_wrap=soft_wrap)
+    return captured.get()
 
 
 class _Results(Console):

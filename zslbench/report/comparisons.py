@@ -14,12 +14,16 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from zslbench.comparison import Comparison, as_builtins
+from zslbench.report.latex import document, escaped, tabular
+from zslbench.report.tables import EPOCHS
 from zslbench.stats import Paired
 
 NOTE = (
     "Percent. Interval: 95 %, bootstrap over splits. p: two-sided Wilcoxon signed-rank, corrected for all pairs here "
-    "(Holm). Effect: mean difference over its standard deviation. Splits share classes and images, and intervals and "
-    "p-values take them as independent: they are optimistic."
+    "(Holm). Effect: mean difference over its standard deviation between splits; its 95 % interval is that of the "
+    "noncentral t. P(a beats b): on a new split, (wins + ties/2 + 1) / (splits + 2), so that no number of wins makes "
+    "it certain. Splits share classes and images, and intervals and p-values take them as independent: they are "
+    "optimistic."
 )
 
 RULES = {
@@ -41,7 +45,8 @@ def heading(comparison: Comparison) -> str:
     """What is compared on what, in one line."""
     return (
         f"{comparison.metric} on {comparison.dataset} {comparison.family}, features {comparison.features}, semantics "
-        f"{comparison.semantics} (data {comparison.data}, protocol {comparison.protocol}, epoch {comparison.selection})"
+        f"{comparison.semantics} (data {comparison.data}, protocol {comparison.protocol}; "
+        f"{EPOCHS[comparison.selection]})"
     )
 
 
@@ -65,10 +70,19 @@ def as_markdown(comparison: Comparison) -> str:
 
     parts = [f"### {heading(comparison)}"]
     for sheet in _sheets(comparison):
-        rows = [[re.sub(r"([\\|*`<])", r"\\\1", cell) for cell in row] for row in sheet.rows]
+        header, *rows = ([re.sub(r"([\\|*`<])", r"\\\1", cell) for cell in row] for row in (sheet.header, *sheet.rows))
         align = ["left" if left else "right" for left in _words(sheet)]
-        parts.append(tabulate(rows, sheet.header, tablefmt="pipe", disable_numparse=True, colalign=align))
+        parts.append(tabulate(rows, header, tablefmt="pipe", disable_numparse=True, colalign=align))
     return "\n\n".join([*parts, *_sentences(comparison), NOTE]) + "\n"
+
+
+def as_latex(comparison: Comparison) -> str:
+    """One ``tabular`` after the other under a heading, with what may be concluded; needs the package booktabs."""
+    parts = [rf"\paragraph{{{escaped(heading(comparison))}}}"]
+    for sheet in _sheets(comparison):
+        rows = [list(map(escaped, row)) for row in sheet.rows]
+        parts.append(tabular(_words(sheet), sheet.header, [rows]))
+    return document("\n\n".join([*parts, *map(escaped, [*_sentences(comparison), NOTE])]) + "\n", "booktabs")
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -107,12 +121,13 @@ def _per_split(comparison: Comparison) -> _Sheet:
 
 
 def _pairs(pairs: Sequence[Paired]) -> _Sheet:
-    header = ["a", "b", "a - b", "interval", "p", "wins/ties/losses", "effect", "P(a beats b)"]
+    header = ["a", "b", "a - b", "interval", "p", "wins/ties/losses", "effect", "effect's interval", "P(a beats b)"]
     rows = [
         [
             pair.a, pair.b, _signed(pair.difference),
             "-" if math.isnan(pair.low) else f"{_signed(pair.low)} to {_signed(pair.high)}",
             _number(pair.p_holm, ".2g"), f"{pair.wins}/{pair.ties}/{pair.losses}", _number(pair.effect, "+.2f"),
+            "-" if math.isnan(pair.effect_low) else f"{pair.effect_low:+.2f} to {pair.effect_high:+.2f}",
             _number(pair.better, ".2f"),
         ]
         for pair in pairs

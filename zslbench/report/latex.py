@@ -26,12 +26,34 @@ def as_latex(tables: Sequence[Table], wide: bool = False) -> str:
     tell them apart. Bounds stand below a rule. A method is cited beside its name, or in a column of its own where
     `wide` asks for every column.
     """
-    text = "\n".join(_as_latex(table, wide) for table in tables)
+    return document("\n".join(_as_latex(table, wide) for table in tables), "booktabs,adjustbox")
+
+
+def document(text: str, packages: str) -> str:
+    """`text` under comments that say what it needs to be set."""
     beyond = "".join(sorted({character for character in text if ord(character) > _LATIN_1}))
     hint = (
         f"% {beyond} are beyond Latin-1: lualatex or xelatex is needed, with a font that has them\n" if beyond else ""
     )
-    return f"% \\usepackage{{booktabs,adjustbox}}\n{hint}{text}"
+    return f"% \\usepackage{{{packages}}}\n{hint}{text}"
+
+
+def tabular(words: Iterable[bool], header: Iterable[str], groups: Iterable[Iterable[Iterable[str]]]) -> str:
+    """A ``tabular`` of cells that are LaTeX already.
+
+    Args:
+        words: of every column whether it holds words, to the left, rather than numbers.
+        header: plain titles.
+        groups: of rows, with a rule between them.
+    """
+    body = "\n\\midrule\n".join("\n".join(map(_row, group)) for group in groups)
+    return rf"""\begin{{tabular}}{{{"".join("l" if each else "r" for each in words)}}}
+\toprule
+{_row(map(escaped, header))}
+\midrule
+{body}
+\bottomrule
+\end{{tabular}}"""
 
 
 def _as_latex(table: Table, wide: bool) -> str:
@@ -39,20 +61,13 @@ def _as_latex(table: Table, wide: bool) -> str:
     bounds = [row for row in table.rows if row.family == "bound"]
     methods = [row for row in table.rows if row.family != "bound"]
     shown = [column for column in columns(table) if wide or column.name not in _LEFT_OUT]
-    alignment = "".join("l" if column.words else "r" for column in shown)
     groups = [[_line(row, shown, podium) for row in group] for group in (methods, bounds) if group]
-    body = "\n\\midrule\n".join("\n".join(group) for group in groups)
+    body = tabular([column.words for column in shown], header(shown), groups)
     return rf"""\begin{{table*}}
 \centering
 \caption{{{escaped(heading(table))}}}
 \begin{{adjustbox}}{{max width=\textwidth}}
-\begin{{tabular}}{{{alignment}}}
-\toprule
-{_row(map(escaped, header(shown)))}
-\midrule
 {body}
-\bottomrule
-\end{{tabular}}
 \end{{adjustbox}}
 \par\smallskip
 \begin{{minipage}}{{\textwidth}}\footnotesize
@@ -71,7 +86,7 @@ def _row(line: Iterable[str]) -> str:
     return " & ".join(line) + r" \\"
 
 
-def _line(row: Row, shown: Sequence[Column], podium: dict[str, list[float]]) -> str:
+def _line(row: Row, shown: Sequence[Column], podium: dict[str, list[float]]) -> list[str]:
     line = []
     citation = rf"\cite{{{row.citation}}}" if _CITABLE.fullmatch(row.citation) else ""
     apart = "citation" in header(shown)
@@ -84,7 +99,7 @@ def _line(row: Row, shown: Sequence[Column], podium: dict[str, list[float]]) -> 
             line.append(f"{escaped(text)} {citation}")
         else:
             line.append(escaped(text))
-    return _row(line)
+    return line
 
 
 def _podium(rows: Sequence[Row], metric: str) -> list[float]:

@@ -16,15 +16,15 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from zslbench.leaderboard import METRICS, Row, Table
+from zslbench.leaderboard import METRICS, Row, Table, lacking_validation
 from zslbench.stats import Estimate, too_few
 
-_RULES = {
+EPOCHS = {
     "last": "last epoch",
     "val": "epoch chosen on validation classes",
     "test-max": "epoch chosen on the TEST set: an oracle, not a result",
 }
-
+"""Which epoch counts, in words."""
 
 _GAINS = {"last": "max-last T1/H", "val": "max-val T1/H"}
 _WIDE_ONLY = ("rule", "citation", "peak MB")
@@ -45,7 +45,7 @@ def notes(table: Table) -> list[str]:
     said = [
         f"Percent: mean over splits ± half the width of the 95 % interval (bootstrap over splits and seeds, widened "
         f"for small samples; Student's t below 6 splits). Splits share classes and images, and intervals take them as "
-        f"independent: they are optimistic. Epoch: {', '.join(sorted({_RULES[row.selection] for row in rows}))}.",
+        f"independent: they are optimistic. Epoch: {', '.join(sorted({EPOCHS[row.selection] for row in rows}))}.",
         "T1: ZSL accuracy per class; OA: ZSL accuracy over all images; S, U: GZSL accuracy on seen and unseen "
         "classes; H: their harmonic mean, averaged over trials; AUSUC: area under the seen-unseen curve.",
     ]
@@ -78,15 +78,12 @@ def _about_rows(rows: Sequence[Row]) -> list[str]:
         said.append(
             f"Compared are the trials that most methods share. Further ones, in brackets, are left out: {listed}."
         )
-    if unvalidated := [row.label for row in rows if row.unvalidated]:
-        said.append(
-            f"Validation trials are missing for {', '.join(unvalidated)}: run with --validation, or show the last "
-            f"epoch by --select last."
-        )
+    if sentence := lacking_validation(rows):
+        said.append(sentence)
     measured = {row.label: too_few(row.metrics["T1"].splits) or "" for row in rows if row.metrics}
-    for sentence, labels in _by(measured).items():
-        if sentence:
-            said.append(sentence if len(labels) == len(measured) else f"{', '.join(labels)}: {sentence}")
+    for few, labels in _by(measured).items():
+        if few:
+            said.append(few if len(labels) == len(measured) else f"{', '.join(labels)}: {few}")
     return said
 
 
