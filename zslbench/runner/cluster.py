@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -180,14 +181,18 @@ def _local_ray(where: Where) -> Iterator[Any]:
 def _cluster(where: Where) -> Iterator[Any]:
     """A cluster that somebody else started and that goes on when this run ends."""
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    ray = _import_ray()
     with ExitStack() as stack:
         try:
             _knock(str(where.address))
+            if "RAY_AUTH_MODE" not in os.environ:
+                os.environ["RAY_AUTH_MODE"] = _auth_mode(str(where.address))
+            ray = _import_ray()
             stack.enter_context(_quiet())
             stack.callback(ray.shutdown)
             with _keeping_sigterm():
                 ray.init(address=where.address, log_to_driver=False, logging_level=logging.ERROR)
+        except InputError:
+            raise
         except Exception as error:
             why = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
@@ -223,6 +228,20 @@ def _watching(address: str) -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+def _auth_mode(address: str) -> str:
+    """``token`` if the cluster asks for one, which Ray then takes from where it always does.
+
+    A driver has to know before it loads Ray: without a token it tries in vain for half a minute, and with one it cannot
+    start workers on a cluster that asks for none. Hence another process asks.
+    """
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
+    command += [] if address == "auto" else ["--address", address]
+    asked = subprocess.run(
+        command, env=os.environ | {"RAY_AUTH_MODE": "disabled"}, capture_output=True, text=True, timeout=60, check=False
+    )
+    return "token" if "AuthenticationError" in asked.stderr else "disabled"
 
 
 def _knock(address: str) -> None:
