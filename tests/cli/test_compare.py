@@ -121,7 +121,9 @@ def test_latex_of_a_comparison(in_process: Command) -> None:
     """Three tabulars of even rows: each split, the pair, and of three the ranks; special characters are escaped."""
     for names, lengths in (("cada", "sae"), [10, 1]), (("cada", "sae", "dem"), [3, 3]):
         out = in_process("compare", *names, "--store", SHIPPED, "--format", "latex")[1]
-        assert out.startswith("% \\usepackage{booktabs}\n\\paragraph{H on ucm 16/5, features efficientnet\\_lite0")
+        assert out.startswith(
+            "% \\usepackage{booktabs,graphicx}\n\\paragraph{H on ucm 16/5, features efficientnet\\_lite0"
+        )
         found = re.findall(r"\\begin\{tabular\}\{([lr]+)\}\n(.*?)\\end\{tabular\}", out, re.S)
         assert [body.count(r" \\") - 1 for _, body in found] == lengths
         for columns, body in found:

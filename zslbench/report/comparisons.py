@@ -77,12 +77,12 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 def as_latex(comparison: Comparison) -> str:
-    """One ``tabular`` after the other under a heading, with what may be concluded; needs the package booktabs."""
+    """``tabular``s under a heading, with what may be concluded; needs the packages booktabs and graphicx."""
     parts = [rf"\paragraph{{{escaped(heading(comparison))}}}"]
     for sheet in _sheets(comparison):
         rows = [list(map(escaped, row)) for row in sheet.rows]
         parts.append(tabular(_words(sheet), sheet.header, [rows]))
-    return document("\n\n".join([*parts, *map(escaped, [*_sentences(comparison), NOTE])]) + "\n", "booktabs")
+    return document("\n\n".join([*parts, *map(escaped, [*_sentences(comparison), NOTE])]) + "\n", "booktabs,graphicx")
 
 
 def as_csv(comparison: Comparison) -> str:

@@ -20,13 +20,13 @@ _CITABLE = re.compile(r"[\w:.+/-]+")
 
 
 def as_latex(tables: Sequence[Table], wide: bool = False) -> str:
-    """One ``table*`` per table; needs the packages booktabs and adjustbox.
+    """One ``table*`` per table; needs the packages booktabs and graphicx.
 
     Of the ranked rows the best of every metric is bold and the second best underlined, as far as the printed digits
     tell them apart. Bounds stand below a rule. A method is cited beside its name, or in a column of its own where
     `wide` asks for every column.
     """
-    return document("\n".join(_as_latex(table, wide) for table in tables), "booktabs,adjustbox")
+    return document("\n".join(_as_latex(table, wide) for table in tables), "booktabs,graphicx")
 
 
 def document(text: str, packages: str) -> str:
@@ -39,7 +39,7 @@ def document(text: str, packages: str) -> str:
 
 
 def tabular(words: Iterable[bool], header: Iterable[str], groups: Iterable[Iterable[Iterable[str]]]) -> str:
-    """A ``tabular`` of cells that are LaTeX already.
+    """A ``tabular`` of cells that are LaTeX already; it shrinks where it is wider than the page.
 
     Args:
         words: of every column whether it holds words, to the left, rather than numbers.
@@ -47,13 +47,14 @@ def tabular(words: Iterable[bool], header: Iterable[str], groups: Iterable[Itera
         groups: of rows, with a rule between them.
     """
     body = "\n\\midrule\n".join("\n".join(map(_row, group)) for group in groups)
-    return rf"""\begin{{tabular}}{{{"".join("l" if each else "r" for each in words)}}}
+    return rf"""\resizebox{{\ifdim\width>\linewidth\linewidth\else\width\fi}}{{!}}{{%
+\begin{{tabular}}{{{"".join("l" if each else "r" for each in words)}}}
 \toprule
 {_row(map(escaped, header))}
 \midrule
 {body}
 \bottomrule
-\end{{tabular}}"""
+\end{{tabular}}}}"""
 
 
 def _as_latex(table: Table, wide: bool) -> str:
@@ -66,9 +67,7 @@ def _as_latex(table: Table, wide: bool) -> str:
     return rf"""\begin{{table*}}
 \centering
 \caption{{{escaped(heading(table))}}}
-\begin{{adjustbox}}{{max width=\textwidth}}
 {body}
-\end{{adjustbox}}
 \par\smallskip
 \begin{{minipage}}{{\textwidth}}\footnotesize
 {escaped(" ".join(notes(table)))}
