@@ -27,6 +27,7 @@ family = "150/50"
 method = "ESZSL"                        # as named there
 ours = "eszsl"                          # the method here, if there is one; with params = { ... }
 values.cub = { T1 = 53.9 }              # percent
+# source = { paper = "Another", year = 2021 }   of a row that stands beside those of [source]
 """
 
 import functools

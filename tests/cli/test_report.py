@@ -132,6 +132,7 @@ def test_methods_limit_the_report(store: Path, in_process: Command, tmp_path: Pa
     board = html[html.index("<tbody>") : html.index("</tbody>")]
     assert board.count("<tr") == 1
     assert "projection" in board
+    assert "Only the rows of --methods projection are shown" in html
     code, _, err = in_process("report", "--store", store, "--methods", "projektion")
     assert code == 2
     assert "Did you mean 'projection'?" in err
@@ -143,7 +144,7 @@ def test_missing_validation_trials_are_named(in_process: Command, tmp_path: Path
     write_store(tmp_path / "store", [(done(trial("a", split), [0.5, 0.6]), None) for split in range(2)])
     code, _, err = in_process("report", "--store", "store", "--select", "val")
     assert (code, err.count("\n")) == (2, 1)
-    assert "validation trials are missing for a; run them with --validation" in err
+    assert "Validation trials are missing for a: run with --validation" in err
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,9 @@ def report(
     """Write everything stored as one HTML file: leaderboard, figures, tests, provenance. Opens without a network."""
     _check_extra()
     from zslbench.errors import InputError
-    from zslbench.leaderboard import leaderboard
+    from zslbench.leaderboard import lacking_validation, leaderboard
     from zslbench.records import Store
     from zslbench.report import plots
-    from zslbench.report.background import unvalidated
     from zslbench.report.citations import cite
     from zslbench.report.contents import limited, sections
     from zslbench.report.examples import examples
@@ -62,10 +61,11 @@ def report(
     tables = [table for table in tables if dataset in (None, table.dataset) and split_family in (None, table.family)]
     if methods is not None:
         tables = limited(tables, methods)
-    if not any(row.metrics for table in tables for row in table.rows):
-        raise InputError(unvalidated(tables) or f"no finished trial in {store} matches the options.")
+    rows = [row for table in tables for row in table.rows]
+    if not any(row.metrics for row in rows):
+        raise InputError(lacking_validation(rows) or f"no finished trial in {store} matches the options.")
     cite(tables)
-    found = sections(tables, stored, splits)
+    found = sections(tables, stored, splits, methods or "")
     pictures = [examples(section, images) if images else None for section in found]
     write(output, as_html(found, pictures, store))
     click.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")

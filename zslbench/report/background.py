@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from zslbench.leaderboard import Table
+from zslbench.leaderboard import Table, lacking_validation
 from zslbench.records import Plan, Record
 
 
@@ -63,17 +63,6 @@ def warnings(table: Table, records: Sequence[Record], too_few: str | None, named
     return [*_cautions(table, too_few, named), *_gaps(table), *_mixtures(records), *_failures(records)]
 
 
-def unvalidated(tables: Iterable[Table]) -> str:
-    """The sentence on rows whose epoch cannot be chosen for want of validation trials; empty where there is none."""
-    labels = dict.fromkeys(row.label for table in tables for row in table.rows if row.unvalidated)
-    if not labels:
-        return ""
-    return (
-        f"--select val: validation trials are missing for {', '.join(labels)}; run them with --validation, or choose "
-        f"another --select."
-    )
-
-
 def _gaps(table: Table) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for row in table.rows:
@@ -81,7 +70,7 @@ def _gaps(table: Table) -> Iterator[str]:
             reasons.setdefault(row.why, []).append(row.label)
     for why, labels in reasons.items():
         yield f"No rank ({why}): {', '.join(labels)}."
-    if said := unvalidated([table]):
+    if said := lacking_validation(table.rows):
         yield said
     if more := [row.label for row in table.rows if row.extra]:
         yield (

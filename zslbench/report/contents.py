@@ -139,13 +139,14 @@ def limited(tables: Sequence[Table], text: str) -> list[Table]:
     return [table for table in kept if table.rows]
 
 
-def sections(tables: Sequence[Table], store: Store, splits: int | None = None) -> list[Section]:
+def sections(tables: Sequence[Table], store: Store, splits: int | None = None, only: str = "") -> list[Section]:
     """The contents of a report.
 
     Args:
         tables: of `leaderboard`.
         store: where their records are.
         splits: only the first so many splits, as in the tables.
+        only: what `limited` was told, if the tables are limited.
 
     Raises:
         InputError: a line of the store is no record.
@@ -171,7 +172,10 @@ def sections(tables: Sequence[Table], store: Store, splits: int | None = None) -
         mine = [record for record in mine if _identity(record.trial) in shown]
         asked = [plan for plan in plans if any(
             _comparable(row.trial) == place and _identity(row.trial) in shown for row in plan.rows)]  # fmt: skip
-        made.append(_section(table, mine, asked, store))
+        section = _section(table, mine, asked, store)
+        if only:
+            section.warnings.insert(0, f"Only the rows of --methods {only} are shown; ranks are those among all rows.")
+        made.append(section)
     return made
 
 
