@@ -191,8 +191,9 @@ class Cluster:
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray takes 127.0.0.1 for this machine's other address
         }
         """What a command needs to find the cluster and to be let in; that a token is asked for it finds out itself."""
+        env = os.environ | self.env | {"RAY_AUTH_MODE": "token"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _CLUSTER, json.dumps(head)], env=os.environ | self.env | {"RAY_AUTH_MODE": "token"}, text=True,
+            [sys.executable, "-c", _CLUSTER, json.dumps(head)], env=env, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         self.address = self._answer()
