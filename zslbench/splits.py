@@ -240,6 +240,12 @@ def _first(entries: list[dict[str, Any]], count: int | None, path: Path) -> list
     return entries[:count]
 
 
+def usual_family(classes: int) -> str:
+    """A split family for a data set that names none: near three seen classes to an unseen one."""
+    seen = min(max(1, round(classes * 0.75)), classes - 1)
+    return f"{seen}/{classes - seen}"
+
+
 def hold_out(images: IntArray, labels: IntArray, key: str) -> IntArray:
     """A fifth of every class's `images`, chosen by hashing: at least one where the class has two or more."""
     chosen = []

@@ -439,6 +439,8 @@ def test_a_folder_or_a_name(synthetic: Path) -> None:
     assert load_dataset(str(synthetic)).name == "toy"
     with pytest.raises(InputError, match=r"unknown data set 'tou': neither a bundled one nor a folder.*Bundled: "):
         load_dataset("tou")
+    with pytest.raises(InputError, match=r"'aid' is known and not here: `zslbench data download aid` gets it"):
+        load_dataset("aid")
 
 
 def test_a_large_array_is_hashed_once_and_again_when_its_file_changes(synthetic, monkeypatch):

@@ -30,6 +30,13 @@ def load_dataset(name: str | Path) -> Dataset:
         return Dataset(bundled_folder(str(name)))
     if Path(name).is_dir():
         return Dataset(name)
+    from zslbench.datasets.known import known_names
+
+    if str(name) in known_names():
+        raise InputError(
+            f"data set {str(name)!r} is known and not here: `zslbench data download {name}` gets it or says from "
+            f"where; then give the folder that `data prepare` or `data import` wrote."
+        )
     known = bundled_names()
     raise InputError(
         f"unknown data set {str(name)!r}: neither a bundled one nor a folder.{close_matches(str(name), known)} "

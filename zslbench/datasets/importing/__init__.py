@@ -27,7 +27,7 @@ from zslbench.datasets.prepare.semantics_files import read_text
 from zslbench.datasets.prepare.write import refuse_existing, write_dataset
 from zslbench.errors import InputError
 from zslbench.hashing import file_digest
-from zslbench.splits import splits_from
+from zslbench.splits import splits_from, usual_family
 
 
 @dataclass
@@ -93,6 +93,7 @@ def write(found: Imported, name: str, out: Path) -> Written:
         sizes = f"{len(found.class_names) - len(first.unseen)}/{len(first.unseen)}"
         if sizes not in families:
             families.append(sizes)
+    families = families or [usual_family(len(found.class_names))]
     card: dict[str, Any] = {
         "format": FORMAT,
         "name": name,

@@ -26,12 +26,11 @@ from zslbench.datasets.prepare.images import ImageSet, digest_of_files, open_ima
 from zslbench.datasets.prepare.recipes import Recipe, check_name, find_recipe
 from zslbench.datasets.prepare.write import refuse_existing, write_dataset
 from zslbench.errors import InputError
-from zslbench.splits import make_splits
+from zslbench.splits import make_splits, usual_family
 
 BATCH_CPU = 8  # measured on two cores: half the time of 32, whose buffers no longer fit the cache
 BATCH_CUDA = 64
 _MAX_WORKERS = 8
-_SEEN_SHARE = 0.75
 
 Progress = Callable[[str, int, int], None]
 
@@ -163,9 +162,7 @@ def _cores() -> int:
 
 def _families(recipe: Recipe, images: ImageSet) -> list[str]:
     """The split families asked for, or one near 3:1; InputError if one does not fit the classes and images."""
-    count = len(images.classes)
-    seen = min(max(1, round(count * _SEEN_SHARE)), count - 1)
-    proposed = f"{seen}/{count - seen}"
+    proposed = usual_family(len(images.classes))
     families = list(recipe.split_families) or [proposed]
     plan = SimpleNamespace(
         name=recipe.name,

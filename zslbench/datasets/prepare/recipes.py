@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zslbench.datasets.known import known_names, load_known
 from zslbench.datasets.prepare import semantics as text
 from zslbench.datasets.prepare.backbones import DEFAULT, Backbone
 from zslbench.errors import InputError
@@ -72,11 +73,18 @@ class Recipe:
 def find_recipe(name: str) -> Recipe:
     """Return the recipe ``name``, or for any other name one that takes every class of the images.
 
-    InputError if the name could not be that of a data set.
+    What is known of a data set of that name goes into the card. InputError if the name could not be that of a data
+    set.
     """
     if name in RECIPES:
         return RECIPES[name]
     check_name(name)
+    if name in known_names():
+        known = load_known(name)
+        return Recipe(
+            name, title=known.title, description=known.description, citation=known.citation, licence=known.licence,
+            source=known.archive.url or known.archive.by_hand,
+        )  # fmt: skip
     return Recipe(name, title=name, source="own images")
 
 
