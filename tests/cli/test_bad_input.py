@@ -185,7 +185,7 @@ def test_an_output_that_cannot_be_written_is_named(complain):
     """A leaderboard that cannot be saved names the file."""
     filled(Path("s"))
     said = complain("leaderboard", "--store", "s", "-o", "nowhere/table.md")
-    assert said == "nowhere/table.md cannot be written: No such file or directory."
+    assert said == "nowhere/table.md cannot be written: there is no folder nowhere."
 
 
 def test_the_real_command_ends_with_two_and_one_line(zslbench, synthetic):
