@@ -80,7 +80,7 @@ READERS = {
     "json": ("d.json", json.dumps(TEXTS).encode(), texts),
     "npy": ("v.npy", npy(), blocks()),
     "words": ("w.txt", WORDS, blocks("words:")),
-    "gzip": ("w.txt.gz", gzip.compress(WORDS), blocks("words:")),
+    "gzip": ("w.txt.gz", gzip.compress(WORDS, mtime=0), blocks("words:")),
     "prompts": ("p.txt", b"# ours\na {}\nthe {} from above\n", prompts),
 }  # fmt: skip
 
