@@ -39,12 +39,17 @@ def test_an_address_where_nothing_listens_is_said_at_once(run, silent, tmp_path,
     assert (tmp_path / "s/records.jsonl").read_bytes() == b""
 
 
-def test_no_cluster_on_this_machine_is_said(run, tmp_path):
-    """--address auto where no cluster was started says so."""
-    (tmp_path / "t").mkdir()
+@pytest.mark.parametrize("left", [False, True], ids=["never started", "ended"])
+def test_no_cluster_on_this_machine_is_said(run, tmp_path, silent, left):
+    """--address auto says so where no cluster was started, or one that has ended; the private Ray of another run on
+    this machine is not taken for one."""
+    (tmp_path / "t/ray").mkdir(parents=True)
+    if left:
+        (tmp_path / "t/ray/ray_current_cluster").write_text(silent)
     done = run("--address", "auto", RAY_TMPDIR=str(tmp_path / "t"))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("zslbench: no Ray cluster answers at 'auto' (")
+    why = "[Errno 111] Connection refused" if left else "`ray start` was not called on this machine"
+    assert done.stderr.startswith(f"zslbench: no Ray cluster answers at 'auto' ({why});")
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from zslbench.errors import InputError
@@ -183,14 +184,15 @@ def _cluster(where: Where) -> Iterator[Any]:
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     with ExitStack() as stack:
         try:
-            _knock(str(where.address))
+            address = _started_here() if where.address == "auto" else str(where.address)
+            _knock(address)
             if "RAY_AUTH_MODE" not in os.environ:
-                os.environ["RAY_AUTH_MODE"] = _auth_mode(str(where.address))
+                os.environ["RAY_AUTH_MODE"] = _auth_mode(address)
             ray = _import_ray()
             stack.enter_context(_quiet())
             stack.callback(ray.shutdown)
             with _keeping_sigterm():
-                ray.init(address=where.address, log_to_driver=False, logging_level=logging.ERROR)
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except InputError:
             raise
         except Exception as error:
@@ -230,14 +232,26 @@ def _watching(address: str) -> Iterator[None]:
         over.set()
 
 
+def _started_here() -> str:
+    """The address that `ray start` leaves on a node.
+
+    Ray's own ``auto`` also takes the private Ray of another run on this machine for a cluster, and then waits for it to
+    let a stranger in.
+    """
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    try:
+        return Path(folder, "ray", "ray_current_cluster").read_text(encoding="utf-8").strip()
+    except OSError:
+        raise ConnectionError("`ray start` was not called on this machine") from None
+
+
 def _auth_mode(address: str) -> str:
     """``token`` if the cluster asks for one, which Ray then takes from where it always does.
 
     A driver has to know before it loads Ray: without a token it tries in vain for half a minute, and with one it cannot
     start workers on a cluster that asks for none. Hence another process asks.
     """
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
-    command += [] if address == "auto" else ["--address", address]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     asked = subprocess.run(
         command, env=os.environ | {"RAY_AUTH_MODE": "disabled"}, capture_output=True, text=True, timeout=60, check=False
     )
