@@ -164,3 +164,30 @@ def test_official_layouts_give_their_folders_as_classes(tmp_path, in_process):
     assert code == 0, err
     assert card(tmp_path)["classes"] == ["1.road", "2.pond", "10.pier"]
     assert card(tmp_path)["split_families"] == ["2/1"]
+
+
+def test_a_class_that_skipping_leaves_with_one_image_is_named(images, tmp_path, in_process):
+    """What --skip-bad leaves must still make splits: no data set is written that could not be run."""
+    for path in sorted((images / "harbor").iterdir())[1:]:
+        path.write_bytes(b"")
+    code, out, err = prepare(in_process, "--skip-bad")
+    assert (code, out, (tmp_path / "mine").exists()) == (2, "", False)
+    assert "class 'harbor' has one image: at least two are expected, one to train on and one to test" in err
+    assert "0x" not in err
+
+
+def test_folders_of_programs_are_no_classes(images, in_process):
+    """Hidden folders, of notebooks or thumbnails, are passed over, wherever they lie."""
+    for folder in (images / ".ipynb_checkpoints", images / "harbor/.thumbs", images / "__MACOSX/harbor"):
+        folder.mkdir(parents=True)
+        (folder / "1.png").write_bytes(next(images.glob("harbor/*.png")).read_bytes())
+    code, out, err = prepare(in_process)
+    assert (code, "36 in 6 classes" in out) == (0, True), err
+
+
+def test_a_class_name_that_would_break_a_line_is_refused(images, in_process):
+    """A folder with a control character in its name is no class."""
+    (images / "harbor").rename(images / "har\nbor")
+    code, out, err = prepare(in_process)
+    assert (code, out) == (2, "")
+    assert "characters that cannot be printed" in err

@@ -1,6 +1,8 @@
 """Importers: what is in the files arrives, what departs from the layout is said, and what does not fit is named."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -283,6 +285,20 @@ def test_plain_arrays_that_do_not_fit_are_named(tmp_path, role):
         written(tmp_path, lambda place: read_arrays(**sources, scratch=place))
     sources[role] = str(tmp_path / "all.npz:none")
     with pytest.raises(InputError, match=r"all\.npz has no array 'none'; it has features, labels, s"):
+        written(tmp_path, lambda place: read_arrays(**sources, scratch=place))
+
+
+def test_an_archive_that_unpacks_to_more_than_its_array_is_refused(tmp_path):
+    """A member of an .npz whose size is not that of the array in its header is not unpacked."""
+    sources = plain(tmp_path)
+    array = io.BytesIO()
+    np.save(array, np.zeros((72, 5), "f4"))
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("features.npy", array.getvalue() + b"\0" * 10_000_000)
+    sources["features"] = str(tmp_path / "bomb.npz")
+    with pytest.raises(
+        InputError, match=r"bomb\.npz:features\.npy unpacks to 100\d+ bytes, and its header describes 1"
+    ):
         written(tmp_path, lambda place: read_arrays(**sources, scratch=place))
 
 

@@ -344,6 +344,7 @@ def test_phrases_scored_by_class_names(tmp_path, counting):
         (".", "expected FILE.csv"),
         ("a\0b.csv", "expected a file"),
         ("x" * 5000 + ".csv", "expected a file, found .*too long"),
+        ("names:no braces", "expected a prompt with '{}' once"),
         ("names:by-order", "':by-order' applies to a .csv table only"),
         ("none.csv:minilm", "':minilm' applies to texts"),
         ("names:clip", "':clip' needs a backbone of the CLIP family"),

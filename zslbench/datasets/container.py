@@ -7,7 +7,7 @@ optionally ``maps/NAME.npy`` (N, P, D). Arrays are memory-mapped; no file is eve
 import contextlib
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -248,6 +248,7 @@ class Dataset:
             raise InputError(f"{path}: format {card.format}; this version of zslbench reads format {FORMAT}.")
         if len(set(card.classes)) != len(card.classes) or len(card.classes) < 2:
             raise InputError(f"{path}: 'classes' must name at least two classes, each once.")
+        check_class_names(card.classes, str(path))
         return card
 
     def _names(self, kind: str) -> list[str]:
@@ -309,6 +310,17 @@ class Dataset:
                 f"{self.name} has no {kind} {name!r}.{close_matches(name, known)} It has: {', '.join(known) or 'none'}."
             )
         return self.folder / kind / f"{name}.npy"
+
+
+def check_class_names(names: Iterable[str], where: str) -> None:
+    """Refuse names that would move the cursor of a terminal or break a line.
+
+    Raises:
+        InputError: a name is empty or holds a control character.
+    """
+    for name in names:
+        if not name.strip() or not name.isprintable():
+            raise InputError(f"{where}: class name {name!r} is empty or holds characters that cannot be printed.")
 
 
 def load_npy(path: Path) -> NDArray[Any]:

@@ -156,7 +156,10 @@ def _as_text(result: dict[str, Any]) -> str:
         lines.append(f"bundled  {result['bundled_overall']}")
         lines += [f"         {verdict}: {name}" for name, verdict in result["bundled"].items()]
     where = folder if Path(folder).is_absolute() else f"./{folder}"
-    lines.append(f"next     zslbench run --methods eszsl,projection --dataset {where}")
+    lone = result["split_families"][0].startswith("1/")  # a single seen class leaves none for validation
+    lines.append(
+        f"next     zslbench run --methods eszsl,projection --dataset {where}{' --no-validation' if lone else ''}"
+    )
     return "\n".join(lines)
 
 

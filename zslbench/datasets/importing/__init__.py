@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench._types import IntArray
-from zslbench.datasets.container import FORMAT
+from zslbench.datasets.container import FORMAT, check_class_names
 from zslbench.datasets.prepare.semantics_block import as_single
 from zslbench.datasets.prepare.semantics_files import read_text
 from zslbench.datasets.prepare.write import refuse_existing, write_dataset
@@ -236,6 +236,7 @@ def _named_briefly(note: str, files: Sequence[Path]) -> str:
 
 
 def _check_classes(found: Imported) -> None:
+    check_class_names(found.class_names, found.layout)
     counts = np.bincount(found.labels, minlength=len(found.class_names))
     if (empty := np.flatnonzero(counts == 0)).size:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Sequence
 from itertools import islice
@@ -91,6 +92,7 @@ def read_array(source: str, role: str, scratch: Path) -> NDArray[Any]:
                     f"Name one as {path}:MEMBER."
                 )
             out = scratch / f"{role}.npy"
+            _check_size(archive, name, path)
             with archive.open(name) as packed, out.open("wb") as file:
                 for block in iter(lambda: packed.read(1 << 22), b""):
                     file.write(block)
@@ -102,6 +104,19 @@ def read_array(source: str, role: str, scratch: Path) -> NDArray[Any]:
         return load_npy(out)
     except InputError as error:
         raise InputError(str(error).replace(str(out), f"{path}:{name}")) from None
+
+
+def _check_size(archive: zipfile.ZipFile, name: str, path: Path) -> None:
+    """Refuse a member that unpacks to more or less than the array it says it is, before anything is unpacked."""
+    with archive.open(name) as packed:
+        version = np.lib.format.read_magic(packed)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(packed)
+        else:
+            shape, _, dtype = np.lib.format.read_array_header_2_0(packed)
+        described = packed.tell() + math.prod(shape) * dtype.itemsize
+    if (size := archive.getinfo(name).file_size) != described:
+        raise InputError(f"{path}:{name} unpacks to {size} bytes, and its header describes {described}.")
 
 
 def csv_rows(path: Path, scratch: Path, what: str) -> NDArray[np.float32]:

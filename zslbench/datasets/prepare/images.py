@@ -21,6 +21,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.datasets.container import check_class_names
 from zslbench.errors import InputError
 
 SUFFIXES = frozenset({".tif", ".tiff", ".jpg", ".jpeg", ".png"})
@@ -199,7 +200,8 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
 
 def _walk(folder: Path) -> list[str]:
     keys: list[str] = []
-    for parent, _, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
         for name in names:
             file = Path(parent, name)
             if _is_image(name):
@@ -224,9 +226,15 @@ def _members(path: Path, members: Sequence[zipfile.ZipInfo]) -> list[str]:
                 f"{path}: member {member.filename!r} unpacks to {member.file_size} bytes, "
                 f"more than the {MAX_FILE_BYTES} allowed for an image"
             )
-        if not member.is_dir() and _is_image(PurePosixPath(name).name):
+        parts = PurePosixPath(name).parts
+        if not member.is_dir() and _is_image(parts[-1]) and not any(map(_is_hidden, parts[:-1])):
             keys.append(member.filename)
     return keys
+
+
+def _is_hidden(folder: str) -> bool:
+    """Folders of programs, such as notebooks' checkpoints and the companions in macOS archives, hold no class."""
+    return (folder.startswith(".") and folder not in (".", "..")) or folder == "__MACOSX"
 
 
 def _is_image(name: str) -> bool:
@@ -256,6 +264,7 @@ def _arrange(
     if classes is None and len(tree) < 2:
         raise InputError(f"{where} holds the class {next(iter(tree))!r} alone; at least two are expected")
     classes = sorted(tree, key=lambda name: (natural_key(name), name)) if classes is None else list(classes)
+    check_class_names(classes, where)
     if missing := [name for name in classes if name not in tree]:
         raise InputError(f"{where} lacks images of {_enumerate(missing)}")
     if extra := sorted(tree.keys() - set(classes)):
@@ -298,5 +307,7 @@ def decode(data: bytes, where: str) -> Image:
             return np.array(picture.convert("RGB"), dtype=np.uint8)
     except InputError:
         raise
+    except PIL.UnidentifiedImageError as error:  # its own message names an object's address
+        raise InputError(f"{where}: not a readable image ({'of no known kind' if data else 'empty'})") from error
     except Exception as error:  # damaged files make Pillow raise nearly anything, SyntaxError and struct.error included
         raise InputError(f"{where}: not a readable image ({error})") from error

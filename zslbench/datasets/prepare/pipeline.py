@@ -105,7 +105,7 @@ def prepare(
 
     with open_images(images, recipe.classes, per_class=recipe.images_per_class) as found:
         classes, total = found.classes, len(found)
-        families = _families(recipe, found)
+        families = _families(recipe, classes, found.labels)
         report("descriptions", 0, 1)
         blocks = recipe.blocks(classes, backbone)
         report("descriptions", 1, 1)
@@ -118,6 +118,8 @@ def prepare(
         ) as made:
             labels = found.labels[made.rows]
             _refuse_empty(labels, classes, made)
+            if made.skipped:  # what is left must still make splits
+                _families(recipe, classes, labels)
             twins = _twins(found, made)
             card = _card(recipe, backbone, families, classes, blocks)
             arrays = dict(
@@ -160,14 +162,20 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _families(recipe: Recipe, images: ImageSet) -> list[str]:
+def _families(recipe: Recipe, classes: Sequence[str], labels: NDArray[np.int64]) -> list[str]:
     """The split families asked for, or one near 3:1; InputError if one does not fit the classes and images."""
-    proposed = usual_family(len(images.classes))
+    counts = np.bincount(labels, minlength=len(classes))
+    if len(single := np.flatnonzero(counts == 1)):
+        raise InputError(
+            f"class {classes[single[0]]!r} has one image: at least two are expected, one to train on and one to test; "
+            f"add some or take the class out."
+        )
+    proposed = usual_family(len(classes))
     families = list(recipe.split_families) or [proposed]
     plan = SimpleNamespace(
         name=recipe.name,
-        class_names=images.classes,
-        labels=images.labels,
+        class_names=classes,
+        labels=labels,
         card=SimpleNamespace(split_families=[proposed]),
     )
     for family in families:

@@ -62,7 +62,8 @@ def read_prompts(given: str) -> list[str]:
     """
     if not given:
         return [PROMPT]
-    prompts = [given] if "{}" in given else read_lines(given)
+    is_file = given.endswith(".txt") or Path(given).is_file()
+    prompts = read_lines(given) if is_file and "{}" not in given else [given]
     for number, prompt in enumerate(prompts):
         where = "names" if prompt == given else f"{given}: prompt {number + 1}"
         if prompt.count("{}") != 1:
