@@ -226,3 +226,10 @@ def test_digest_of_a_folder_sees_every_change(tmp_path):
 def test_natural_key_mixes_letters_and_numbers():
     """Names that begin with a number and names that begin with a letter can be compared."""
     assert sorted(["b", "a10", "2", "a2", "10"], key=natural_key) == ["2", "10", "a2", "a10", "b"]
+
+
+def test_odd_and_hidden_zip_members_are_passed_over(tmp_path):
+    """A member without a name, and pictures in hidden folders or among macOS companions, add no class and no image."""
+    odd = {".": b"", "UC/Images/.thumbs/1.png": picture(), "__MACOSX/UC/Images/beach/1.png": picture()}
+    with open_images(as_zip(tmp_path / "odd.zip", tiny() | odd), None) as found:
+        assert (found.classes, len(found)) == (CLASSES, 6)

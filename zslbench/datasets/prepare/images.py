@@ -226,8 +226,8 @@ def _members(path: Path, members: Sequence[zipfile.ZipInfo]) -> list[str]:
                 f"{path}: member {member.filename!r} unpacks to {member.file_size} bytes, "
                 f"more than the {MAX_FILE_BYTES} allowed for an image"
             )
-        parts = PurePosixPath(name).parts
-        if not member.is_dir() and _is_image(parts[-1]) and not any(map(_is_hidden, parts[:-1])):
+        inside = PurePosixPath(name)  # of a member called "." it has no part
+        if not member.is_dir() and _is_image(inside.name) and not any(map(_is_hidden, inside.parts[:-1])):
             keys.append(member.filename)
     return keys
 
