@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from zslbench.datasets.prepare import Backbone
+
 CLASSES = ("beach", "desert", "forest", "harbor", "river", "runway")
 
 
@@ -23,3 +25,23 @@ def write_pictures(root: Path, count: int, classes: tuple[str, ...] = CLASSES, s
             image = picture(1000 * label + index, 40 + 30 * label, side)
             Image.fromarray(image).save(root / name / f"{name}{index}.png")
     return root
+
+
+def load_mean(backbone, device):
+    """Mean colour as features, the pixels as local features."""
+    return lambda batch: (batch.mean(dim=(2, 3)), batch)
+
+
+MEAN = Backbone(
+    name="mean",
+    title="mean colour",
+    pretraining="none",
+    licence="MIT",
+    preprocessing="none",
+    dim=3,
+    size=4,
+    scale=(0.0, 1.0),
+    packages=(),
+    load=load_mean,
+)
+"""A backbone that needs no weights."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from conftest import write_synthetic
 from plugins import write_plugin
 
 from zslbench.records import Record, Store
@@ -154,6 +155,13 @@ def write_methods(path: Path, head: str = "", **befores: str) -> None:
         one = write_plugin(path, name=name, before=before).read_text().replace("class Mine", f"class {name.title()}")
         text += one if not text else one[one.index(f"class {name.title()}") :]
     path.write_text(f"{head}\n{text}")
+
+
+def write_folder(folder: Path, head: str = "", **befores: str) -> Path:
+    """Put a SYNTHETIC data set ``toy`` and a plugin ``plugin.py``, as `write_methods` makes it, into a folder."""
+    write_synthetic(folder / "toy")
+    write_methods(folder / "plugin.py", head, **befores)
+    return folder
 
 
 _CLUSTER = """

@@ -7,12 +7,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from conftest import ROOT
 
 import zslbench
+from zslbench.cli import options
 from zslbench.datasets import bundled_names
+from zslbench.leaderboard import Selection
+from zslbench.protocol import METRICS
 
 HARNESS = sorted((ROOT / "zslbench").rglob("*.py"))
 METHODS = sorted((ROOT / "methods").rglob("*.py"))
@@ -97,3 +101,9 @@ def test_looking_around_is_quick(command: str) -> None:
     found = imported_by("-m", "zslbench", *command.split())
     assert "click" in found
     assert not {"torch", "ray", "sklearn", "pandas"} & found
+
+
+def test_the_command_line_offers_what_the_harness_knows() -> None:
+    """The choices that --help shows without loading the harness are the harness's own."""
+    assert get_args(Selection) == options.SELECTIONS
+    assert options.METRICS == METRICS

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from zslbench.errors import InputError
-from zslbench.leaderboard import METRICS, Row, Table, leaderboard
-from zslbench.protocol import Outcome
+from zslbench.leaderboard import Row, Table, leaderboard
+from zslbench.protocol import METRICS, Outcome
 from zslbench.published import Citation, PublishedData, PublishedRow, PublishedTable, Source
 from zslbench.records import Cell, Failure, Plan, PlanRow, Record, Run, Trial
 from zslbench.stats import estimate

@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from zslbench import InputError
 from zslbench.bibtex import entries
-from zslbench.leaderboard import METRICS
+from zslbench.protocol import METRICS
 from zslbench.published import (
     Published,
     load_published,

@@ -12,7 +12,7 @@ from typing import IO, Any
 import msgspec
 
 from zslbench.errors import InputError
-from zslbench.protocol import GZSL_METRICS, ZSL_METRICS, Curve
+from zslbench.protocol import METRICS, Curve
 from zslbench.records import Record, Store
 
 Column = type[str] | type[int] | type[float] | type[bool]
@@ -23,7 +23,6 @@ _IDENTITY: dict[str, Column] = {
     "key": str, "label": str, "method": str, "version": int, "dataset": str, "features": str, "semantics": str,
     "family": str, "split": int, "seed": int, "stage": str, "status": str, "counts": bool,
 }  # fmt: skip
-_METRICS = (*ZSL_METRICS, *GZSL_METRICS)
 
 
 class Export:
@@ -103,7 +102,7 @@ _RUN: dict[str, Column] = {
 def _record_columns(parameters: dict[str, Column]) -> dict[str, Column]:
     columns: dict[str, Column] = _IDENTITY | {"failure.type": str, "failure.message": str}
     for prefix in ("", "test_max."):
-        columns |= dict.fromkeys((f"{prefix}{name}" for name in _METRICS), float)
+        columns |= dict.fromkeys((f"{prefix}{name}" for name in METRICS), float)
     columns |= {"test_max.calibrated_H": float, "epochs.zsl": int, "epochs.gzsl": int, "test_max.epoch.zsl": int,
                 "test_max.epoch.gzsl": int}  # fmt: skip
     columns |= _RUN | {"versions": str, "config": str} | parameters
@@ -113,7 +112,7 @@ def _record_columns(parameters: dict[str, Column]) -> dict[str, Column]:
 
 
 def _curve_columns() -> dict[str, Column]:
-    return _IDENTITY | {"epoch": int} | dict.fromkeys(_METRICS, float)
+    return _IDENTITY | {"epoch": int} | dict.fromkeys(METRICS, float)
 
 
 def _identity(record: Record, counts: bool) -> Row:

@@ -31,10 +31,10 @@ def array_digest(array: NDArray[Any]) -> str:
     return hasher.hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 hex digest of a file's bytes."""
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """Hex digest of a file's bytes."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
 def derive_seed(*names: object) -> int:

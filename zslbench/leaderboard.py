@@ -23,13 +23,12 @@ import numpy as np
 from zslbench._types import DoubleArray
 from zslbench.errors import InputError
 from zslbench.hashing import digest
-from zslbench.protocol import GZSL_METRICS, ZSL_METRICS, Curve
+from zslbench.protocol import GZSL_METRICS, METRICS, ZSL_METRICS, Curve
 from zslbench.published import PublishedTable, published_for
 from zslbench.records import Plan, PlanRow, Record, Trial
 from zslbench.stats import Estimate, estimates, split_means
 
 Selection = Literal["last", "val", "test-max"]
-METRICS = (*ZSL_METRICS, *GZSL_METRICS)
 _LEADS = {"zsl": "T1", "gzsl": "H"}
 """The metric by which an epoch is chosen in each setting."""
 _ROUNDING = 1e-9

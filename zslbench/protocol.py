@@ -38,6 +38,7 @@ _HELD_BYTES = 1 << 30
 
 ZSL_METRICS = ("T1", "OA")
 GZSL_METRICS = ("S", "U", "H", "AUSUC")
+METRICS = (*ZSL_METRICS, *GZSL_METRICS)
 Curve = dict[str, list[float]]
 
 

@@ -40,9 +40,11 @@ import msgspec
 import zslbench
 from zslbench.bibtex import entries
 from zslbench.calibration import CALIBRATED
+from zslbench.cards import card_names, check_card_name, read_card
 from zslbench.configuration import MethodSpec, close_matches
-from zslbench.errors import InputError
 from zslbench.registry import Registry
+
+_WHAT = "published table"
 
 
 class Source(msgspec.Struct, forbid_unknown_fields=True):
@@ -169,7 +171,7 @@ def published_folder() -> Path:
 @functools.cache
 def published_names() -> tuple[str, ...]:
     """The ids of the published tables that come with zslbench."""
-    return tuple(sorted(path.stem for path in published_folder().glob("*.toml")))
+    return card_names(published_folder())
 
 
 @functools.cache
@@ -187,11 +189,7 @@ def load_published(name: str) -> PublishedTable:
     Raises:
         InputError: there is none of that name.
     """
-    if name not in published_names():
-        raise InputError(
-            f"no published table {name!r}.{close_matches(name, published_names())} "
-            f"Known: {', '.join(published_names())}."
-        )
+    check_card_name(name, published_names(), _WHAT)
     return read_published(published_folder() / f"{name}.toml")
 
 
@@ -201,14 +199,7 @@ def read_published(path: str | Path) -> PublishedTable:
     Raises:
         InputError: not readable, an unknown key, or a value that does not fit; the message names file and key.
     """
-    path = Path(path)
-    try:
-        table = msgspec.toml.decode(path.read_bytes(), type=PublishedTable)
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"published table {path}: {error}.") from error
-    for problem in _problems(table, path.stem):
-        raise InputError(f"published table {path}: {problem}.")
-    return table
+    return read_card(path, PublishedTable, _WHAT, _problems)
 
 
 def _problems(table: PublishedTable, stem: str) -> Iterable[str]:

@@ -301,12 +301,12 @@ class Store:
                 partial = target.with_suffix(".part")
                 partial.write_bytes(buffer.getvalue())
                 partial.replace(target)
-            return _append(self.records_path, record)
+            return append_line(self.records_path, record)
 
     def append_plan(self, plan: Plan) -> None:
         """Keep what a command is about to do."""
         with self._saying_what_failed():
-            _append(self.plans_path, plan)
+            append_line(self.plans_path, plan)
 
     def write_log(self, key: str, text: str) -> str:
         """Keep what a trial printed; returns the path relative to the store."""
@@ -375,7 +375,7 @@ class Store:
                 yield (start, len(line)), item
 
 
-def _append(path: Path, item: msgspec.Struct) -> tuple[int, int]:
+def append_line(path: Path, item: msgspec.Struct) -> tuple[int, int]:
     """One write of a whole line: a killed process leaves at most the last line torn. Returns its offset and length."""
     line = msgspec.json.encode(item) + b"\n"
     try:

@@ -23,7 +23,8 @@ import msgspec
 from zslbench.configuration import MethodSpec, close_matches
 from zslbench.datasets import Dataset
 from zslbench.errors import InputError
-from zslbench.leaderboard import METRICS, Selection
+from zslbench.leaderboard import Selection
+from zslbench.protocol import METRICS
 from zslbench.splits import Split, make_splits, read_splits
 
 

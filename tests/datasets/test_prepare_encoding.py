@@ -11,33 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
-from pictures import write_pictures
+from pictures import MEAN, write_pictures
 
-from zslbench.datasets.prepare import Backbone, batches, encoding, open_images
+from zslbench.datasets.prepare import batches, encoding, open_images
 from zslbench.datasets.prepare.batches import Job
 from zslbench.datasets.prepare.encoding import encoded
 from zslbench.errors import InputError
 
 pytest.importorskip("PIL.Image", reason="needs the extra 'images'")
-
-
-def load_mean(backbone, device):
-    """Mean colour as features, the pixels as local features."""
-    return lambda batch: (batch.mean(dim=(2, 3)), batch)
-
-
-MEAN = Backbone(
-    name="mean",
-    title="mean colour",
-    pretraining="none",
-    licence="MIT",
-    preprocessing="none",
-    dim=3,
-    size=4,
-    scale=(0.0, 1.0),
-    packages=(),
-    load=load_mean,
-)
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from pictures import MEAN
 
 from zslbench.cli.data import data
 from zslbench.datasets.prepare import (
     BACKBONES,
     RECIPES,
-    Backbone,
     Options,
     compare,
     open_images,
@@ -48,22 +48,7 @@ values = { beach = 1, forest = 0.1 }
 """
 
 
-def load_colour(backbone, device):
-    return lambda batch: (batch.mean(dim=(2, 3)), batch)
-
-
-COLOUR = Backbone(
-    name="colour",
-    title="mean colour",
-    pretraining="none",
-    licence="MIT",
-    preprocessing="none",
-    dim=3,
-    size=4,
-    scale=(0.0, 1.0),
-    packages=("torch",),
-    load=load_colour,
-)
+COLOUR = replace(MEAN, name="colour", packages=("torch",))
 
 
 def count_words(texts):

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import write_synthetic
-from running import Cluster, Ended, comparable, complete, started, temporary_folder, write_methods
+from running import Cluster, Ended, comparable, complete, started, temporary_folder, write_folder
 
 from zslbench.records import Record, Store
 
@@ -74,17 +73,15 @@ def cluster() -> Iterator[Cluster]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a SYNTHETIC data set ``toy`` and a plugin ``plugin.py``."""
     folder = tmp_path_factory.mktemp("cluster")
-    write_synthetic(folder / "toy")
     (places := folder / "places").mkdir()
-    write_methods(
-        folder / "plugin.py",
+    return write_folder(
+        folder,
         HEAD.format(places=str(places)),
         mine="print(node())",
         seeing="gpu = os.environ['CUDA_VISIBLE_DEVICES']; print(gpu, os.getpid()); gpu and meet(8)",
         crowded="share(2)",
         huge="share(0)",
     )
-    return folder
 
 
 TWENTY_FOUR = ("--methods", "mine,mine[ridge=2]", "--splits", 6)

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import write_synthetic
-from running import RAY_AGENTS, Ended, comparable, complete, started, temporary_folder, write_methods
+from running import RAY_AGENTS, Ended, comparable, complete, started, temporary_folder, write_folder
 
 from zslbench.records import Record, Store
 
@@ -20,16 +19,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a SYNTHETIC data set ``toy`` and a plugin ``plugin.py``; while a file ``calm`` lies there, no
     method hangs."""
     folder = tmp_path_factory.mktemp("faults")
-    write_synthetic(folder / "toy")
-    write_methods(
-        folder / "plugin.py",
+    return write_folder(
+        folder,
         mine="time.sleep(float(os.environ.get('NAP', 0)))",
         raises="raise ValueError('on purpose')",
         hangs=f"print('so far so good'); os.path.exists({str(folder / 'calm')!r}) or time.sleep(600)",
         leaves="os._exit(1)",
         killed="import signal; os.kill(os.getpid(), signal.SIGKILL)",  # as the kernel does to one that takes too much
     )
-    return folder
 
 
 BAD = ("raises", "hangs", "leaves", "killed")
@@ -121,9 +118,8 @@ def test_a_time_limit_holds_in_this_process_too(folder):
 
 def test_a_method_cannot_swallow_its_time_limit(tmp_path):
     """A method that goes on whatever exception is raised in it is stopped by the time limit all the same."""
-    write_synthetic(tmp_path / "toy")
     stubborn = "exec('while True:\\n    try: time.sleep(60)\\n    except Exception: pass')"
-    write_methods(tmp_path / "plugin.py", stubborn=stubborn)
+    write_folder(tmp_path, stubborn=stubborn)
     args = ("--methods", "stubborn", "--splits", 1, "--no-validation", "--store", "s", "--workers", 0)
     ended, _ = complete(tmp_path, *args, "--timeout", "1s")
     assert ended.code == 1

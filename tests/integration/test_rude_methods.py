@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import write_synthetic
-from running import complete, started, temporary_folder, write_methods
+from running import complete, started, temporary_folder, write_folder
 
 from zslbench.records import Record, Store
 
@@ -15,9 +14,8 @@ pytestmark = pytest.mark.xdist_group("ray")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a SYNTHETIC data set ``toy`` and a plugin ``plugin.py``."""
     folder = tmp_path_factory.mktemp("rude")
-    write_synthetic(folder / "toy")
-    write_methods(
-        folder / "plugin.py",
+    return write_folder(
+        folder,
         orphans="os.fork() or time.sleep(300); os._exit(1)",
         lingers="os.fork() or (time.sleep(300), os._exit(0))",
         spawns="import subprocess; subprocess.Popen(['sleep', '300'])",
@@ -27,7 +25,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         wanders="os.chdir('/'); os.environ.clear()",
         mine="pass",
     )
-    return folder
 
 
 RUDE = ("orphans", "lingers", "spawns", "interrupts", "generates", "closes", "wanders")

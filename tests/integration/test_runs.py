@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import timeless, write_synthetic
-from running import RAY_AGENTS, Ended, Started, comparable, complete, started, temporary_folder, write_methods
+from conftest import timeless
+from running import RAY_AGENTS, Ended, Started, comparable, complete, started, temporary_folder, write_folder
 
 from zslbench.records import Store
 from zslbench.runner.scratch import _short_folder
@@ -22,15 +22,13 @@ pytestmark = pytest.mark.xdist_group("ray")  # they share runs that take long, a
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a SYNTHETIC data set ``toy`` and a plugin ``plugin.py``."""
     folder = tmp_path_factory.mktemp("runs")
-    write_synthetic(folder / "toy")
-    write_methods(
-        folder / "plugin.py",
+    return write_folder(
+        folder,
         head="import os\nif 'IMPORT_RAY' in os.environ:\n    import ray\n",
         mine="print('seed', train.seed); time.sleep(float(os.environ.get('NAP', 0)))",
         fails="raise ValueError('on purpose')",
         dies="os._exit(1)",
     )
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from zslbench.leaderboard import METRICS, Row, Table, leaderboard
+from zslbench.leaderboard import Row, Table, leaderboard
+from zslbench.protocol import METRICS
 from zslbench.records import Store
 from zslbench.report.latex import as_latex, escaped
 from zslbench.report.tables import (

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from zslbench.cli.options import plugin_option, progress_console, result_console
+from zslbench.jsontext import pretty
 
 
 @click.command()
@@ -51,7 +51,7 @@ def check(method: str | None, plugins: tuple[Path, ...], as_json: bool) -> int:
                 console.print(f"[{colours[result.status]}]{escape(line)}[/]", highlight=False, soft_wrap=True)
         report.append({"method": label, "passed": all(result.passed for result in results), "checks": results})
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+        click.echo(pretty(report))
     return 0 if all(entry["passed"] for entry in report) else 1
 
 

@@ -8,7 +8,7 @@ import click
 import zslbench
 from zslbench.bibtex import entries
 from zslbench.calibration import CALIBRATED
-from zslbench.cli.options import plugin_option
+from zslbench.cli.options import existing_store, plugin_option
 from zslbench.configuration import close_matches
 from zslbench.datasets.known import known_names, load_known
 from zslbench.errors import InputError
@@ -77,10 +77,8 @@ def _citation(name: str, registry: Registry) -> str:
 def _stored(store: Path, registry: Registry, named: Collection[str]) -> Iterator[tuple[str, str]]:
     """What the trials of a store used; what cannot be looked up is told on stderr."""
     from zslbench.datasets import bundled_names, load_dataset
-    from zslbench.records import Store
 
-    if not (records := Store(store)).records_path.exists():
-        raise InputError(f"no records in {store}: expected {records.records_path}; run `zslbench run` or use --store.")
+    records = existing_store(store)
     methods, datasets = dict[str, None](), dict[str, None]()
     for brief in records.briefs():
         methods[brief.trial.method] = None

@@ -6,7 +6,18 @@ from typing import Any
 
 import click
 
-from zslbench.cli.options import as_text, checked_output, chosen_form, emit, result_console, store_option
+from zslbench.cli.options import (
+    METRICS,
+    SELECTIONS,
+    as_text,
+    checked_output,
+    chosen_form,
+    emit,
+    existing_store,
+    result_console,
+    store_option,
+    stored_tables,
+)
 
 _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt": "table"}
 """What the name of an output file says."""
@@ -22,11 +33,11 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt"
 @click.option("--data", help="With the data of this hash, as the leaderboard's heading shows it.")
 @click.option("--protocol", type=int, help="Measured by this version of the protocol.")
 @click.option(
-    "--metric", type=click.Choice(["T1", "OA", "S", "U", "H", "AUSUC"]), default="H", show_default=True,
+    "--metric", type=click.Choice(METRICS), default="H", show_default=True,
     help="What is compared.",
 )  # fmt: skip
 @click.option(
-    "--select", type=click.Choice(["last", "val", "test-max"]), default="last", show_default=True,
+    "--select", type=click.Choice(SELECTIONS), default="last", show_default=True,
     help="Which epoch counts, as in the leaderboard.",
 )  # fmt: skip
 @click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
@@ -54,19 +65,12 @@ def compare(
     optimistic.
     """
     from zslbench.comparison import Comparison, compare_rows, only_table
-    from zslbench.errors import InputError
-    from zslbench.leaderboard import leaderboard
-    from zslbench.records import Store
     from zslbench.report import comparisons
 
     form = chosen_form(form, output, _FORMATS, "table", as_json)
     if output is not None:
         checked_output(output, store)
-    if not (records := Store(store)).records_path.exists():
-        raise InputError(f"no records in {store}: expected {records.records_path}; run `zslbench run` or use --store.")
-    tables = leaderboard(records.records(), records.plans(), selection=select, sort=metric, splits=splits)
-    wanted = {name: value for name, value in where.items() if value is not None}
-    tables = [table for table in tables if all(getattr(table, name) == value for name, value in wanted.items())]
+    tables = stored_tables(existing_store(store), select=select, sort=metric, splits=splits, **where)
     comparison = compare_rows(only_table(tables), names, metric)
     if form == "table" and output is None:
         result_console().print(comparisons.as_rich(comparison))

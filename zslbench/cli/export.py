@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from zslbench.cli.options import checked_output, chosen_form, store_option
+from zslbench.cli.options import checked_output, chosen_form, existing_store, store_option
 
 _FORMATS = ("csv", "json", "parquet")
 
@@ -25,16 +25,12 @@ def export(store: Path, form: str | None, output: Path | None, curves: bool) -> 
 
     Accuracies are fractions; columns test_max.* are at the epoch that is best on the test set, an oracle.
     """
-    from zslbench.errors import InputError
     from zslbench.exporting import Export, write, write_csv, write_json
-    from zslbench.records import Store
 
     form = chosen_form(form, output, {f".{name}": name for name in _FORMATS}, "csv")
     if form == "parquet" and output is None:
         raise click.UsageError("--format parquet writes a file: name it by -o FILE.")
-    records = Store(store)
-    if not records.records_path.exists():
-        raise InputError(f"no records in {store}: expected {records.records_path}; run `zslbench run` or use --store.")
+    records = existing_store(store)
     if output is not None:
         checked_output(output, store)
     exported = Export(records, curves=curves)

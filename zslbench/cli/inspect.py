@@ -17,6 +17,7 @@ from zslbench.configuration import Choice, Range, close_matches, describe_type
 from zslbench.datasets import Dataset, bundled_names, load_dataset
 from zslbench.datasets.known import known_names, load_known
 from zslbench.errors import InputError
+from zslbench.jsontext import pretty
 from zslbench.methods import Method
 from zslbench.registry import Registry
 from zslbench.splits import split_families
@@ -36,7 +37,7 @@ def list_(kind: str, folder: Path | None, plugins: tuple[Path, ...], as_json: bo
         raise click.UsageError(f"only `list suites` takes a folder: got {folder} with `list {kind}`.")
     rows = _suites(folder) if kind == "suites" else _datasets() if kind == "datasets" else _methods(plugins)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        click.echo(pretty(rows))
         return
     if not rows:
         click.echo(f"no {kind} found", err=True)
@@ -70,7 +71,7 @@ def describe(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
             f"Data sets: {', '.join(datasets)}, or a data set folder."
         )
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(described), indent=2).decode())
+        click.echo(pretty(described))
     else:
         _print(described)
 

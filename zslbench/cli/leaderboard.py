@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from zslbench.cli.options import as_text, checked_output, chosen_form, emit, result_console, store_option, table_options
+from zslbench.cli.options import (
+    as_text,
+    checked_output,
+    chosen_form,
+    emit,
+    existing_store,
+    result_console,
+    store_option,
+    stored_tables,
+    table_options,
+)
 
 _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".md": "md", ".txt": "table"}
 """What the name of an output file says."""
@@ -41,18 +51,14 @@ def leaderboard(
 ) -> int:
     """Print the leaderboard of everything stored; trains nothing."""
     from zslbench.errors import InputError
-    from zslbench.leaderboard import leaderboard as aggregate
-    from zslbench.records import Store
     from zslbench.report import latex, tables
     from zslbench.report.citations import cite
 
     form = chosen_form(form, output, _FORMATS, "table", as_json)
     if output is not None:
         checked_output(output, store)
-    if not (records := Store(store)).records_path.exists():
-        raise InputError(f"no records in {store}: expected {records.records_path}; run `zslbench run` or use --store.")
-    result = aggregate(records.records(), records.plans(), selection=select, sort=sort, splits=splits)
-    result = [table for table in result if dataset in (None, table.dataset) and split_family in (None, table.family)]
+    where = {"dataset": dataset, "family": split_family}
+    result = stored_tables(existing_store(store), select=select, sort=sort, splits=splits, **where)
     if not result:
         raise InputError(f"no trial in {store} matches the options.")
     cite(result)

@@ -4,14 +4,21 @@ import functools
 import io
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console, RenderableType
 
+if TYPE_CHECKING:
+    from zslbench.leaderboard import Table
+    from zslbench.records import Store
+
 DEFAULT_STORE = "results"
+# As `zslbench.leaderboard` and `zslbench.protocol` define them, whose imports a --help need not pay for.
+SELECTIONS = ("last", "val", "test-max")
+METRICS = ("T1", "OA", "S", "U", "H", "AUSUC")
 STORED = ("records.jsonl", "plan.jsonl", "records.torn", "plan.torn", "lock", "lock.owner", "predictions", "logs")
 """Files and folders of a store, which no command's output may replace."""
 
@@ -86,18 +93,67 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--select`` and ``--sort``."""
     command = click.option(
         "--select",
-        type=click.Choice(["last", "val", "test-max"]),
+        type=click.Choice(SELECTIONS),
         default="last",
         show_default=True,
         help="Which epoch counts: the last, the best on validation classes, or (an oracle) the best on the test set.",
     )(command)
     return click.option(
         "--sort",
-        type=click.Choice(["T1", "OA", "S", "U", "H", "AUSUC"]),
+        type=click.Choice(METRICS),
         default="H",
         show_default=True,
         help="Metric that ranks.",
     )(command)
+
+
+def existing_store(folder: Path) -> "Store":
+    """The store in a folder.
+
+    Raises:
+        InputError: it holds no records.
+    """
+    from zslbench.errors import InputError
+    from zslbench.records import Store
+
+    store = Store(folder)
+    if not store.records_path.exists():
+        raise InputError(f"no records in {folder}: expected {store.records_path}; run `zslbench run` or use --store.")
+    return store
+
+
+def stored_tables(
+    store: "Store", *, select: Any, sort: str, splits: int | None, **where: str | int | None
+) -> list["Table"]:
+    """The leaderboards of a store.
+
+    Args:
+        store: where the records are.
+        select: which epoch counts.
+        sort: the metric that ranks.
+        splits: only the first so many splits of a family.
+        where: attributes of a table, such as `dataset`; only tables with these values, where they are not None.
+    """
+    from zslbench.leaderboard import leaderboard
+
+    tables = leaderboard(store.records(), store.plans(), selection=select, sort=sort, splits=splits)
+    wanted = {name: value for name, value in where.items() if value is not None}
+    return [table for table in tables if all(getattr(table, name) == value for name, value in wanted.items())]
+
+
+def check_extra(what: str, extra: str, packages: Sequence[str]) -> None:
+    """Say at once which packages of an optional extra are missing, rather than after minutes of work.
+
+    Raises:
+        InputError: one is not installed; `what` needs it.
+    """
+    import importlib.util
+
+    from zslbench.errors import InputError
+
+    lacking = [name for name in packages if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise InputError(f"{what} needs {', '.join(lacking)}, not installed here: pip install 'zslbench[{extra}]'")
 
 
 def checked_output(path: Path, *stores: Path) -> Path:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from zslbench.cli.options import checked_output, store_option, table_options
+from zslbench.cli.options import check_extra, checked_output, existing_store, store_option, stored_tables, table_options
 
 _EXTRA = ("jinja2", "matplotlib")
 
@@ -42,10 +42,9 @@ def report(
     plots_folder: Path | None,
 ) -> int:
     """Write everything stored as one HTML file: leaderboard, figures, tests, provenance. Opens without a network."""
-    _check_extra()
+    check_extra("a report", "report", _EXTRA)
     from zslbench.errors import InputError
-    from zslbench.leaderboard import lacking_validation, leaderboard
-    from zslbench.records import Store
+    from zslbench.leaderboard import lacking_validation
     from zslbench.report import plots
     from zslbench.report.citations import cite
     from zslbench.report.contents import limited, sections
@@ -55,10 +54,8 @@ def report(
     checked_output(output, store)
     if plots_folder:
         checked_output(plots_folder, store)
-    if not (stored := Store(store)).records_path.exists():
-        raise InputError(f"no records in {store}: expected {stored.records_path}; run `zslbench run` or use --store.")
-    tables = leaderboard(stored.records(), stored.plans(), selection=select, sort=sort, splits=splits)
-    tables = [table for table in tables if dataset in (None, table.dataset) and split_family in (None, table.family)]
+    stored, where = existing_store(store), {"dataset": dataset, "family": split_family}
+    tables = stored_tables(stored, select=select, sort=sort, splits=splits, **where)
     if methods is not None:
         tables = limited(tables, methods)
     rows = [row for table in tables for row in table.rows]
@@ -76,14 +73,3 @@ def report(
                 for path in plots.write_files(plot, section, plots_folder / name):
                     click.echo(path)
     return 0
-
-
-def _check_extra() -> None:
-    """Say what is missing before anything is read."""
-    import importlib.util
-
-    from zslbench.errors import InputError
-
-    lacking = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
-    if lacking:
-        raise InputError(f"a report needs {', '.join(lacking)}, not installed here: pip install 'zslbench[report]'")

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from zslbench.cli.options import result_console, store_option
+from zslbench.cli.options import SELECTIONS, result_console, store_option
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
+from zslbench.jsontext import pretty
 from zslbench.published import PublishedTable, load_published, published_methods, published_names
 
 if TYPE_CHECKING:  # reading the store needs NumPy, listing the tables does not
@@ -38,7 +38,7 @@ _RULES = {"last": "last epoch", "val": "epoch by validation classes", "test-max"
 @click.option("--split-family", "family", help="Compare with this stored split family, not the one the table names.")
 @click.option(
     "--select",
-    type=click.Choice(["last", "val", "test-max"]),
+    type=click.Choice(SELECTIONS),
     default="last",
     show_default=True,
     help="Which epoch of ours counts.",
@@ -88,7 +88,7 @@ def reproduce(
     results = [put_beside(table, stored, names=names, family=family, command=rest) for table, names in tables]
     if form == "json":
         printed = results[0] if name in published_names() else results
-        click.echo(msgspec.json.format(msgspec.json.encode(printed), indent=2).decode())
+        click.echo(pretty(printed))
     elif form == "csv":
         _print_rows([row for result in results for row in flat(result)], form)
     else:
@@ -146,7 +146,7 @@ def _summary(table: PublishedTable) -> dict[str, Any]:
 
 def _print_rows(rows: list[dict[str, Any]], form: str) -> None:
     if form == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        click.echo(pretty(rows))
     elif form == "csv":
         buffer = io.StringIO()
         if rows:

@@ -18,6 +18,7 @@ from zslbench.cli.options import (
     table_options,
     where_options,
 )
+from zslbench.jsontext import pretty
 
 
 @click.command()
@@ -82,10 +83,10 @@ def run(
     from zslbench.configuration import parse_methods
     from zslbench.datasets import load_dataset
     from zslbench.leaderboard import leaderboard
+    from zslbench.machine import cores
     from zslbench.records import Store
     from zslbench.registry import Registry
     from zslbench.report import tables
-    from zslbench.runner.cluster import default_workers
     from zslbench.runner.durations import seconds_of
     from zslbench.runner.executors import Events, run_serially, run_with_ray
     from zslbench.runner.plan import Job, make_jobs, outlook
@@ -120,7 +121,7 @@ def run(
         jobs = make_jobs(registry, [m.spec for m in plan.methods], view, drawn, range(plan.seeds), stages)
         jobs = _within_their_splits(registry, plan.methods, jobs)
     limit = None if timeout is None else seconds_of(timeout)
-    workers = default_workers() if where.workers is None else where.workers
+    workers = cores() if where.workers is None else where.workers
     records = Store(store)
     if dry_run:
         device = None if where.device == "auto" else where.device
@@ -223,7 +224,7 @@ def _print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
             "rough": any(row.rough for row in rows),
             "workers": workers,
         }
-        click.echo(msgspec.json.format(msgspec.json.encode(plan), indent=2).decode())
+        click.echo(pretty(plan))
         return
     table = Table()
     for column in ("method", "to do", "done", "failed", "s/trial", "total"):

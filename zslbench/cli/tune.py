@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
-from zslbench.cli.options import plugin_option, progress_console, result_console, where_options
+from zslbench.cli.options import check_extra, plugin_option, progress_console, result_console, where_options
+from zslbench.jsontext import pretty
 
 _EXTRA = ("matplotlib", "optuna", "pandas", "pyarrow", "tomli_w")
 
@@ -76,7 +76,7 @@ def tune(
     from zslbench.tuning.ledger import Ledger, Search
     from zslbench.tuning.space import search_space
 
-    _check_extra()
+    check_extra("tuning", "tune", _EXTRA)
     specs = parse_methods(method)
     if len(specs) > 1:
         raise click.UsageError(f"one method is tuned at a time, and {method!r} names {len(specs)}.")
@@ -121,7 +121,7 @@ def tune(
         outputs.write_outputs(report, best)
     if as_json:
         document = {**outputs.as_json(report), "suite": str(best) if report.best else None}
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+        click.echo(pretty(document))
     elif report.best is not None:
         console = result_console()
         console.print(outputs.as_table(report))
@@ -130,17 +130,6 @@ def tune(
     if report.best is None:
         click.echo(f"no configuration could be measured on every split: see {ledger.folder / 'table.csv'}.", err=True)
     return 0 if report.best else 1
-
-
-def _check_extra() -> None:
-    """Say at once what is missing, rather than after minutes of search."""
-    import importlib.util
-
-    from zslbench.errors import InputError
-
-    lacking = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
-    if lacking:
-        raise InputError(f"tuning needs {', '.join(lacking)}, not installed here: pip install 'zslbench[tune]'")
 
 
 def _search(

@@ -4,7 +4,6 @@ FILE.part holds what has arrived and FILE.part.json which version of the file it
 FILE exists only when it is complete and its checksum fits.
 """
 
-import hashlib
 import ipaddress
 import os
 import re
@@ -19,6 +18,7 @@ import msgspec
 from zslbench.datasets.known import Checksum
 from zslbench.datasets.unpack import Report, check_space, readable
 from zslbench.errors import InputError
+from zslbench.hashing import file_digest
 
 if TYPE_CHECKING:
     import requests
@@ -123,12 +123,6 @@ def check_address(url: str, allow_http: bool = False) -> None:
         raise InputError(f"{url!r} is not an address: https://... is expected.")
     if parts.scheme == "http" and not allow_http and not _loopback(host):
         raise InputError(f"{url} is not encrypted: an https address is expected; plain http must be named by --url.")
-
-
-def file_digest(path: Path, algorithm: str) -> str:
-    """The SHA-256 or MD5 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
 def _attempt(session: "requests.Session", url: str, part: Path, verified: bool, report: Report) -> None:

@@ -34,10 +34,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from zslbench.bibtex import entries
-from zslbench.configuration import close_matches
-from zslbench.errors import InputError
+from zslbench.cards import card_names, check_card_name, read_card
 
 _FOLDER = Path(str(files("zslbench.datasets"))) / "known"
+_WHAT = "known data set"
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 _HEX = {"sha256": 64, "md5": 32}
 
@@ -128,7 +128,7 @@ class Known(msgspec.Struct, forbid_unknown_fields=True):
 @functools.cache
 def known_names() -> tuple[str, ...]:
     """The names of the known data sets."""
-    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+    return card_names(_FOLDER)
 
 
 @functools.cache
@@ -138,10 +138,7 @@ def load_known(name: str) -> Known:
     Raises:
         InputError: there is none of that name.
     """
-    if name not in known_names():
-        raise InputError(
-            f"no known data set {name!r}.{close_matches(name, known_names())} Known: {', '.join(known_names())}."
-        )
+    check_card_name(name, known_names(), _WHAT)
     return read_known(_FOLDER / f"{name}.toml")
 
 
@@ -151,14 +148,7 @@ def read_known(path: str | Path) -> Known:
     Raises:
         InputError: not readable, an unknown key, or a value that does not fit; the message names file and key.
     """
-    path = Path(path)
-    try:
-        card = msgspec.toml.decode(path.read_bytes(), type=Known)
-    except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        raise InputError(f"known data set {path}: {error}.") from error
-    for problem in _problems(card, path.stem):
-        raise InputError(f"known data set {path}: {problem}.")
-    return card
+    return read_card(path, Known, _WHAT, _problems)
 
 
 def _problems(card: Known, stem: str) -> Iterable[str]:

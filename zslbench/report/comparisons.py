@@ -7,13 +7,13 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from zslbench.comparison import Comparison, as_builtins
+from zslbench.jsontext import pretty
 from zslbench.report.latex import document, escaped, tabular
 from zslbench.report.tables import EPOCHS
 from zslbench.stats import Paired
@@ -98,7 +98,7 @@ def as_csv(comparison: Comparison) -> str:
 
 def as_json(comparison: Comparison) -> str:
     """One JSON object, accuracies as fractions; numbers that do not exist are null."""
-    return msgspec.json.format(msgspec.json.encode(as_builtins(comparison)), indent=2).decode()
+    return pretty(as_builtins(comparison))
 
 
 def _sheets(comparison: Comparison) -> list[_Sheet]:

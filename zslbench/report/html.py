@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import zslbench
 from zslbench.errors import InputError
-from zslbench.leaderboard import METRICS, Row, Table
+from zslbench.leaderboard import Row, Table
+from zslbench.protocol import METRICS
 from zslbench.report import plots
 from zslbench.report.contents import Section
 from zslbench.report.examples import Examples

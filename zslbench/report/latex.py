@@ -4,7 +4,8 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from zslbench.leaderboard import METRICS, Row, Table
+from zslbench.leaderboard import Row, Table
+from zslbench.protocol import METRICS
 from zslbench.report.tables import Column, cells, columns, header, heading, notes
 from zslbench.stats import Estimate
 

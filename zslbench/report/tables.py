@@ -16,7 +16,9 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from zslbench.leaderboard import METRICS, Row, Table, lacking_validation
+from zslbench.jsontext import pretty
+from zslbench.leaderboard import Row, Table, lacking_validation
+from zslbench.protocol import METRICS
 from zslbench.stats import Estimate, too_few
 
 EPOCHS = {
@@ -231,7 +233,7 @@ def as_json(tables: Sequence[Table]) -> str:
     for built, table in zip(builtins, tables, strict=True):
         for plain, row in zip(built["rows"], table.rows, strict=True):
             plain["metrics"] = {name: estimated._asdict() for name, estimated in row.metrics.items()}
-    return msgspec.json.format(msgspec.json.encode(builtins), indent=2).decode()  # which makes null of NaN
+    return pretty(builtins)  # which makes null of NaN
 
 
 def json_schema() -> dict[str, Any]:

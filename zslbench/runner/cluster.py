@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zslbench.errors import InputError
+from zslbench.machine import cores
 from zslbench.runner.scratch import scratch_folder
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -80,11 +81,6 @@ def ray_session(where: Where) -> Iterator[tuple[Any, Slots]]:
     """
     with _local_ray(where) if where.local else _cluster(where) as ray:
         yield ray, _slots(ray, where)
-
-
-def default_workers() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def _slots(ray: Any, where: Where) -> Slots:
@@ -165,7 +161,7 @@ def _local_ray(where: Where) -> Iterator[Any]:
             with _keeping_sigterm():
                 ray.init(
                     address=LOCAL,
-                    num_cpus=where.workers or default_workers(),
+                    num_cpus=where.workers or cores(),
                     num_gpus=0 if where.device == "cpu" else None,  # None: Ray looks for them
                     include_dashboard=False,
                     log_to_driver=False,
@@ -173,8 +169,9 @@ def _local_ray(where: Where) -> Iterator[Any]:
                     _temp_dir=temporary,
                 )
         except Exception as error:
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(f"ray cannot start ({why}); use --workers 0 to run in this process.") from error
+            raise InputError(
+                f"ray cannot start ({_first_line(error)}); use --workers 0 to run in this process."
+            ) from error
         yield ray
 
 
@@ -196,10 +193,9 @@ def _cluster(where: Where) -> Iterator[Any]:
         except InputError:
             raise
         except Exception as error:
-            why = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"no Ray cluster answers at {where.address!r} ({why}); expected HOST:PORT of one that `ray start "
-                f"--head` has started, auto, or {LOCAL}."
+                f"no Ray cluster answers at {where.address!r} ({_first_line(error)}); expected HOST:PORT of one that "
+                f"`ray start --head` has started, auto, or {LOCAL}."
             ) from error
         stack.enter_context(_watching(ray.get_runtime_context().gcs_address))
         yield ray
@@ -230,6 +226,11 @@ def _watching(address: str) -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+def _first_line(error: Exception) -> str:
+    """Of what Ray says, which may be a page."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _started_here() -> str:

@@ -10,7 +10,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,9 +126,7 @@ class Pool:
         if any(task.actor.per_gpu != self.per_gpu for task in self.tasks.values()):
             return  # beside workers of the time when GPUs were shared by more, a new one would have too little room
         while len(self.starting) + len(self.idle) + len(self.tasks) < self.count:
-            resources = self.slots.resources
-            if "num_gpus" in resources:
-                resources["num_gpus"] = 1 / self.per_gpu
+            resources = replace(self.slots, per_gpu=self.per_gpu).resources
             # Two calls at a time: one runs the trial, the other answers how far it is.
             worker = self.ray.remote(max_concurrency=2, max_restarts=0, **resources)(Worker)
             self._greet(_Actor(worker.remote(self.plugins, self.view, self.slots.device), self.per_gpu))

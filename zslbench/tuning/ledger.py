@@ -10,7 +10,7 @@ import msgspec
 
 from zslbench.errors import InputError
 from zslbench.hashing import digest
-from zslbench.records import Store, _append
+from zslbench.records import Store, append_line
 
 DEFAULT = 0
 """The number of the configuration that changes nothing."""
@@ -111,7 +111,7 @@ class Ledger(Store):
             break
         else:
             with self._saying_what_failed():
-                _append(self.plans_path, search)
+                append_line(self.plans_path, search)
         for measurement in _read(self.records_path, Measurement):
             self._note(measurement)
 
@@ -122,7 +122,7 @@ class Ledger(Store):
             InputError: the folder cannot be written.
         """
         with self._saying_what_failed():
-            _append(self.records_path, measurement)
+            append_line(self.records_path, measurement)
         return self._note(measurement)
 
     @property

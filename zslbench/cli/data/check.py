@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zslbench.jsontext import pretty
+
 if TYPE_CHECKING:
     from zslbench.datasets.examine import Examination
 
@@ -18,14 +20,13 @@ def check(data: str, as_json: bool) -> int:
 
     Reads every array. Exit code 0 even with warnings, 2 if there is an error. A bundled data set may be named.
     """
-    import msgspec
 
     from zslbench.datasets.examine import examine
     from zslbench.datasets.registry import bundled_folder, bundled_names
 
     found = examine(bundled_folder(data) if data in bundled_names() else data)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        click.echo(pretty(found))
     else:
         click.echo("\n".join(_lines(found)))
     return 2 if found.errors else 0

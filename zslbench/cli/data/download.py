@@ -14,6 +14,8 @@ import click
 import msgspec
 
 from zslbench.errors import InputError
+from zslbench.hashing import file_digest
+from zslbench.jsontext import pretty
 
 if TYPE_CHECKING:
     from zslbench.datasets.known import Checksum, Known
@@ -59,7 +61,7 @@ def download(name: str, place: Path, yes: bool, url: str, sha256: str, keep_arch
     else:
         _obtain(card, folder, checksum, url, yes, keep_archive)
     result = _result(card, folder)
-    click.echo(msgspec.json.format(msgspec.json.encode(result), indent=2).decode() if as_json else _text(result))
+    click.echo(pretty(result) if as_json else _text(result))
     return 0
 
 
@@ -67,7 +69,7 @@ def _obtain(card: Known, folder: Path, checksum: Checksum | None, url: str, yes:
     """Fetch where needed, verify, unpack; one call at a time."""
     from filelock import FileLock, Timeout
 
-    from zslbench.datasets.download import fetch, file_digest
+    from zslbench.datasets.download import fetch
     from zslbench.datasets.unpack import Limits, unpack
 
     archive = folder.with_name(card.archive.file)
@@ -95,7 +97,7 @@ def _obtain(card: Known, folder: Path, checksum: Checksum | None, url: str, yes:
         else:
             with _progress("Fetching", archive.name) as report:
                 fetch(address, archive, checksum, allow_http=bool(url), report=report, say=_say)
-        digest, size = file_digest(archive, "sha256"), archive.stat().st_size
+        digest, size = file_digest(archive), archive.stat().st_size
         limits = Limits(total_bytes=min(Limits.total_bytes, _SPAN * (card.archive.bytes or Limits.total_bytes)))
         record = {
             "dataset": card.name,
@@ -137,8 +139,6 @@ def _expected(card: Known, url: str, sha256: str) -> Checksum | None:
 
 def _verify(archive: Path, checksum: Checksum | None) -> None:
     """An archive that the user has put there is left alone, whatever is wrong with it."""
-    from zslbench.datasets.download import file_digest
-
     if checksum is not None and (found := file_digest(archive, checksum.algorithm)) != checksum.digest:
         raise InputError(
             f"{archive}: its {checksum.algorithm} is {found}, {checksum.digest} is expected; it is not used. Remove "

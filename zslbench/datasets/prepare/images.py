@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.container import check_class_names
 from zslbench.errors import InputError
+from zslbench.hashing import file_digest
 
 SUFFIXES = frozenset({".tif", ".tiff", ".jpg", ".jpeg", ".png"})
 MAX_FILE_BYTES = 100 * 1024 * 1024
@@ -88,8 +89,7 @@ class ImageSet:
     def sha256(self) -> str:
         """Hex digest of what was read, as described for the class."""
         if isinstance(self._store, _Zip):
-            with self.source.open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
+            return file_digest(self.source)
         return digest_of_files(
             (hashlib.sha256(self.read_bytes(index)).hexdigest(), name) for index, name in enumerate(self.names)
         )

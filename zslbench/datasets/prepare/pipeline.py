@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shlex
 import sys
 from collections import Counter
@@ -26,6 +24,8 @@ from zslbench.datasets.prepare.images import ImageSet, digest_of_files, open_ima
 from zslbench.datasets.prepare.recipes import Recipe, check_name, find_recipe
 from zslbench.datasets.prepare.write import refuse_existing, write_dataset
 from zslbench.errors import InputError
+from zslbench.hashing import file_digest
+from zslbench.machine import cores
 from zslbench.splits import make_splits, usual_family
 
 BATCH_CPU = 8  # measured on two cores: half the time of 32, whose buffers no longer fit the cache
@@ -112,7 +112,7 @@ def prepare(
         job = Job(
             found, backbone, device, options.batch_size or (BATCH_CUDA if device == "cuda" else BATCH_CPU), options.grid
         )
-        workers = min(_cores(), _MAX_WORKERS) if options.workers is None else options.workers
+        workers = min(cores(), _MAX_WORKERS) if options.workers is None else options.workers
         with encoded(
             job, out, workers=workers, skip_bad=options.skip_bad, progress=lambda done: report("images", done, total)
         ) as made:
@@ -156,10 +156,6 @@ def _device(wanted: str) -> str:
     if wanted == "cuda":
         raise InputError("--device cuda: torch finds no GPU here; --device cpu or auto works anywhere")
     return "cpu"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _families(recipe: Recipe, classes: Sequence[str], labels: NDArray[np.int64]) -> list[str]:
@@ -252,7 +248,7 @@ def _provenance(
         "versions": {"python": sys.version.split()[0], **versions(packages)},
     }
     if backbone.weights is not None:
-        facts["weights"] = {"file": backbone.weights.name, "sha256": _sha256(backbone.weights)}
+        facts["weights"] = {"file": backbone.weights.name, "sha256": file_digest(backbone.weights)}
     if made.skipped:
         facts["skipped"] = sorted(made.skipped)
     if twins.exact or twins.near:
@@ -266,11 +262,6 @@ def _provenance(
     if twins.within_total:
         facts["duplicates_within_classes"] = twins.within_total
     return facts
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _command(recipe: Recipe, images: ImageSet, options: Options) -> str:
