@@ -12,6 +12,7 @@ from typing import IO, Any
 import msgspec
 
 from zslbench.errors import InputError
+from zslbench.files import replacing
 from zslbench.protocol import METRICS, Curve
 from zslbench.records import Record, Store
 
@@ -210,15 +211,9 @@ def write(export: Export, form: str, path: Path) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    partial = path.with_name(path.name + ".part")
-    try:
+    with replacing(path) as partial:
         if form == "parquet":
             write_parquet(export, partial)
         else:
             with open(partial, "w", encoding="utf-8", newline="") as file:
                 {"csv": write_csv, "json": write_json}[form](export, file)
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -362,7 +362,7 @@ def test_pipes_and_folders_are_not_read(tmp_path):
 
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "folder.csv").mkdir()
-    refused(tmp_path / "pipe.csv", "expected a file, found nothing that can be read")
+    refused(tmp_path / "pipe.csv", "expected a file, found a pipe")
     refused(tmp_path / "folder.csv", "expected a file, found a folder")
     refused(f"words:{tmp_path / 'pipe.csv'}", "expected a file")
 

@@ -219,16 +219,13 @@ def emit(text: str, output: Path | None) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    from zslbench.errors import InputError
+    from zslbench.files import write_whole
 
     text = text.removesuffix("\n") + "\n"
     if output is None:
         click.echo(text, nl=False)
         return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{output} cannot be written: {error.strerror or error}.") from error
+    write_whole(output, text)
 
 
 def as_text(renderable: RenderableType, soft_wrap: bool = False) -> str:

@@ -44,12 +44,13 @@ def report(
     """Write everything stored as one HTML file: leaderboard, figures, tests, provenance. Opens without a network."""
     check_extra("a report", "report", _EXTRA)
     from zslbench.errors import InputError
+    from zslbench.files import write_whole
     from zslbench.leaderboard import lacking_validation
     from zslbench.report import plots
     from zslbench.report.citations import cite
     from zslbench.report.contents import limited, sections
     from zslbench.report.examples import examples
-    from zslbench.report.html import as_html, write
+    from zslbench.report.html import as_html
 
     checked_output(output, store)
     if plots_folder:
@@ -64,7 +65,7 @@ def report(
     cite(tables)
     found = sections(tables, stored, splits, methods or "")
     pictures = [examples(section, images) if images else None for section in found]
-    write(output, as_html(found, pictures, store))
+    write_whole(output, as_html(found, pictures, store))
     click.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
     if plots_folder:
         for number, section in enumerate(found, 1):

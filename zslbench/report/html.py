@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import zslbench
-from zslbench.errors import InputError
 from zslbench.leaderboard import Row, Table
 from zslbench.protocol import METRICS
 from zslbench.report import plots
@@ -129,21 +128,6 @@ def _breakable(text: str) -> Any:
     import markupsafe
 
     return markupsafe.Markup(re.sub(r"([,\[]|\b[a-z-]+\d{4})(?=\w)", r"\1<wbr>", str(markupsafe.escape(text))))
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file in full or not at all.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def _part(number: int, section: Section, images: Examples | None) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from zslbench.configuration import Choice, MethodSpec
 from zslbench.errors import InputError
+from zslbench.files import write_whole
 from zslbench.tuning.ledger import DEFAULT, Configuration, Ledger
 from zslbench.tuning.space import Axis
 
@@ -82,11 +82,11 @@ def write_outputs(report: Report, best: Path) -> None:
     """
     folder = report.ledger.folder
     try:
-        _replace(folder / "table.csv", as_csv(report))
+        write_whole(folder / "table.csv", as_csv(report))
         if report.best is not None:
-            _replace(folder / "search.svg", as_svg(report))
+            write_whole(folder / "search.svg", as_svg(report))
             best.parent.mkdir(parents=True, exist_ok=True)
-            _replace(best, as_suite(report))
+            write_whole(best, as_suite(report))
     except OSError as error:
         raise InputError(
             f"{error.filename or folder} cannot be written: {error.strerror or error}. What was measured is kept."
@@ -248,10 +248,3 @@ def _height(axis: Axis, value: Any) -> float:
 def _ticks(axis: Axis) -> list[tuple[float, str]]:
     ends = axis.search.values if isinstance(axis.search, Choice) else (axis.search.low, axis.search.high)
     return [(_height(axis, value), show({"": value}).removeprefix("=")) for value in ends]
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file in full or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

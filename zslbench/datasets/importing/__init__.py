@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from zslbench._types import IntArray
 from zslbench.datasets.container import FORMAT, check_class_names
 from zslbench.datasets.prepare.semantics_block import as_single
-from zslbench.datasets.prepare.semantics_files import read_text
 from zslbench.datasets.prepare.write import refuse_existing, write_dataset
 from zslbench.errors import InputError
+from zslbench.files import read_text
 from zslbench.hashing import file_digest
 from zslbench.splits import splits_from, usual_family
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.container import load_npy
 from zslbench.datasets.importing import Imported, finite_semantics, labels_of, named, read_lines, whole
-from zslbench.datasets.prepare.semantics_files import read_text, regular_file
 from zslbench.datasets.prepare.semantics_tables import table_block
 from zslbench.errors import InputError
+from zslbench.files import read_text, regular_file
 
 _CSV_ROWS = 4096
 BY_ORDER = ":by-order"

@@ -38,7 +38,7 @@ def read_mat(path: Path, wanted: Sequence[str], scratch: Path) -> dict[str, NDAr
     Raises:
         InputError: no such file, not a .mat file, damaged, or larger inside than its size allows.
     """
-    from zslbench.datasets.prepare.semantics_files import regular_file  # here, since the other process needs none of it
+    from zslbench.files import regular_file  # here, since the other process needs none of it
 
     size = regular_file(path).stat().st_size
     folder = Path(tempfile.mkdtemp(dir=scratch))

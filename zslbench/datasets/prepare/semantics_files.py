@@ -12,33 +12,10 @@ from typing import Any
 
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
+from zslbench.files import read_text
 
-MAX_BYTES = 64 * 1024 * 1024
 _SHOWN = 5
 _CUT = 60
-
-
-def regular_file(path: Path | str) -> Path:
-    """Return the path if a regular file lies there; InputError otherwise (a pipe or a device could block)."""
-    path = Path(path)
-    try:
-        if path.is_file():
-            return path
-        found = "a folder" if path.is_dir() else "nothing that can be read"
-    except (OSError, ValueError) as error:  # a name too long, or with a null byte
-        found = str(error)
-    raise InputError(f"{path}: expected a file, found {found}.")
-
-
-def read_text(path: Path | str) -> str:
-    """Return the whole UTF-8 text of a file, at most 64 MiB, without a byte order mark; InputError otherwise."""
-    path = regular_file(path)
-    try:
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise InputError(f"{path}: {size} bytes, more than the {MAX_BYTES} expected of a hand-written file.")
-        return path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected UTF-8 text ({error}).") from error
 
 
 def read_lines(path: Path | str) -> list[str]:
@@ -46,7 +23,7 @@ def read_lines(path: Path | str) -> list[str]:
 
     InputError if none is left, or one occurs twice.
     """
-    lines = [line.strip() for line in read_text(path).splitlines()]
+    lines = [line.strip() for line in read_text(path).split("\n")]
     kept = [line for line in lines if line and not line.startswith("#")]
     if not kept:
         raise InputError(f"{path}: expected one text a line, found none.")

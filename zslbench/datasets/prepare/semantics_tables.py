@@ -23,12 +23,12 @@ from zslbench.datasets.prepare.semantics_files import (
     join,
     match_class,
     normalise,
-    read_text,
     read_toml,
     refuse_repeated,
     shown,
 )
 from zslbench.errors import InputError
+from zslbench.files import read_text
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _GROUP_MARKS = ("group", "groups")

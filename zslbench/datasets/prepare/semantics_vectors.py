@@ -8,8 +8,8 @@ from pathlib import Path
 from zslbench.datasets.container import load_npy
 from zslbench.datasets.prepare.semantics_block import SemanticsBlock, as_single, block_name
 from zslbench.datasets.prepare.semantics_encoder import TextEncoder
-from zslbench.datasets.prepare.semantics_files import regular_file
 from zslbench.errors import InputError
+from zslbench.files import regular_file
 
 
 def vector_block(path: Path, classes: Sequence[str], tower: TextEncoder | None = None) -> SemanticsBlock:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.prepare.semantics_block import SemanticsBlock, block_name
 from zslbench.datasets.prepare.semantics_descriptions import spoken
-from zslbench.datasets.prepare.semantics_files import regular_file, shown
+from zslbench.datasets.prepare.semantics_files import shown
 from zslbench.errors import InputError
+from zslbench.files import regular_file
 
 _LONGEST = 1024 * 1024
 

@@ -1,0 +1,173 @@
+"""Files that users give, and files that they get.
+
+What is read is a regular file of bounded size: a pipe would wait for ever, a device never end. What is written is
+whole or not there: an existing file stays as it was until its successor is complete.
+"""
+
+import codecs
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from zslbench.errors import InputError
+
+MAX_BYTES = 64 << 20
+"""Of a file that somebody wrote by hand."""
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def regular_file(path: Path | str) -> Path:
+    """The path, if a regular file or a link to one lies there.
+
+    Raises:
+        InputError: nothing is there, or something else.
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a file, found nothing there.") from None
+    except (OSError, ValueError) as error:  # a name too long, or with a null byte
+        raise InputError(f"{path}: expected a file, found none ({_why(error)}).") from None
+    if stat.S_ISREG(mode):
+        return path
+    raise InputError(f"{path}: expected a file, found {kind_of(mode)}.")
+
+
+def kind_of(mode: int) -> str:
+    """What `st_mode` says lies there, in words."""
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "nothing that can be read")
+
+
+def read_bytes(path: Path | str, most: int = MAX_BYTES) -> bytes:
+    """The bytes of a regular file.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+
+    Raises:
+        InputError: it is no regular file, larger, or cannot be read.
+    """
+    path = regular_file(path)
+    try:
+        # Not blocking, and asked again once it is open: another file may have taken its place.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(f"{path}: expected a file, found {kind_of(status.st_mode)}.")
+            content = file.read(most + 1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {_why(error)}.") from error
+    if len(content) > most:
+        raise InputError(f"{path}: {status.st_size} bytes, more than the {most} that are expected of it.")
+    return content
+
+
+def read_text(path: Path | str, most: int = MAX_BYTES) -> str:
+    """The text of a file, however it was saved: UTF-8, or what its byte-order mark says; every line ends with a newline
+    character alone.
+
+    Raises:
+        InputError: as `read_bytes`, or it is no such text.
+    """
+    content = read_bytes(path, most)
+    mark, encoding = next(((mark, name) for mark, name in _MARKS if content.startswith(mark)), (b"", "utf-8"))
+    try:
+        text = content[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}, line {line}: expected UTF-8 text, found {content[error.start : error.start + 4]!r}; save it as "
+            f"UTF-8."
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@contextlib.contextmanager
+def replacing(path: Path | str, *, sync: bool = False) -> Iterator[Path]:
+    """A file to write to; it takes the place of `path` when the block ends well, and is gone when it does not.
+
+    The file is new, so that nothing that was planted under its name is written to. A link is followed: what it leads to
+    is replaced. A device or a pipe is handed out itself.
+
+    Args:
+        path: the file that is wanted.
+        sync: whether a power cut right after must not undo it.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        target = Path(path).resolve()
+        if target.exists() and not target.is_file():
+            if target.is_dir():
+                raise IsADirectoryError(0, "it is a folder")
+            yield target
+            return
+        handle, name = tempfile.mkstemp(prefix=".zslbench-", suffix=target.suffix, dir=target.parent)
+        os.close(handle)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be written: {_why(error)}.") from error
+    partial = Path(name)
+    try:
+        partial.chmod(_mode(target))
+        yield partial
+        if sync:
+            sync_path(partial)
+        partial.replace(target)
+        if sync:
+            sync_path(target.parent)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {_why(error)}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path | str, content: str | bytes, *, sync: bool = False) -> None:
+    """Write a file in full or not at all; see `replacing`.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+    with replacing(path, sync=sync) as target, open(target, "wb") as file:
+        file.write(data)
+
+
+def sync_path(path: Path) -> None:
+    """Return when a file, or the names in a folder, are on the disk itself."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _mode(target: Path) -> int:
+    """Of the file that is replaced, or as the user's mask has it for a new one."""
+    if target.exists():
+        return stat.S_IMODE(target.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _why(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
