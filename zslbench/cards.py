@@ -8,6 +8,7 @@ import msgspec
 
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
+from zslbench.files import read_text
 
 _Card = TypeVar("_Card", bound=msgspec.Struct)
 
@@ -38,8 +39,10 @@ def read_card(path: str | Path, kind: type[_Card], what: str, problems: Callable
     """
     path = Path(path)
     try:
-        card = msgspec.toml.decode(path.read_bytes(), type=kind)
-    except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        card = msgspec.toml.decode(read_text(path), type=kind)
+    except InputError as error:
+        raise InputError(f"{what} {error}") from None
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise InputError(f"{what} {path}: {error}.") from error
     for problem in problems(card, path.stem):
         raise InputError(f"{what} {path}: {problem}.")

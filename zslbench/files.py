@@ -6,6 +6,7 @@ whole or not there: an existing file stays as it was until its successor is comp
 
 import codecs
 import contextlib
+import io
 import os
 import stat
 import tempfile
@@ -97,7 +98,25 @@ def read_text(path: Path | str, most: int = MAX_BYTES) -> str:
             f"{path}, line {line}: expected UTF-8 text, found {content[error.start : error.start + 4]!r}; save it as "
             f"UTF-8."
         ) from None
+    if "\0" in text:
+        raise InputError(
+            f"{path}: expected UTF-8 text, found null characters: is it UTF-16, without its mark, or binary?"
+        )
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@contextlib.contextmanager
+def text_lines(path: Path | str) -> Iterator[Iterator[str]]:
+    """The lines of a text file of any size, with their ends, read as `read_text` does and no more than is asked for.
+
+    Raises:
+        InputError: it is no regular file; a ValueError says in the block that it is no such text.
+    """
+    with open(regular_file(path), "rb") as file:
+        start = file.read(4)
+        mark, encoding = next(((mark, name) for mark, name in _MARKS if start.startswith(mark)), (b"", "utf-8"))
+        file.seek(len(mark))
+        yield io.TextIOWrapper(file, encoding)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ split does not depend on how many are asked for, and a split's hash says what it
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +18,12 @@ from typing import Any, Literal
 import numpy as np
 
 from zslbench._types import IntArray
+from zslbench.classnames import composed
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
+from zslbench.files import read_text
 from zslbench.hashing import digest
+from zslbench.plaintext import plain
 
 Stage = Literal["test", "validation"]
 
@@ -223,15 +227,22 @@ def _split_files(dataset: Any) -> dict[str, Path]:
 
 
 def _read_entries(path: Path) -> list[dict[str, Any]]:
+    if not os.path.exists(path):
+        raise InputError(f"no split file {path}.")
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no split file {path}.") from None
-    except (OSError, ValueError, RecursionError) as error:
+        entries = json.loads(read_text(path), object_pairs_hook=_each_key_once)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"split file {path} cannot be read as JSON: {error}") from error
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"split file {path}: expected a non-empty list of objects, each with 'unseen'.")
     return entries
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entry = dict(pairs)
+    if len(entry) < len(pairs):
+        raise ValueError(f"a key is given twice among {', '.join(key for key, _ in pairs)}")
+    return entry
 
 
 def _first(entries: list[dict[str, Any]], count: int | None, path: Path) -> list[dict[str, Any]]:
@@ -306,13 +317,15 @@ def _ranked_classes(dataset: Any, classes: Sequence[int] | range, key: str) -> l
 
 def _class_indices(dataset: Any, names: Any, where: str) -> tuple[int, ...]:
     texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not texts or not names or len(set(names)) != len(names):
+    if not texts or not names or len(set(map(composed, names))) != len(names):
         raise InputError(f"{where}: expected a non-empty list of distinct class names.")
-    known = {name: index for index, name in enumerate(dataset.class_names)}
+    known = {composed(name): index for index, name in enumerate(dataset.class_names)}
     for name in names:
-        if name not in known:
-            raise InputError(f"{where}: {dataset.name} has no class {name!r}.{close_matches(name, known)}")
-    return tuple(sorted(known[name] for name in names))
+        if composed(name) not in known:
+            raise InputError(
+                f"{where}: {dataset.name} has no class {plain(name)!r}.{close_matches(plain(name, 60), known)}"
+            )
+    return tuple(sorted(known[composed(name)] for name in names))
 
 
 def _build(

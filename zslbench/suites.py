@@ -15,6 +15,7 @@ params = { hidden = 512 }
 splits = 5                          # fewer than the suite's; the leaderboard then shows and does not rank it
 """
 
+import os
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,6 +24,7 @@ import msgspec
 from zslbench.configuration import MethodSpec, close_matches
 from zslbench.datasets import Dataset
 from zslbench.errors import InputError
+from zslbench.files import read_text
 from zslbench.leaderboard import Selection
 from zslbench.protocol import METRICS
 from zslbench.splits import Split, make_splits, read_splits
@@ -79,11 +81,11 @@ def read_suite(path: str | Path) -> Suite:
         InputError: no such file, not TOML, an unknown key, or a value that does not fit; file and key are named.
     """
     path = Path(path)
+    if not os.path.exists(path):
+        raise InputError(f"no suite file {path}.")
     try:
-        raw = msgspec.toml.decode(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"no suite file {path}.") from None
-    except (OSError, ValueError, RecursionError) as error:
+        raw = msgspec.toml.decode(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise InputError(f"suite {path} cannot be read as TOML: {error}") from error
     _check_keys(raw, Suite, f"suite {path}")
     methods = raw.get("methods")

@@ -6,8 +6,9 @@ optionally ``maps/NAME.npy`` (N, P, D). Arrays are memory-mapped; no file is eve
 
 import contextlib
 import os
+import warnings
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,14 +19,18 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from zslbench._types import FloatArray, IntArray
+from zslbench.classnames import check_class_names
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
+from zslbench.files import read_text
 from zslbench.hashing import array_digest
+from zslbench.plaintext import plain
 
 FORMAT = 1
 _BLOCK_ROWS = 8192
 _BLOCK_BYTES = 1 << 25
 _LARGE_BYTES = 1 << 28
+_SHOWN = 5
 
 
 class FeatureCard(msgspec.Struct, forbid_unknown_fields=True):
@@ -194,7 +199,10 @@ class Dataset:
         return np.concatenate([_unit_rows(block, part) for block, part in zip(blocks, name.split("+"), strict=True)], 1)
 
     def view(self, features: str | None = None, semantics: str | None = None, maps: str | None = None) -> DataView:
-        """Choose features, semantics and maps by name (default: the card's; no maps)."""
+        """Choose features, semantics and maps by name (default: the card's; no maps).
+
+        A warning names classes whose semantics are equal or zeros.
+        """
         features = features or self.card.default_features
         semantics = semantics or self.card.default_semantics
         visual, words = self.features(features), self.semantics(semantics)
@@ -203,6 +211,8 @@ class Dataset:
             "labels": array_digest(self.labels),
             "semantics": array_digest(words),
         }
+        for remark in equal_semantics(words, self.class_names, f"{self.name}, semantics {semantics!r}"):
+            warnings.warn(remark, stacklevel=2)
         local = None
         if maps is not None:
             local = self.maps(maps)
@@ -238,17 +248,22 @@ class Dataset:
         path = self.folder / "card.toml"
         if not self.folder.is_dir():
             raise InputError(f"no data set folder {self.folder}.")
+        if not os.path.exists(path):
+            raise InputError(f"{self.folder} is not a data set: it has no card.toml.")
         try:
-            card = msgspec.toml.decode(path.read_bytes(), type=Card)
-        except FileNotFoundError:
-            raise InputError(f"{self.folder} is not a data set: it has no card.toml.") from None
-        except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+            card = msgspec.toml.decode(read_text(path), type=Card)
+        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             raise InputError(f"{path}: {error}") from error
         if card.format != FORMAT:
             raise InputError(f"{path}: format {card.format}; this version of zslbench reads format {FORMAT}.")
         if len(set(card.classes)) != len(card.classes) or len(card.classes) < 2:
             raise InputError(f"{path}: 'classes' must name at least two classes, each once.")
-        check_class_names(card.classes, str(path))
+        card.classes = list(check_class_names(card.classes, str(path)))
+        named = {"name": [card.name], "split_families": card.split_families}
+        named |= {kind: list(getattr(card, kind)) for kind in ("features", "maps", "semantics")}
+        for key, names in named.items():
+            if wrong := next((name for name in names if not name.strip() or not name.isprintable()), None):
+                raise InputError(f"{path}: {key}: {wrong!r} is empty or holds characters that cannot be printed.")
         return card
 
     def _names(self, kind: str) -> list[str]:
@@ -312,15 +327,28 @@ class Dataset:
         return self.folder / kind / f"{name}.npy"
 
 
-def check_class_names(names: Iterable[str], where: str) -> None:
-    """Refuse names that would move the cursor of a terminal or break a line.
+def equal_semantics(array: NDArray[Any], class_names: Sequence[str], where: str) -> list[str]:
+    """A line if classes have equal rows, or rows of zeros; none otherwise.
 
-    Raises:
-        InputError: a name is empty or holds a control character.
+    Such a data set is played, since somebody may want just that, and whoever reads it, makes it or runs it is told.
     """
-    for name in names:
-        if not name.strip() or not name.isprintable():
-            raise InputError(f"{where}: class name {name!r} is empty or holds characters that cannot be printed.")
+    alike: dict[bytes, list[str]] = {}
+    for name, row in zip(class_names, np.asarray(array, np.float32) + np.float32(0), strict=True):  # -0 is 0
+        alike.setdefault(row.tobytes(), []).append(plain(name))
+    zeros = alike.pop(bytes(4 * array.shape[1]), [])
+    twins = [" and ".join(map(repr, _first_few(names))) for names in alike.values() if len(names) > 1]
+    said = []
+    if twins:
+        said.append(
+            f"{where}: classes {'; '.join(_first_few(twins))} have equal semantics: no method can tell them apart."
+        )
+    if zeros:
+        said.append(f"{where}: all zeros for {', '.join(_first_few(zeros))}.")
+    return said
+
+
+def _first_few(things: list[str]) -> list[str]:
+    return things if len(things) <= _SHOWN else [*things[:_SHOWN], f"{len(things) - _SHOWN} more"]
 
 
 def load_npy(path: Path) -> NDArray[Any]:

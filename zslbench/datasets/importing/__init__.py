@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench._types import IntArray
-from zslbench.datasets.container import FORMAT, check_class_names
+from zslbench.classnames import check_class_names
+from zslbench.datasets.container import FORMAT
 from zslbench.datasets.prepare.semantics_block import as_single
 from zslbench.datasets.prepare.write import refuse_existing, write_dataset
 from zslbench.errors import InputError

@@ -21,7 +21,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.datasets.container import check_class_names
+from zslbench.classnames import check_class_names
 from zslbench.errors import InputError
 from zslbench.hashing import file_digest
 

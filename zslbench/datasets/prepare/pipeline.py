@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.datasets.container import equal_semantics
 from zslbench.datasets.prepare import semantics as text
 from zslbench.datasets.prepare.backbones import Backbone, find_backbone, versions
 from zslbench.datasets.prepare.batches import Job
@@ -134,7 +135,8 @@ def prepare(
             written = write_dataset(
                 out, card, labels, pooled, {block.name: block.array for block in blocks}, maps=arrays
             )
-            return Prepared(out, written, len(labels), _warnings(found, made, twins))
+            warnings = [*_warnings(found, made, twins), *_remarks(blocks, classes)]
+            return Prepared(out, written, len(labels), warnings)
 
 
 def _backbone(recipe: Recipe, options: Options) -> Backbone:
@@ -232,7 +234,7 @@ def _provenance(
     images, backbone = job.images, job.backbone
     kept = ((made.notes["file"][row].tobytes().hex(), images.names[row]) for row in made.rows)
     digest = images.sha256 if images.packed else digest_of_files(kept)
-    notes = _observations(images, made)
+    notes = [*_observations(images, made), *_remarks(blocks, images.classes)]
     if digest in recipe.known_images:
         notes.insert(0, recipe.known_images[digest])
     encoders = [package for block in blocks for package in block.packages]
@@ -275,6 +277,15 @@ def _command(recipe: Recipe, images: ImageSet, options: Options) -> str:
     if options.skip_bad:
         words.append("--skip-bad")
     return shlex.join(words)
+
+
+def _remarks(blocks: Sequence[text.SemanticsBlock], classes: Sequence[str]) -> list[str]:
+    """What was left out of files of semantics, and which classes they cannot tell apart."""
+    return [
+        remark
+        for block in blocks
+        for remark in (*block.notes, *equal_semantics(block.array, classes, f"semantics {block.name!r}"))
+    ]
 
 
 def _observations(images: ImageSet, made: Encoded) -> list[str]:

@@ -21,13 +21,15 @@ _MAX_NAME = 60
 class SemanticsBlock:
     """``array`` is (C, A) float32, finite; ``card`` holds those fields of ``SemanticsCard`` that are known.
 
-    ``packages`` are the distributions that made the numbers, whose versions belong to the provenance.
+    ``packages`` are the distributions that made the numbers, whose versions belong to the provenance; ``notes`` say
+    what of a file was left out or taken for something else.
     """
 
     name: str
     array: NDArray[np.float32]
     card: dict[str, Any] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def block_name(text: Path | str) -> str:
@@ -67,11 +69,8 @@ def as_single(array: NDArray[Any], where: str) -> NDArray[np.float32]:
     return single
 
 
-def refuse_alike(array: NDArray[np.float32], classes: Sequence[str], where: str) -> None:
-    """Raise InputError for a class whose row is all zeros, or two classes with equal rows: none can tell them apart."""
-    seen: dict[bytes, str] = {}
+def refuse_zeros(array: NDArray[np.float32], classes: Sequence[str], where: str) -> None:
+    """Raise InputError for a class whose row is all zeros."""
     for name, row in zip(classes, array, strict=True):
         if not row.any():
             raise InputError(f"{where}: class {name!r}: no attribute holds for it, its row is all zeros")
-        if (twin := seen.setdefault(row.tobytes(), name)) != name:
-            raise InputError(f"{where}: classes {twin!r} and {name!r} have equal rows")

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from zslbench.classnames import loosely
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.files import read_text
@@ -81,8 +82,8 @@ def refuse_repeated(names: Sequence[str], where: str) -> None:
 
 
 def normalise(name: str) -> str:
-    """Return what two spellings of a class name share: case, spaces, underscores and hyphens do not count."""
-    return re.sub(r"[\s_-]+", "", name).casefold()
+    """Return what two spellings of a class name share; see `zslbench.classnames`."""
+    return loosely(name)
 
 
 def match_class(name: str, classes: Sequence[str]) -> int | None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.configuration import close_matches
-from zslbench.datasets.prepare.semantics_block import SemanticsBlock, as_single, block_name, refuse_alike
+from zslbench.csvtext import Table, advice, number, read_csv
+from zslbench.datasets.prepare.semantics_block import SemanticsBlock, as_single, block_name, refuse_zeros
 from zslbench.datasets.prepare.semantics_files import (
     as_table,
     as_text,
@@ -28,7 +26,6 @@ from zslbench.datasets.prepare.semantics_files import (
     shown,
 )
 from zslbench.errors import InputError
-from zslbench.files import read_text
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _GROUP_MARKS = ("group", "groups")
@@ -63,7 +60,8 @@ def table_block(path: Path, classes: Sequence[str], by_order: bool) -> Semantics
 
     InputError names the row and the column of whatever does not fit.
     """
-    rows = _csv_rows(path)
+    table = _csv_rows(path)
+    rows = list(table.rows)
     line, header = rows.pop(0)
     columns = [cell.strip() for cell in header[1:]]
     _check_header(columns, f"{path}: line {line} (the header)")
@@ -78,8 +76,8 @@ def table_block(path: Path, classes: Sequence[str], by_order: bool) -> Semantics
     names = [row[0].strip() for _, row in rows]
     values = np.array([_numbers(row, columns, f"{path}: line {line}") for line, row in rows]).reshape(-1, len(columns))
     array = as_single(values[_order(names, classes, path, by_order)], str(path))
-    refuse_alike(array, classes, str(path))
-    return SemanticsBlock(block_name(path), array, card)
+    refuse_zeros(array, classes, str(path))
+    return SemanticsBlock(block_name(path), array, card, notes=tuple(table.notes))
 
 
 def attribute_block(path: Path, classes: Sequence[str]) -> SemanticsBlock:
@@ -105,7 +103,7 @@ def read_attributes(path: Path | str, classes: Sequence[str]) -> AttributeTable:
     The file has ``[groups] <group>.meaning`` and one ``[[attributes]]`` table per attribute with ``name``,
     ``group``, ``meaning`` and ``values`` (class to grade in 0..1; classes left out get 0). InputError names
     the file and the key for anything missing, unknown, repeated or out of range, and for classes without a
-    non-zero value or with equal rows, which no method could tell apart.
+    non-zero value.
     """
     path = Path(path)
     document = read_toml(path)
@@ -142,7 +140,7 @@ def read_attributes(path: Path | str, classes: Sequence[str]) -> AttributeTable:
 
     if unused := [group for group in group_meanings if group not in groups]:
         raise InputError(f"{path}: groups.{unused[0]}: no attribute belongs to this group")
-    refuse_alike(values, classes, str(path))
+    refuse_zeros(values, classes, str(path))
     return AttributeTable(values, tuple(columns), tuple(groups), tuple(meanings), group_meanings)
 
 
@@ -164,29 +162,18 @@ def _grade(column: NDArray[np.float32], grades: Mapping[str, object], classes: S
         column[label] = grade
 
 
-def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Return (line number, cells) of each row that is not blank, all of one width, the header included."""
-    text = read_text(path)
-    first = text.lstrip().partition("\n")[0]
-    separator = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    try:
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: expected comma-separated values ({error}).") from error
-    if not rows or len(rows[0][1]) < 2:
+def _csv_rows(path: Path) -> Table:
+    """Read a table with a header and at least one column of attributes."""
+    table = read_csv(path)
+    if not table.rows or len(table.rows[0][1]) < 2:
         raise InputError(f"{path}: expected a header (a first cell and the attributes' names), found none.")
-    width = len(rows[0][1])
-    for line, row in rows:
-        if len(row) != width:
-            raise InputError(f"{path}: line {line}: expected {width} cells, as the header has, found {len(row)}.")
-    return rows
+    return table
 
 
 def _check_header(columns: Sequence[str], where: str) -> None:
     if "" in columns:
         raise InputError(f"{where}: column {columns.index('') + 2} has no name.")
-    if all(map(_is_number, columns)):
+    if all(number(name) is not None for name in columns):
         raise InputError(f"{where}: expected names of attributes, found numbers: is the header missing?")
     refuse_repeated(columns, where)
 
@@ -199,20 +186,16 @@ def _groups(marks: Sequence[str], columns: Sequence[str], where: str) -> list[st
 
 
 def _numbers(row: Sequence[str], columns: Sequence[str], where: str) -> list[float]:
+    values = []
     for name, cell in zip(columns, row[1:], strict=True):
-        if not _is_number(cell):
-            found = shown(cell) if cell.strip() else "an empty cell"
+        value = number(cell)
+        if value is None:
+            found = f"{shown(cell)}{advice(cell)}" if cell.strip() else "an empty cell"
             raise InputError(
                 f"{where} ({shown(row[0])}), column {shown(name)}: expected a finite number, found {found}."
             )
-    return [float(cell) for cell in row[1:]]
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell)) and "_" not in cell
-    except ValueError:
-        return False
+        values.append(value)
+    return values
 
 
 def _order(names: Sequence[str], classes: Sequence[str], path: Path, by_order: bool) -> list[int]:

@@ -1,0 +1,79 @@
+"""Names of classes: how they are written, and when two of them are the same, wherever they come from."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from zslbench.configuration import close_matches
+from zslbench.errors import InputError
+from zslbench.plaintext import plain
+
+
+def check_class_names(names: Iterable[str], where: str) -> tuple[str, ...]:
+    """The names in Unicode's composed form (NFC), in which they are compared and stored.
+
+    Raises:
+        InputError: a name is empty or holds a character that moves a terminal's cursor or breaks a line, or two names
+            are one in that form.
+    """
+    known: dict[str, str] = {}
+    for name in names:
+        if not name.strip() or not name.isprintable():
+            raise InputError(f"{where}: class name {name!r} is empty or holds characters that cannot be printed.")
+        form = composed(name)
+        if form in known:
+            other = "" if name == known[form] else f", written in two forms of Unicode ({name!a})"
+            raise InputError(f"{where}: class name {plain(name)!r} is there twice{other}: each is expected once.")
+        known[form] = name
+    return tuple(known)
+
+
+def composed(name: str) -> str:
+    """The name in Unicode's composed form: an accent may be stored as part of its letter or after it."""
+    return unicodedata.normalize("NFC", name)
+
+
+def loosely(name: str) -> str:
+    """What two spellings of a class name share: case, spaces, underscores, hyphens and the form of Unicode do not
+    count."""
+    return re.sub(r"[\s_-]+", "", composed(name)).casefold()
+
+
+def match_classes(names: Sequence[str], class_names: Sequence[str], where: str) -> tuple[list[int], list[str]]:
+    """The class of each name: the one that is called so, or else the only one that is called so loosely.
+
+    Args:
+        names: as somebody wrote them.
+        class_names: the classes.
+        where: the names stand, for messages.
+
+    Returns:
+        The classes' indices, and a note if some are only loosely called so.
+
+    Raises:
+        InputError: a name is no class's, or loosely that of several; close ones are named.
+    """
+    exact = {name: index for index, name in enumerate(class_names)}
+    loose: dict[str, list[int]] = {}
+    for label, name in enumerate(class_names):
+        loose.setdefault(loosely(name), []).append(label)
+    found: list[int] = []
+    bent: dict[str, str] = {}
+    for name in names:
+        index = exact.get(composed(name))
+        if index is None:
+            alike = loose.get(loosely(name), [])
+            if len(alike) != 1:
+                several = " or ".join(repr(plain(class_names[other])) for other in alike[:3])
+                close = f" Is it {several}?" if several else close_matches(plain(name, 60), list(exact))
+                raise InputError(f"{where}: no class {plain(name)!r} among the {len(class_names)} classes.{close}")
+            index = alike[0]
+            bent[name] = class_names[index]
+        found.append(index)
+    if not bent:
+        return found, []
+    name, meant = next(iter(bent.items()))
+    return found, [
+        f"{where}: {len(bent)} name(s) differ from the class's in case, spaces, '_' or '-', as {plain(name)!r} from "
+        f"{plain(meant)!r}; taken for it."
+    ]
