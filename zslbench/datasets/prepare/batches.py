@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.prepare.backbones import Backbone, load_encoder
 from zslbench.datasets.prepare.duplicates import difference_hashes
-from zslbench.datasets.prepare.images import Image, ImageSet, decode
+from zslbench.datasets.prepare.images import Image, ImageSet
 from zslbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,9 +29,18 @@ if TYPE_CHECKING:
     from zslbench.datasets.prepare.encoders import Encoder
 
 NOTE = np.dtype(
-    [("file", "u1", 32), ("pixels", "u1", 32), ("hashes", "<u8", 2), ("width", "<u4"), ("height", "<u4"), ("read", "?")]
+    [
+        ("file", "u1", 32),
+        ("pixels", "u1", 32),
+        ("hashes", "<u8", 2),
+        ("width", "<u4"),
+        ("height", "<u4"),
+        ("changes", "<u4"),
+        ("read", "?"),
+    ]
 )
-"""What is noted of each image: SHA-256 of its bytes and pixels, difference hashes, size, whether it was readable."""
+"""What is noted of each image: SHA-256 of its bytes and pixels, difference hashes, size, what was changed to get 8-bit
+RGB (`Change`), whether it was readable."""
 
 
 @dataclass
@@ -81,7 +90,7 @@ class Job:
             try:
                 data = self.images.read_bytes(row)
                 note["file"] = _sha256(data)
-                image = decode(data, self.images.where(row))
+                image, note["changes"] = self.images.decode(row, data)
             except InputError as error:
                 batch.problems[row] = str(error)
                 continue

@@ -6,13 +6,11 @@ A zip is never unpacked to disk, and its member names are never used as paths of
 from __future__ import annotations
 
 import hashlib
-import io
+import itertools
 import lzma
 import os
-import re
 import zipfile
 import zlib
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -21,39 +19,43 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.classnames import check_class_names
+from zslbench.datasets.prepare import decoding
+from zslbench.datasets.prepare.decoding import Decoded, Image
+from zslbench.datasets.prepare.layout import ClassFolders, Layout, Passed, arrange, natural_key
+from zslbench.datasets.prepare.listing import list_folder, list_zip
 from zslbench.errors import InputError
+from zslbench.files import read_bytes, regular_file
 from zslbench.hashing import file_digest
+from zslbench.plaintext import plain
 
-SUFFIXES = frozenset({".tif", ".tiff", ".jpg", ".jpeg", ".png"})
+__all__ = ["Image", "ImageSet", "Passed", "digest_of_files", "natural_key", "open_images"]
+
 MAX_FILE_BYTES = 100 * 1024 * 1024
 MAX_PIXELS = 64 * 1024 * 1024
-_OFFICIAL = frozenset({"Images", "images", "JPEGImages"})
-_PLAIN_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"})
 
 # zipfile raises RuntimeError for encrypted members and lets the decompressors' own errors through.
 _READ_ERRORS = (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
-Image = NDArray[np.uint8]
+_SAME = 3.0
+"""Grey levels by which two encodings of one picture may differ on average, once they are shrunk."""
 
 
 class ImageSet:
     """The images of a data set in a fixed order: by class, then by natural order of the file name.
 
-    ``labels`` is (N,) int64, an index into ``classes``; ``names`` holds "class/file" of each image;
-    ``sha256`` is the hex digest of the zip file, or, for a folder, of the lines "digest  class/file" of its
-    images in order. Indexing reads one image, (H, W, 3) uint8 RGB, afresh; nothing is cached. An image set may
-    be read in several processes at once.
+    ``labels`` is (N,) int64, an index into ``classes``; ``names`` holds "class/file" of each image; ``passed`` says
+    which files are not read; ``sha256`` is the hex digest of the zip file, or, for a folder, of the lines
+    "digest  class/file" of its images in order. Indexing reads one image, (H, W, 3) uint8 RGB, afresh; nothing is
+    cached. An image set may be read in several processes at once.
     """
 
-    def __init__(
-        self, source: Path, classes: Sequence[str], files: Sequence[tuple[int, str, str]], store: _Folder | _Zip
-    ) -> None:
+    def __init__(self, source: Path, layout: Layout, store: _Folder | _Zip) -> None:
         self.source = source
-        self.classes = tuple(classes)
-        self.labels: NDArray[np.int64] = np.array([label for label, _, _ in files], dtype=np.int64)
-        self.names = tuple(name for _, name, _ in files)
-        self._keys = tuple(key for _, _, key in files)
+        self.classes = tuple(layout.classes)
+        self.passed: Passed = layout.passed
+        self.labels: NDArray[np.int64] = np.array([label for label, _, _ in layout.files], dtype=np.int64)
+        self.names = tuple(name for _, name, _ in layout.files)
+        self._keys = tuple(key for _, _, key in layout.files)
         self._store = store
 
     def __len__(self) -> int:
@@ -61,7 +63,7 @@ class ImageSet:
 
     def __getitem__(self, index: int) -> Image:
         """Read image ``index`` as (H, W, 3) uint8 RGB; InputError if it cannot be decoded."""
-        return decode(self.read_bytes(index), self.where(index))
+        return self.decode(index, self.read_bytes(index)).image
 
     def __iter__(self) -> Iterator[Image]:
         return (self[index] for index in range(len(self)))
@@ -84,6 +86,10 @@ class ImageSet:
             return self._store.read(self._keys[index])
         except _READ_ERRORS as error:
             raise InputError(f"{self.where(index)}: cannot be read ({error})") from error
+
+    def decode(self, index: int, data: bytes) -> Decoded:
+        """What the file of image ``index`` shows; InputError if it cannot be decoded, or not without a decision."""
+        return decoding.decode(data, self.where(index), MAX_PIXELS)
 
     @property
     def sha256(self) -> str:
@@ -108,7 +114,7 @@ class ImageSet:
 
     def where(self, index: int) -> str:
         """How messages name image ``index``."""
-        return f"{self.source}: {self.names[index]}"
+        return f"{self.source}: {plain(self.names[index])}"
 
 
 class _Folder:
@@ -118,7 +124,7 @@ class _Folder:
         self.path = path
 
     def read(self, key: str) -> bytes:
-        return (self.path / key).read_bytes()
+        return read_bytes(self.path / key, MAX_FILE_BYTES)
 
     def stamp(self, key: str) -> str:
         status = (self.path / key).stat()
@@ -156,32 +162,71 @@ class _Zip:
         return {"path": self.path, "_open": None}
 
 
-def open_images(path: Path | str, classes: Sequence[str] | None = None, *, per_class: int | None = None) -> ImageSet:
-    """List the images of ``classes`` below ``path``, a folder or a zip file, without decoding any.
+def open_images(
+    path: Path | str,
+    classes: Sequence[str] | None = None,
+    *,
+    per_class: int | None = None,
+    class_folders: ClassFolders = "auto",
+) -> ImageSet:
+    """List the images of ``classes`` below ``path``, a folder or a zip file.
 
-    Without ``classes``, every folder with images is a class of that name, in natural order.
-    Both the official layout (``.../Images/<class>/<class>NN.tif``) and a plain tree with one folder per class
-    are understood: the images' common parent is found from the class names. Other files are ignored.
-    ``per_class`` demands that many images of each class. Use as a context manager.
+    Without ``classes``, every folder with images is a class of that name, in natural order. The official layout
+    (``.../Images/<class>/<class>NN.tif``), a plain tree with one folder per class and the shelves of SUN397 are
+    understood; ``class_folders`` says what the classes are in any other (see `layout`). What is no image is passed
+    over and counted. ``per_class`` demands that many images of each class. Use as a context manager.
 
-    Raises InputError for a path that is neither, for unsafe or oversized zip members, for missing,
-    unexpected or incomplete classes, and when the class folders occur in more than one place.
+    Raises InputError for a path that is neither, for unsafe or oversized zip members, and for whatever `arrange`
+    refuses; and for one picture in two files of one name (1.jpg and 1.png), which would count twice.
     """
     path = Path(path)
     if path.is_dir():
-        return ImageSet(path, *_arrange(path, _walk(path), classes, per_class), _Folder(path))
-    if not path.is_file():
-        raise InputError(f"{path}: expected a folder or a zip file with images, found nothing there")
+        found = ImageSet(
+            path, arrange(path, list_folder(path, MAX_FILE_BYTES), classes, per_class, class_folders), _Folder(path)
+        )
+        _refuse_repeated(found)
+        return found
+    try:
+        regular_file(path)
+    except InputError as error:
+        raise InputError(f"{path}: expected a folder or a zip file with images, {_found(error)}") from None
     store = _Zip(path)
     try:
-        members = store.archive.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{path}: expected a folder or a zip file with images ({error})") from error
-    try:
-        return ImageSet(path, *_arrange(path, _members(path, members), classes, per_class), store)
+        listing = list_zip(path, store.archive.infolist(), MAX_FILE_BYTES)
+        found = ImageSet(path, arrange(path, listing, classes, per_class, class_folders), store)
+        _refuse_repeated(found)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        store.close()
+        raise InputError(f"{path}: expected a folder or a zip file with images ({plain(error)})") from error
     except BaseException:
         store.close()
         raise
+    return found
+
+
+def _found(error: InputError) -> str:
+    return str(error).partition("expected a file, ")[2].rstrip(".")
+
+
+def _refuse_repeated(images: ImageSet) -> None:
+    """Compare pictures whose files have one name and several suffixes; InputError for one picture in two of them."""
+    stems = [PurePosixPath(name).with_suffix("") for name in images.names]
+    for first, second in itertools.pairwise(range(len(images))):
+        if stems[first] == stems[second] and _same_picture(images, first, second):
+            raise InputError(
+                f"{images.source} holds one image twice: {images.names[first]!r} and {images.names[second]!r}; remove "
+                f"one, or give it another name"
+            )
+
+
+def _same_picture(images: ImageSet, *indices: int) -> bool:
+    import PIL.Image
+
+    try:
+        small = [np.asarray(PIL.Image.fromarray(images[index]).resize((16, 16)), np.float64) for index in indices]
+    except InputError:  # said when the images are encoded, or passed over there
+        return False
+    return bool(abs(small[0] - small[1]).mean() <= _SAME)
 
 
 def digest_of_files(files: Iterable[tuple[str, str]]) -> str:
@@ -190,124 +235,3 @@ def digest_of_files(files: Iterable[tuple[str, str]]) -> str:
     for digest, name in files:
         total.update(f"{digest}  {name}\n".encode())
     return total.hexdigest()
-
-
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that compares the numbers inside ``name`` by value: img2 before img10."""
-    parts = re.split(r"(\d+)", name)
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
-
-
-def _walk(folder: Path) -> list[str]:
-    keys: list[str] = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not _is_hidden(name)]
-        for name in names:
-            file = Path(parent, name)
-            if _is_image(name):
-                try:
-                    size = file.stat().st_size
-                except OSError as error:  # a link to nowhere
-                    raise InputError(f"{file}: cannot be read ({error})") from error
-                if size > MAX_FILE_BYTES:
-                    raise InputError(f"{file}: {size} bytes, more than the {MAX_FILE_BYTES} allowed for an image")
-                keys.append(file.relative_to(folder).as_posix())
-    return keys
-
-
-def _members(path: Path, members: Sequence[zipfile.ZipInfo]) -> list[str]:
-    keys: list[str] = []
-    for member in members:
-        name = member.filename.replace("\\", "/")
-        if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in PurePosixPath(name).parts:
-            raise InputError(f"{path}: member {member.filename!r} points outside the archive, refusing to read it")
-        if member.file_size > MAX_FILE_BYTES:
-            raise InputError(
-                f"{path}: member {member.filename!r} unpacks to {member.file_size} bytes, "
-                f"more than the {MAX_FILE_BYTES} allowed for an image"
-            )
-        inside = PurePosixPath(name)  # of a member called "." it has no part
-        if not member.is_dir() and _is_image(inside.name) and not any(map(_is_hidden, inside.parts[:-1])):
-            keys.append(member.filename)
-    return keys
-
-
-def _is_hidden(folder: str) -> bool:
-    """Folders of programs, such as notebooks' checkpoints and the companions in macOS archives, hold no class."""
-    return (folder.startswith(".") and folder not in (".", "..")) or folder == "__MACOSX"
-
-
-def _is_image(name: str) -> bool:
-    # macOS archives carry a "._" companion for every file.
-    return not name.startswith(".") and PurePosixPath(name.lower()).suffix in SUFFIXES
-
-
-def _arrange(
-    path: Path, keys: Sequence[str], classes: Sequence[str] | None, per_class: int | None
-) -> tuple[list[str], list[tuple[int, str, str]]]:
-    """Return the classes, and (label, "class/file", key) of every image in the documented order."""
-    roots: dict[PurePosixPath, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for key in keys:
-        folder = PurePosixPath(key.replace("\\", "/")).parent
-        if folder.name:
-            roots[folder.parent][folder.name].append(key)
-    found = {root: tree for root, tree in roots.items() if classes is None or not tree.keys().isdisjoint(classes)}
-    if len(found) > 1 and (official := [root for root in found if root.name in _OFFICIAL]):
-        found = {root: found[root] for root in official}
-    if not found:
-        such = f", such as {classes[0]!r}" if classes else ""
-        raise InputError(f"{path}: no image lies in a folder named after a class{such}")
-    if len(found) > 1:
-        raise InputError(f"{path}: class folders in several places: {_enumerate(sorted(map(str, found)))}")
-    [(root, tree)] = found.items()
-    where = f"{path}: folder {str(root)!r}"
-    if classes is None and len(tree) < 2:
-        raise InputError(f"{where} holds the class {next(iter(tree))!r} alone; at least two are expected")
-    classes = sorted(tree, key=lambda name: (natural_key(name), name)) if classes is None else list(classes)
-    check_class_names(classes, where)
-    if missing := [name for name in classes if name not in tree]:
-        raise InputError(f"{where} lacks images of {_enumerate(missing)}")
-    if extra := sorted(tree.keys() - set(classes)):
-        raise InputError(f"{where} holds unexpected classes: {_enumerate(extra)}")
-
-    files: list[tuple[int, str, str]] = []
-    for label, name in enumerate(classes):
-        by_stem: dict[str, str] = {}
-        for key in tree[name]:
-            stem = PurePosixPath(key.replace("\\", "/")).stem
-            if stem in by_stem:
-                raise InputError(f"{where} holds one image twice: {by_stem[stem]!r} and {key!r}")
-            by_stem[stem] = key
-        if per_class is not None and len(by_stem) != per_class:
-            raise InputError(f"{where} holds {len(by_stem)} images of {name!r}, expected {per_class}")
-        # The stem itself breaks ties between names such as a1 and a01.
-        for stem in sorted(by_stem, key=lambda stem: (natural_key(stem), stem)):
-            key = by_stem[stem]
-            files.append((label, f"{name}/{PurePosixPath(key.replace(chr(92), '/')).name}", key))
-    return classes, files
-
-
-def _enumerate(names: Sequence[str], shown: int = 5) -> str:
-    rest = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + rest
-
-
-def decode(data: bytes, where: str) -> Image:
-    """Decode a file as (H, W, 3) uint8 RGB; InputError starts with ``where``."""
-    try:
-        import PIL.Image
-    except ModuleNotFoundError as error:
-        raise InputError("reading images needs Pillow: pip install 'zslbench[images]'") from error
-    try:
-        with PIL.Image.open(io.BytesIO(data)) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise InputError(f"{where}: {picture.width}x{picture.height} pixels, more than {MAX_PIXELS}")
-            if picture.mode not in _PLAIN_MODES:
-                raise InputError(f"{where}: expected an 8-bit image, found mode {picture.mode}")
-            return np.array(picture.convert("RGB"), dtype=np.uint8)
-    except InputError:
-        raise
-    except PIL.UnidentifiedImageError as error:  # its own message names an object's address
-        raise InputError(f"{where}: not a readable image ({'of no known kind' if data else 'empty'})") from error
-    except Exception as error:  # damaged files make Pillow raise nearly anything, SyntaxError and struct.error included
-        raise InputError(f"{where}: not a readable image ({error})") from error
