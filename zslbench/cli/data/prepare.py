@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zslbench.errors import InputError
+from zslbench.files import read_text
+from zslbench.plaintext import plain
+
+if TYPE_CHECKING:
+    from zslbench.datasets.prepare.layout import ClassFolders
 
 _STAGES = {"images": "Encoding images", "descriptions": "Encoding descriptions"}
 
@@ -37,6 +43,14 @@ _STAGES = {"images": "Encoding images", "descriptions": "Encoding descriptions"}
     "may be repeated, the first is the default.  [default: names]",
 )
 @click.option("--classes", type=click.Path(path_type=Path), help="File of class names, one a line, in label order.")
+@click.option(
+    "--class-folders",
+    type=click.Choice(["auto", "leaf", "top"]),
+    default="auto",
+    show_default=True,
+    help="What the classes are where folders lie in folders: leaf, every folder with images, named by its path; top, "
+    "the topmost folders with all images below them.",
+)
 @click.option("--name", "card_name", metavar="TEXT", help="Name in the card.  [default: NAME]")
 @click.option("--title", help="Title in the card.")
 @click.option("--licence", help="Terms of the images, for the card.")
@@ -71,6 +85,7 @@ def prepare(
     maps: str | None,
     semantics: tuple[str, ...],
     classes: Path | None,
+    class_folders: ClassFolders,
     card_name: str | None,
     title: str | None,
     licence: str | None,
@@ -104,6 +119,7 @@ def prepare(
         licence=licence,
         citation=None if citation is None else _read(citation, "BibTeX"),
         classes=None if classes is None else _read_classes(classes),
+        class_folders=class_folders,
         split_families=split_families,
         backbone=backbone,
         semantics=semantics,
@@ -132,6 +148,9 @@ def prepare(
         "images": made.images,
         "classes": len(made.card["classes"]),
         "skipped": provenance.get("skipped", []),
+        "passed_over": {"files": dict(made.passed.files), "folders": list(made.passed.folders)},
+        "notes": made.notes,
+        "warnings": made.warnings,
         "split_families": made.card["split_families"],
         "images_sha256": provenance["images_sha256"],
         "sha256": {f"{kind}/{title}.npy": table["sha256"] for kind, title, table in tables},
@@ -139,10 +158,10 @@ def prepare(
         "bundled_overall": worst(verdicts) if verdicts is not None else None,
         "seconds": round(seconds, 1),
     }
-    click.echo(json.dumps(result, indent=2) if as_json else _as_text(result))
+    click.echo(json.dumps(result, indent=2) if as_json else _as_text(result, str(made.passed)))
 
 
-def _as_text(result: dict[str, Any]) -> str:
+def _as_text(result: dict[str, Any], passed: str) -> str:
     folder = result["folder"]
     lines = [
         f"folder   {folder}",
@@ -151,11 +170,12 @@ def _as_text(result: dict[str, Any]) -> str:
         *(f"sha256   {digest}  {name}" for name, digest in result["sha256"].items()),
     ]
     if result["skipped"]:
-        lines.insert(2, f"skipped  {len(result['skipped'])}: {', '.join(result['skipped'][:5])}")
+        lines.insert(2, f"skipped  {len(result['skipped'])}: {', '.join(map(plain, result['skipped'][:5]))}")
+    lines[2:2] = [*([f"passed   {passed}"] if passed else []), *(f"note     {note}" for note in result["notes"])]
     if result["bundled"] is not None:
         lines.append(f"bundled  {result['bundled_overall']}")
         lines += [f"         {verdict}: {name}" for name, verdict in result["bundled"].items()]
-    where = folder if Path(folder).is_absolute() else f"./{folder}"
+    where = shlex.quote(folder if Path(folder).is_absolute() else f"./{folder}")
     lone = result["split_families"][0].startswith("1/")  # a single seen class leaves none for validation
     lines.append(
         f"next     zslbench run --methods eszsl,projection --dataset {where}{' --no-validation' if lone else ''}"
@@ -172,13 +192,14 @@ def _side(text: str) -> int:
 
 def _read(path: Path, what: str) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a readable file of {what} ({error})") from error
+        return read_text(path)
+    except InputError as error:
+        reason = str(error).removeprefix(f"{path}: ").rstrip(".")
+        raise InputError(f"{path}: expected a readable file of {what} ({reason})") from error
 
 
 def _read_classes(path: Path) -> tuple[str, ...]:
-    names = [line.strip() for line in _read(path, "class names").splitlines() if line.strip()]
+    names = [line.strip() for line in _read(path, "class names").split("\n") if line.strip()]
     if len(names) < 2 or len(set(names)) < len(names):
         raise InputError(f"{path}: expected at least two class names, one a line, each once")
     return tuple(names)

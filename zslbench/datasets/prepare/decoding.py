@@ -143,8 +143,7 @@ def _orientation(picture: PIL.Image.Image) -> int:
 def _transparent(picture: PIL.Image.Image) -> bool:
     if not (picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info):
         return False
-    low, _ = picture.convert("RGBA").getchannel("A").getextrema()
-    return float(low) < 255
+    return bool(np.asarray(picture.convert("RGBA").getchannel("A")).min() < 255)
 
 
 @contextmanager

@@ -19,9 +19,12 @@ from zslbench.datasets.container import equal_semantics
 from zslbench.datasets.prepare import semantics as text
 from zslbench.datasets.prepare.backbones import Backbone, find_backbone, versions
 from zslbench.datasets.prepare.batches import Job
+from zslbench.datasets.prepare.claims import other_pictures, withdraw, without_claims
+from zslbench.datasets.prepare.decoding import said
 from zslbench.datasets.prepare.duplicates import THRESHOLD, Duplicates, find_duplicates
 from zslbench.datasets.prepare.encoding import Encoded, encoded
-from zslbench.datasets.prepare.images import ImageSet, digest_of_files, open_images
+from zslbench.datasets.prepare.images import ImageSet, Passed, digest_of_files, open_images
+from zslbench.datasets.prepare.layout import ClassFolders
 from zslbench.datasets.prepare.recipes import Recipe, check_name, find_recipe
 from zslbench.datasets.prepare.write import refuse_existing, write_dataset
 from zslbench.errors import InputError
@@ -40,8 +43,9 @@ Progress = Callable[[str, int, int], None]
 class Options:
     """What may be said beside the recipe: texts for the card, other choices, and how to run.
 
-    ``grid`` g asks for g x g local features; ``weights`` is a file of the backbone's weights; ``workers`` and
-    ``batch_size`` None mean what suits the machine. ``workers`` never changes a result.
+    ``class_folders`` says which folders are the classes where that is not plain; ``grid`` g asks for g x g local
+    features; ``weights`` is a file of the backbone's weights; ``workers`` and ``batch_size`` None mean what suits the
+    machine. ``workers`` never changes a result.
     """
 
     name: str | None = None
@@ -49,6 +53,7 @@ class Options:
     licence: str | None = None
     citation: str | None = None
     classes: tuple[str, ...] | None = None
+    class_folders: ClassFolders = "auto"
     split_families: tuple[str, ...] | None = None
     backbone: str | None = None
     semantics: tuple[str, ...] | None = None
@@ -70,12 +75,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What ``prepare`` made: the folder, its card, the number of images, and what the user should know."""
+    """What ``prepare`` made: the folder, its card, the number of images, and what the user should know.
+
+    ``notes`` say what was changed or left out by rule, ``passed`` which files were not read.
+    """
 
     folder: Path
     card: dict[str, Any]
     images: int
     warnings: list[str]
+    notes: list[str]
+    passed: Passed
 
 
 def prepare(
@@ -96,7 +106,8 @@ def prepare(
     ``encoded`` and ``write_dataset`` refuse.
     """
     options = options or Options()
-    recipe = options.apply(find_recipe(name) if isinstance(name, str) else name)
+    plain = find_recipe(name) if isinstance(name, str) else name
+    recipe = options.apply(plain)
     check_name(recipe.name)
     report = progress or (lambda stage, done, total: None)
     out = Path(out)
@@ -104,8 +115,15 @@ def prepare(
     backbone = _backbone(recipe, options)
     device = _device(options.device)
 
-    with open_images(images, recipe.classes, per_class=recipe.images_per_class) as found:
+    with open_images(
+        images, recipe.classes, per_class=recipe.images_per_class, class_folders=options.class_folders
+    ) as found:
         classes, total = found.classes, len(found)
+        warnings: list[str] = []
+        claimed, doubt = withdraw(plain, recipe.name, classes, total)
+        if doubt:
+            recipe = options.apply(claimed)
+            warnings.append(doubt)
         families = _families(recipe, classes, found.labels)
         report("descriptions", 0, 1)
         blocks = recipe.blocks(classes, backbone)
@@ -118,10 +136,15 @@ def prepare(
             job, out, workers=workers, skip_bad=options.skip_bad, progress=lambda done: report("images", done, total)
         ) as made:
             labels = found.labels[made.rows]
-            _refuse_empty(labels, classes, made)
+            _refuse_empty(found, labels, made)
             if made.skipped:  # what is left must still make splits
                 _families(recipe, classes, labels)
             twins = _twins(found, made)
+            if doubt := other_pictures(plain, backbone.name, labels, made.arrays[0]):
+                recipe = options.apply(without_claims(plain))
+                warnings.append(doubt)
+            notes = [*said(made.notes["changes"][made.rows]), *(note for block in blocks for note in block.notes)]
+            alike = _alike(blocks, classes)
             card = _card(recipe, backbone, families, classes, blocks)
             arrays = dict(
                 zip((backbone.name, f"{backbone.name}_{options.grid}x{options.grid}"), made.arrays, strict=False)
@@ -131,12 +154,12 @@ def prepare(
             card["maps"] = {
                 key: {**_feature_card(backbone), "title": _map_title(backbone, options.grid)} for key in arrays
             }
-            card["provenance"] = _provenance(recipe, job, options, made, twins, blocks)
+            card["provenance"] = _provenance(recipe, job, options, made, twins, blocks, notes + alike)
             written = write_dataset(
                 out, card, labels, pooled, {block.name: block.array for block in blocks}, maps=arrays
             )
-            warnings = [*_warnings(found, made, twins), *_remarks(blocks, classes)]
-            return Prepared(out, written, len(labels), warnings)
+            warnings += [*_warnings(found, made, twins), *alike]
+            return Prepared(out, written, len(labels), warnings, notes, found.passed)
 
 
 def _backbone(recipe: Recipe, options: Options) -> Backbone:
@@ -181,11 +204,11 @@ def _families(recipe: Recipe, classes: Sequence[str], labels: NDArray[np.int64])
     return families
 
 
-def _refuse_empty(labels: NDArray[np.int64], classes: Sequence[str], made: Encoded) -> None:
-    empty = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+def _refuse_empty(images: ImageSet, labels: NDArray[np.int64], made: Encoded) -> None:
+    empty = np.flatnonzero(np.bincount(labels, minlength=len(images.classes)) == 0)
     if len(empty):
-        problem = next(problem for name, problem in made.skipped.items() if name.startswith(f"{classes[empty[0]]}/"))
-        raise InputError(f"class {classes[empty[0]]!r} has no readable image: {problem}")
+        first = images.names[int(np.flatnonzero(images.labels == empty[0])[0])]
+        raise InputError(f"class {images.classes[empty[0]]!r} has no readable image: {made.skipped[first]}")
 
 
 def _twins(images: ImageSet, made: Encoded) -> Duplicates:
@@ -229,12 +252,18 @@ def _map_title(backbone: Backbone, grid: int | None) -> str:
 
 
 def _provenance(
-    recipe: Recipe, job: Job, options: Options, made: Encoded, twins: Duplicates, blocks: Sequence[text.SemanticsBlock]
+    recipe: Recipe,
+    job: Job,
+    options: Options,
+    made: Encoded,
+    twins: Duplicates,
+    blocks: Sequence[text.SemanticsBlock],
+    remarks: list[str],
 ) -> dict[str, Any]:
     images, backbone = job.images, job.backbone
     kept = ((made.notes["file"][row].tobytes().hex(), images.names[row]) for row in made.rows)
     digest = images.sha256 if images.packed else digest_of_files(kept)
-    notes = [*_observations(images, made), *_remarks(blocks, images.classes)]
+    notes = [*_observations(images, made), *remarks]
     if digest in recipe.known_images:
         notes.insert(0, recipe.known_images[digest])
     encoders = [package for block in blocks for package in block.packages]
@@ -253,6 +282,10 @@ def _provenance(
         facts["weights"] = {"file": backbone.weights.name, "sha256": file_digest(backbone.weights)}
     if made.skipped:
         facts["skipped"] = sorted(made.skipped)
+    if images.passed.files:
+        facts["passed_over"] = dict(images.passed.files)
+    if images.passed.folders:
+        facts["folders_without_images"] = list(images.passed.folders)
     if twins.exact or twins.near:
         named = {
             kind: [[images.names[a], images.names[b]] for a, b in pairs]
@@ -273,18 +306,18 @@ def _command(recipe: Recipe, images: ImageSet, options: Options) -> str:
         words += ["--backbone", options.backbone]
     if options.grid:
         words += ["--maps", f"{options.grid}x{options.grid}"]
+    if options.class_folders != "auto":
+        words += ["--class-folders", options.class_folders]
     words += [word for source in options.semantics or () for word in ("--semantics", source)]
     if options.skip_bad:
         words.append("--skip-bad")
     return shlex.join(words)
 
 
-def _remarks(blocks: Sequence[text.SemanticsBlock], classes: Sequence[str]) -> list[str]:
-    """What was left out of files of semantics, and which classes they cannot tell apart."""
+def _alike(blocks: Sequence[text.SemanticsBlock], classes: Sequence[str]) -> list[str]:
+    """Which classes the semantics cannot tell apart."""
     return [
-        remark
-        for block in blocks
-        for remark in (*block.notes, *equal_semantics(block.array, classes, f"semantics {block.name!r}"))
+        line for block in blocks for line in equal_semantics(block.array, classes, f"semantics {block.name!r}")
     ]
 
 
@@ -302,7 +335,9 @@ def _observations(images: ImageSet, made: Encoded) -> list[str]:
 
 
 def _warnings(images: ImageSet, made: Encoded, twins: Duplicates, shown: int = 10) -> list[str]:
-    found = [f"left out: {problem}" for problem in made.skipped.values()]
+    found = [f"left out: {problem}" for problem in list(made.skipped.values())[:shown]]
+    if (more := len(made.skipped) - shown) > 0:
+        found.append(f"left out: {more} more (card.toml lists them)")
     total = twins.exact_total + twins.near_total
     lines = twins.lines(images.names)
     if total:

@@ -73,8 +73,8 @@ class Recipe:
 def find_recipe(name: str) -> Recipe:
     """Return the recipe ``name``, or for any other name one that takes every class of the images.
 
-    What is known of a data set of that name goes into the card. InputError if the name could not be that of a data
-    set.
+    What is known of a data set of that name goes into the card, unless the images turn out to be others (`claims`).
+    InputError if the name could not be that of a data set.
     """
     if name in RECIPES:
         return RECIPES[name]
@@ -83,7 +83,7 @@ def find_recipe(name: str) -> Recipe:
         known = load_known(name)
         return Recipe(
             name, title=known.title, description=known.description, citation=known.citation, licence=known.licence,
-            source=known.archive.url or known.archive.by_hand,
+            source=(known.archive.url or known.archive.by_hand) if known.kind == "images" else "own images",
         )  # fmt: skip
     return Recipe(name, title=name, source="own images")
 
