@@ -8,6 +8,8 @@ from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
 
+_NUMBER = re.compile(r"^\s*(?:\d+\s*[.)]|(?:0\d+|\d{3,})(?=[\s_-]))[\s_-]*(?=[^\W\d])")
+
 
 def check_class_names(names: Iterable[str], where: str) -> tuple[str, ...]:
     """The names in Unicode's composed form (NFC), in which they are compared and stored.
@@ -34,9 +36,18 @@ def composed(name: str) -> str:
 
 
 def loosely(name: str) -> str:
-    """What two spellings of a class name share: case, spaces, underscores, hyphens and the form of Unicode do not
-    count."""
-    return re.sub(r"[\s_-]+", "", composed(name)).casefold()
+    """What two spellings of a class name share: case, spaces, underscores, hyphens, plus signs and the form of Unicode
+    do not count."""
+    return composed(re.sub(r"[\s_+-]+", "", composed(name)).casefold())
+
+
+def without_number(name: str) -> str:
+    """A class name without the number that official folders begin with, as 001.Black_footed_Albatross does.
+
+    Where no point follows it, only a number that is padded or has three digits is taken for such a one: 4_way_crossing
+    keeps its own.
+    """
+    return _NUMBER.sub("", name)
 
 
 def match_classes(names: Sequence[str], class_names: Sequence[str], where: str) -> tuple[list[int], list[str]]:

@@ -68,11 +68,13 @@ def arrange(
     """
     place, folders = _class_folders(path, found, classes, class_folders)
     where = f"{path}: folder {str(place)!r}"
-    tree: dict[str, _ClassFolder] = {}
+    tree = {folder.name: folder for folder in folders}
+    first: dict[str, PurePosixPath] = {}
     for folder in folders:
-        if (other := tree.setdefault(folder.name, folder)) is not folder:
+        if (other := first.setdefault(loosely(folder.name), folder.path)) != folder.path:
             raise InputError(
-                f"{where}: {str(other.path)!r} and {str(folder.path)!r} are both called {folder.name!r}: rename one"
+                f"{where}: {str(other)!r} and {str(folder.path)!r} are called the same but for case, spaces, '_', '-' "
+                f"or '+': put their images together, or rename one"
             )
     passed = _passed(where, place, found, folders, every=classes is None)
     if classes is None and len(tree) < 2:

@@ -88,6 +88,8 @@ def read_semantics(source: str, classes: Sequence[str], backbone: Backbone | Non
     """
     plain, option = _split_option(source)
     kind, _, rest = plain.partition(":")
+    if kind in ("names", "words", "automatic") and not rest and plain != "names":
+        raise InputError(f"semantics {source[:200]!r}: nothing stands behind ':'; {_EXPECTED}.")
     if kind == "words" and rest:
         return [_without_option(option, source, word_block(Path(rest), classes))]
     if kind == "names":

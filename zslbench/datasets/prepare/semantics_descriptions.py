@@ -9,10 +9,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.classnames import without_number
 from zslbench.datasets.prepare import semantics_sentence
 from zslbench.datasets.prepare.semantics_block import SemanticsBlock, block_name
 from zslbench.datasets.prepare.semantics_encoder import TextEncoder, embed_classes
-from zslbench.datasets.prepare.semantics_files import as_text, join, read_json, read_lines, read_toml, shown
+from zslbench.datasets.prepare.semantics_files import (
+    as_text,
+    join,
+    read_json,
+    read_lines,
+    read_toml,
+    shown,
+    without_number,
+)
 from zslbench.errors import InputError
 
 PROMPT = "an aerial image of a {}"
@@ -78,11 +87,13 @@ def prompted(prompts: Sequence[str], classes: Sequence[str]) -> dict[str, tuple[
 
 
 def spoken(name: str) -> str:
-    """Return a class name as words: '_' and '-' become spaces, footballField becomes football field.
+    """Return a class name as words: '_', '-', '+' and '/' become spaces, footballField becomes football field.
 
-    Names that run together (denseresidential) stay as they are: no rule could tell where the words end.
+    The number that official folders begin with (001.Black_footed_Albatross) is left out; it counts for the class's
+    identity alone. Names that run together (denseresidential) stay as they are: no rule could tell where the words end.
     """
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[_\s-]+", " ", name).strip()
+    name = without_number(name)
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[_\s+/-]+", " ", name).strip()
     # NATO stays, Airport does not
     return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words.split())
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zslbench.classnames import loosely
+from zslbench.classnames import loosely, without_number
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.files import read_text
@@ -88,7 +89,7 @@ def normalise(name: str) -> str:
 
 def match_class(name: str, classes: Sequence[str]) -> int | None:
     """Return the index of the class of that name after normalising, or None; InputError if several share it."""
-    return _by_key(classes).get(normalise(name))
+    return _label(_by_key(classes), name)
 
 
 def join(names: Sequence[str], classes: Sequence[str], where: str, remedy: str = "") -> list[int]:
@@ -101,7 +102,7 @@ def join(names: Sequence[str], classes: Sequence[str], where: str, remedy: str =
     found: dict[int, int] = {}
     strangers: list[str] = []
     for index, name in enumerate(names):
-        label = by_key.get(normalise(name))
+        label = _label(by_key, name)
         if label is None:
             strangers.append(name)
         elif label in found:
@@ -132,8 +133,20 @@ def _by_key(classes: Sequence[str]) -> dict[str, int]:
     for label, name in enumerate(classes):
         if by_key.setdefault(normalise(name), label) != label:
             other = classes[by_key[normalise(name)]]
-            raise InputError(f"classes {other!r} and {name!r} differ only in case, spaces, '_' or '-': rename one.")
+            raise InputError(
+                f"classes {other!r} and {name!r} differ only in case, spaces, '_', '-' or '+': rename one."
+            )
+    bare = [normalise(without_number(name)) for name in classes]
+    counts = Counter(bare)
+    for label, key in enumerate(bare):  # 001.Sooty_Albatross goes by Sooty Albatross, if no other class does
+        if counts[key] == 1:
+            by_key.setdefault(key, label)
     return by_key
+
+
+def _label(by_key: Mapping[str, int], name: str) -> int | None:
+    label = by_key.get(normalise(name))
+    return by_key.get(normalise(without_number(name))) if label is None else label
 
 
 def _with_close(name: str, missing: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,16 +18,18 @@ from zslbench.errors import InputError
 from zslbench.files import regular_file
 
 _LONGEST = 1024 * 1024
+_PUNCTUATION = ".,;:!?()[]{}\"'"
 
 
 def word_block(path: Path, classes: Sequence[str]) -> SemanticsBlock:
     """Give each class the mean of its words' vectors, as a block named after the file.
 
-    The words of a class are those of its name (``storage_tank`` and ``storageTank`` have two); a word is looked
-    up in lower case first, then as it is written. InputError names every word without a vector, and the line
+    The words of a class are those of its name (``storage_tank`` and ``storageTank`` have two), without the number that
+    it may begin with and without punctuation at the ends of words; a word is looked up in lower case first, then as it
+    is written. InputError names every word without a vector, and the line
     of a vector that does not have the file's dimension.
     """
-    words = {name: spoken(name).split() for name in classes}
+    words = {name: _words(name) for name in classes}
     for name, several in words.items():
         if not several:
             raise InputError(f"class {name!r} has no word to look up.")
@@ -45,6 +48,10 @@ def word_block(path: Path, classes: Sequence[str]) -> SemanticsBlock:
     array = np.array(rows, dtype=np.float32)
     title = f"Mean of the vectors of each class name's words, from {path.name}, {array.shape[1]} dimensions"
     return SemanticsBlock(block_name(path), array, {"title": title})
+
+
+def _words(name: str) -> list[str]:
+    return [word for each in spoken(name).split() if (word := each.strip(_PUNCTUATION))]
 
 
 def read_word_vectors(path: Path | str, wanted: set[str]) -> dict[str, NDArray[np.float64]]:
@@ -99,6 +106,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
             with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
                 while line := stream.readline(_LONGEST):
                     number += 1
+                    if number == 1:
+                        line = _after_mark(path, line)
                     if len(line) == _LONGEST:
                         raise InputError(
                             f"{path}: line {number} is longer than {_LONGEST} bytes: expected the text format, "
@@ -107,6 +116,12 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     yield number, line
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read after line {number} ({error}).") from error
+
+
+def _after_mark(path: Path, line: bytes) -> bytes:
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{path}: expected UTF-8 text, found UTF-16: save it as UTF-8.")
+    return line.removeprefix(codecs.BOM_UTF8)
 
 
 def _header(line: bytes) -> tuple[int, int] | None:
@@ -136,7 +151,7 @@ def _are_numbers(values: Sequence[bytes]) -> bool:
             float(value)
     except ValueError:
         return False
-    return True
+    return not any(b"_" in value for value in values)  # 1_0 is ten in Python alone
 
 
 def _forms(word: str) -> tuple[str, str]:
