@@ -316,9 +316,7 @@ def _command(recipe: Recipe, images: ImageSet, options: Options) -> str:
 
 def _alike(blocks: Sequence[text.SemanticsBlock], classes: Sequence[str]) -> list[str]:
     """Which classes the semantics cannot tell apart."""
-    return [
-        line for block in blocks for line in equal_semantics(block.array, classes, f"semantics {block.name!r}")
-    ]
+    return [line for block in blocks for line in equal_semantics(block.array, classes, f"semantics {block.name!r}")]
 
 
 def _observations(images: ImageSet, made: Encoded) -> list[str]:

@@ -20,7 +20,6 @@ from zslbench.datasets.prepare.semantics_files import (
     read_lines,
     read_toml,
     shown,
-    without_number,
 )
 from zslbench.errors import InputError
 
