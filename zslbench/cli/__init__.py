@@ -1,5 +1,6 @@
 """The command line. Subcommands are imported when they are called, so that ``--help`` is quick."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ import click
 
 import zslbench
 from zslbench.cli.lazy import LazyGroup
+from zslbench.cli.streams import tell, unfailing
 from zslbench.errors import InputError
 
 _COMMANDS = {
@@ -54,21 +56,32 @@ def main() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _interrupt)
+    with unfailing() as out:
+        code = _ended()
+        if out.lost and code in (0, 1):
+            _complain(f"not all of the result could be printed: {out.lost}. Nothing that is stored is lost.")
+            code = 2
+    sys.exit(code)
+
+
+def _ended() -> int:
+    """The exit code of the command, which has told what went wrong."""
     try:
         code = cli.main(prog_name="zslbench", standalone_mode=False)
+        sys.stdout.flush()
     except InputError as error:
-        _complain(str(error))
-        sys.exit(2)
+        _complain(error)
+        return 2
     except click.ClickException as error:
         if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # since click 8.2
-            error.show()
-            sys.exit(2)
-        _complain(error.format_message())
-        sys.exit(2)
+            error.show(sys.stderr)
+        else:
+            _complain(error.format_message())
+        return 2
     except (click.Abort, KeyboardInterrupt):
         _complain("interrupted; what was finished is stored, run the same command again to go on")
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
+        return 130
+    return code if isinstance(code, int) else 0
 
 
 def _interrupt(number: int, _: object) -> None:
@@ -78,13 +91,14 @@ def _interrupt(number: int, _: object) -> None:
 
 def _leave(*_: object) -> None:
     """Asked a second time: what is stored is stored, and tidying up (ending Ray takes seconds) is left undone."""
-    os.write(2, b"zslbench: stopped at once\n")
+    with contextlib.suppress(OSError):
+        os.write(2, b"zslbench: stopped at once\n")
     os._exit(130)
 
 
-def _complain(message: str) -> None:
-    click.echo(f"zslbench: {' '.join(message.split())}", err=True)
+def _complain(message: object) -> None:
+    tell(f"zslbench: {message}")
 
 
 def _show_warning(message: object, *_: object, **__: object) -> None:
-    click.echo(f"zslbench: warning: {message}", err=True)
+    tell(f"zslbench: warning: {message}")

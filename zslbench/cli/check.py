@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from zslbench.cli.options import plugin_option, progress_console, result_console
+from zslbench.cli.options import emit, plugin_option, progress_console, result_console
 from zslbench.jsontext import pretty
 
 
@@ -51,7 +51,7 @@ def check(method: str | None, plugins: tuple[Path, ...], as_json: bool) -> int:
                 console.print(f"[{colours[result.status]}]{escape(line)}[/]", highlight=False, soft_wrap=True)
         report.append({"method": label, "passed": all(result.passed for result in results), "checks": results})
     if as_json:
-        click.echo(pretty(report))
+        emit(pretty(report))
     return 0 if all(entry["passed"] for entry in report) else 1
 
 

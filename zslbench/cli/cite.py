@@ -42,11 +42,11 @@ def cite(names: tuple[str, ...], store: Path | None, plugins: tuple[Path, ...]) 
     found: dict[str, str] = {}
     for name, text in [*texts, ("zslbench", _OWN)]:
         if not text.strip():
-            click.echo(f"{name} names no publication.", err=True)
+            tell(f"{name} names no publication.")
         try:
             cited = entries(text)
         except ValueError as error:
-            click.echo(f"{name} is left out: {error}.", err=True)
+            tell(f"{name} is left out: {error}.")
             continue
         for key, entry in cited.items():
             found.setdefault(key, entry)
@@ -87,7 +87,7 @@ def _stored(store: Path, registry: Registry, named: Collection[str]) -> Iterator
         if name.removesuffix(CALIBRATED) in registry.names:
             yield name, registry.get(name).info.citation
         else:
-            click.echo(f"{name} is stored but not known here: give its file by --plugin.", err=True)
+            tell(f"{name} is stored but not known here: give its file by --plugin.")
     folders = {load_dataset(name).name for name in named if Path(name).is_dir()}
     for name in datasets:  # a record knows its data set's name, not where its folder is
         if name in bundled_names():
@@ -95,4 +95,4 @@ def _stored(store: Path, registry: Registry, named: Collection[str]) -> Iterator
         elif name not in folders and name in known_names():
             yield name, load_known(name).citation
         elif name not in folders:
-            click.echo(f"{name} is stored but not known here: name its folder too.", err=True)
+            tell(f"{name} is stored but not known here: name its folder too.")

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from zslbench.calibration import CALIBRATED
-from zslbench.cli.options import plugin_option, result_console
+from zslbench.cli.options import emit, plugin_option, result_console
+from zslbench.cli.streams import tell
 from zslbench.configuration import Choice, Range, close_matches, describe_type
 from zslbench.datasets import Dataset, bundled_names, load_dataset
 from zslbench.datasets.known import known_names, load_known
@@ -37,10 +38,10 @@ def list_(kind: str, folder: Path | None, plugins: tuple[Path, ...], as_json: bo
         raise click.UsageError(f"only `list suites` takes a folder: got {folder} with `list {kind}`.")
     rows = _suites(folder) if kind == "suites" else _datasets() if kind == "datasets" else _methods(plugins)
     if as_json:
-        click.echo(pretty(rows))
+        emit(pretty(rows))
         return
     if not rows:
-        click.echo(f"no {kind} found", err=True)
+        tell(f"no {kind} found")
         return
     table = Table()
     for name in rows[0]:
@@ -71,7 +72,7 @@ def describe(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
             f"Data sets: {', '.join(datasets)}, or a data set folder."
         )
     if as_json:
-        click.echo(pretty(described))
+        emit(pretty(described))
     else:
         _print(described)
 

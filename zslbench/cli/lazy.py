@@ -1,12 +1,12 @@
 """A group whose commands are imported when they are called, so that ``--help`` is quick."""
 
 import importlib
-import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
+
+from zslbench.errors import InputError
 
 
 class LazyGroup(click.Group):
@@ -46,9 +46,10 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """A closed pipe is no error."""
+        """An error of the system that no command has explained is told in one line; click would end a closed pipe with
+        exit code 1 and without a word."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # the reader of our output has gone, which is its choice; click would say 1
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that closing stdout does not fail in its turn
-            sys.exit(0)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise InputError(f"{where}{error.strerror or error or type(error).__name__}.") from error

@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    ConsoleRenderable,
+    RenderableType,
+    RenderHook,
+    RenderResult,
+)
+from rich.segment import Segment
+
+from zslbench.cli.streams import put
+from zslbench.plaintext import visible
 
 if TYPE_CHECKING:
     from zslbench.leaderboard import Table
@@ -213,7 +224,7 @@ def chosen_form(
     return asked or meant or default
 
 
-def emit(text: str, output: Path | None) -> None:
+def emit(text: str, output: Path | None = None) -> None:
     """Print a result, or write it to the file that the user named.
 
     Raises:
@@ -223,35 +234,54 @@ def emit(text: str, output: Path | None) -> None:
 
     text = text.removesuffix("\n") + "\n"
     if output is None:
-        click.echo(text, nl=False)
-        return
-    write_whole(output, text)
+        put(text)
+    else:
+        write_whole(output, text)
 
 
 def as_text(renderable: RenderableType, soft_wrap: bool = False) -> str:
     """What a wide terminal without colours would show."""
-    console = Console(file=io.StringIO(), width=160, color_system=None)
+    console = _PlainConsole(file=io.StringIO(), width=160, color_system=None)
     with console.capture() as captured:
         console.print(renderable, soft_wrap=soft_wrap)
     return captured.get()
 
 
-class _Results(Console):
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError  # Rich would end with exit code 1, which means failed trials here
+class _PlainConsole(Console):
+    """A console that takes no word for an emoji, colours no number, and writes control characters out."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(emoji=False, highlight=False, **options)
+        self.push_render_hook(_WrittenOut())
+
+
+class _WrittenOut(RenderHook):
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Visible(each) for each in renderables]
+
+
+class _Visible:
+    """Text as it is; controls of the terminal are Rich's own alone."""
+
+    def __init__(self, renderable: ConsoleRenderable) -> None:
+        self.renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self.renderable, options):
+            if segment.control or segment.text == "\n":
+                yield segment
+            else:
+                yield Segment("\n".join(map(visible, segment.text.split("\n"))), segment.style)
 
 
 def result_console() -> Console:
     """For results, on stdout. Piped output is not folded to 80 columns."""
-    console = _Results()
-    return console if console.is_terminal else _Results(width=max(console.width, 160))
-
-
-class _Progress(Console):
-    def on_broken_pipe(self) -> None:
-        self.quiet = True  # nobody looks any more, which is no reason to stop; Rich would end the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # one character for one, or columns would not stand below each other
+    console = _PlainConsole()
+    return console if console.is_terminal else _PlainConsole(width=max(console.width, 160))
 
 
 def progress_console() -> Console:
     """For progress, on stderr: this process's own, whatever a method's prints are redirected to meanwhile."""
-    return _Progress(file=sys.stderr, stderr=True)
+    return _PlainConsole(file=sys.stderr, stderr=True)

@@ -79,7 +79,7 @@ def reproduce(
     tables = _tables(name, wanted)
     records = Store(store)
     if not records.records_path.exists():
-        click.echo(f"no records in {store}: only the published numbers are shown.", err=True)
+        tell(f"no records in {store}: only the published numbers are shown.")
     selected = {table.selected(row) for table, _ in tables for row in table.rows}
     rules = [select, *(["test-max"] if "test-max" in selected and select != "test-max" else [])]
     stored = {rule: leaderboard(records.records(), records.plans(), selection=rule) for rule in rules}
@@ -88,7 +88,7 @@ def reproduce(
     results = [put_beside(table, stored, names=names, family=family, command=rest) for table, names in tables]
     if form == "json":
         printed = results[0] if name in published_names() else results
-        click.echo(pretty(printed))
+        emit(pretty(printed))
     elif form == "csv":
         _print_rows([row for result in results for row in flat(result)], form)
     else:
@@ -146,7 +146,7 @@ def _summary(table: PublishedTable) -> dict[str, Any]:
 
 def _print_rows(rows: list[dict[str, Any]], form: str) -> None:
     if form == "json":
-        click.echo(pretty(rows))
+        emit(pretty(rows))
     elif form == "csv":
         buffer = io.StringIO()
         if rows:

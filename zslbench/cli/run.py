@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from zslbench.cli.options import (
+    emit,
     plugin_option,
     progress_console,
     result_console,
@@ -18,6 +19,7 @@ from zslbench.cli.options import (
     table_options,
     where_options,
 )
+from zslbench.cli.streams import tell
 from zslbench.jsontext import pretty
 
 
@@ -139,15 +141,15 @@ def run(
     summary = run_jobs(jobs, records, command, events, progress, retry_failed=retry_failed, fail_fast=fail_fast)
     result = leaderboard(summary.records.values(), [summary.plan], selection=plan.select, sort=plan.sort)
     if as_json:
-        click.echo(tables.as_json(result))
+        emit(tables.as_json(result))
     else:
         result_console().print(tables.as_rich(result))
         failed = sum(status == "failed" for status in summary.records.status.values())
         if failed:
             if summary.stopped:
-                click.echo("stopped at the first trial that failed, as --fail-fast says.", err=True)
+                tell("stopped at the first trial that failed, as --fail-fast says.")
             retry = "run again to retry them" if retry_failed else "they run again without --no-retry-failed"
-            click.echo(f"{failed} trial(s) failed: see {records.records_path}; {retry}.", err=True)
+            tell(f"{failed} trial(s) failed: see {records.records_path}; {retry}.")
     return 0 if summary.complete else 1
 
 
@@ -224,7 +226,7 @@ def _print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
             "rough": any(row.rough for row in rows),
             "workers": workers,
         }
-        click.echo(pretty(plan))
+        emit(pretty(plan))
         return
     table = Table()
     for column in ("method", "to do", "done", "failed", "s/trial", "total"):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from zslbench.cli.options import result_console, store_option
+from zslbench.cli.options import emit, result_console, store_option
 from zslbench.jsontext import pretty
 
 _SHOWN_FAILURES = 5
@@ -39,7 +39,7 @@ def status(store: Path, every: bool, as_json: bool) -> int:
         )
     if as_json:
         document = {"running": bool(holder), "holder": holder} | msgspec.to_builtins(found)
-        click.echo(pretty(document))
+        emit(pretty(document))
     else:
         _print(found, holder, every)
     return 1 if found.failed or found.to_do else 0

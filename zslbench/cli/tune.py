@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from zslbench.cli.options import check_extra, plugin_option, progress_console, result_console, where_options
+from zslbench.cli.options import check_extra, emit, plugin_option, progress_console, result_console, where_options
+from zslbench.cli.streams import tell
 from zslbench.jsontext import pretty
 
 _EXTRA = ("matplotlib", "optuna", "pandas", "pyarrow", "tomli_w")
@@ -121,14 +122,14 @@ def tune(
         outputs.write_outputs(report, best)
     if as_json:
         document = {**outputs.as_json(report), "suite": str(best) if report.best else None}
-        click.echo(pretty(document))
+        emit(pretty(document))
     elif report.best is not None:
         console = result_console()
         console.print(outputs.as_table(report))
         hint = f"Compare them with: zslbench run --suite {shlex.quote(str(best))}"
         console.print(f"{report.caveat} {hint}", highlight=False, markup=False)
     if report.best is None:
-        click.echo(f"no configuration could be measured on every split: see {ledger.folder / 'table.csv'}.", err=True)
+        tell(f"no configuration could be measured on every split: see {ledger.folder / 'table.csv'}.")
     return 0 if report.best else 1
 
 
@@ -147,7 +148,7 @@ def _search(
     rehearse = registry.get(report.spec.name).info.uses_rehearsal
     splits = [blind(view, split, range(seeds), rehearse) for split in drawn]
 
-    def tell(known: Any) -> None:
+    def show_end(known: Any) -> None:
         if quiet:
             return
         head = f"[dim]{len(ledger.ended):>{len(str(trials))}}/{trials}[/] {escape(show(known.params))}"
@@ -164,7 +165,7 @@ def _search(
 
         plugins = tuple((path, Path(path).read_bytes()) for path in registry.plugins)
         task = Task(plugins, report.spec, report.metric, slots.device)
-        run_search(ledger, report.axes, splits, task, slots, trials=trials, seed=seed, report=tell)
+        run_search(ledger, report.axes, splits, task, slots, trials=trials, seed=seed, report=show_end)
 
 
 def _named_in(suite: Path, dataset: str) -> str:
