@@ -3,7 +3,8 @@
 import itertools
 import re
 
-_HEAD = re.compile(r"@\w+\s*\{\s*([^\s,{}]+)\s*,")
+_HEAD = re.compile(r"@(?!(?:preamble|string|comment)\b)\w+\s*\{\s*([^\s,{}]+)\s*,", re.IGNORECASE)
+"""Of an entry; a preamble is TeX that would run."""
 
 
 def entries(text: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ import msgspec
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.leaderboard import Row, Table, lacking_validation
+from zslbench.plaintext import plain
 from zslbench.stats import ALPHA, Paired, Ranking, compare_all, rank_blocks, shared_splits, too_few
 
 _CHOICES = {
@@ -117,7 +118,7 @@ def _named(table: Table, name: str) -> Row:
 
 
 def _labels(table: Table) -> str:
-    return ", ".join(row.label for row in table.rows)
+    return ", ".join(plain(row.label) for row in table.rows)
 
 
 def compare_rows(table: Table, names: Sequence[str], metric: str) -> Comparison:
@@ -144,7 +145,7 @@ def compare_rows(table: Table, names: Sequence[str], metric: str) -> Comparison:
     left_out = len(set().union(*every.values())) - len(splits)
     if left_out:
         conclusions.append(f"{left_out} split(s) that not all of them have are left out.")
-    conclusions += [f"{row.label} has no rank in the leaderboard: {row.why}." for row in rows if row.why]
+    conclusions += [f"{plain(row.label)} has no rank in the leaderboard: {plain(row.why)}." for row in rows if row.why]
     return Comparison(
         table.dataset, table.family, table.features, table.semantics, table.data, table.protocol, metric,
         rows[0].selection, splits, left_out, values, pairs, ranking, conclusions,
@@ -153,15 +154,14 @@ def compare_rows(table: Table, names: Sequence[str], metric: str) -> Comparison:
 
 def conclude(pair: Paired, metric: str) -> str:
     """One sentence: by how much the first is better or worse, and whether the splits can say so."""
+    a, b = plain(pair.a), plain(pair.b)
     if pair.ties == pair.splits:
-        return f"{pair.a} and {pair.b} have the same {metric} on each of {pair.splits} splits."
+        return f"{a} and {b} have the same {metric} on each of {pair.splits} splits."
     points = f"{abs(100 * pair.difference):.1f} points of {metric} {'better' if pair.difference >= 0 else 'worse'}"
     if pair.splits == 1:
-        return f"On one split {pair.a} is {points} than {pair.b}, which says nothing of other splits."
+        return f"On one split {a} is {points} than {b}, which says nothing of other splits."
     ends = sorted(end if pair.difference >= 0 else -end for end in (100 * pair.low, 100 * pair.high))
-    said = (
-        f"Over {pair.splits} splits {pair.a} is {points} than {pair.b}, 95 % interval {ends[0]:.1f} to {ends[1]:.1f}; "
-    )
+    said = f"Over {pair.splits} splits {a} is {points} than {b}, 95 % interval {ends[0]:.1f} to {ends[1]:.1f}; "
     if few := too_few(pair.splits):
         return said + few
     if math.isnan(pair.p):
@@ -191,7 +191,7 @@ def _conclude_all(pairs: Sequence[Paired], ranking: Ranking | None, metric: str)
 
 def as_builtins(comparison: Comparison) -> dict[str, Any]:
     """For JSON: pairs and ranking as objects."""
-    plain: dict[str, Any] = msgspec.to_builtins(comparison, str_keys=True)
-    plain["pairs"] = [pair._asdict() for pair in comparison.pairs]
-    plain["ranking"] = comparison.ranking and comparison.ranking._asdict()
-    return plain
+    builtins: dict[str, Any] = msgspec.to_builtins(comparison, str_keys=True)
+    builtins["pairs"] = [pair._asdict() for pair in comparison.pairs]
+    builtins["ranking"] = comparison.ranking and comparison.ranking._asdict()
+    return builtins

@@ -3,16 +3,15 @@
 Written in batches: a store of 100,000 records takes no more memory than its keys.
 """
 
-import csv
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import msgspec
-
+from zslbench import csvout
 from zslbench.errors import InputError
 from zslbench.files import replacing
+from zslbench.jsontext import compact, readable
 from zslbench.protocol import METRICS, Curve
 from zslbench.records import Record, Store
 
@@ -156,26 +155,20 @@ def _column(kinds: set[type]) -> Column:
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+    return compact(value).decode()
 
 
-def write_csv(export: Export, file: IO[str]) -> None:
+def write_csv(export: Export, file: csvout.Target, excel_safe: bool = False) -> None:
     """Comma-separated, with a header; true and false for truth values, an empty field for what is missing."""
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(export.columns)
-    truths = [place for place, kind in enumerate(export.columns.values()) if kind is bool]
-    for row in export.rows():
-        cells = [row.get(name) for name in export.columns]
-        for place in truths:
-            cells[place] = None if cells[place] is None else _json(cells[place])
-        writer.writerow(cells)
+    rows = ([row.get(name) for name in export.columns] for row in export.rows())
+    csvout.write(file, list(export.columns), rows, excel_safe=excel_safe)
 
 
-def write_json(export: Export, file: IO[str]) -> None:
+def write_json(export: Export, file: csvout.Target) -> None:
     """One JSON array of objects, a line each."""
     before = "[\n"
     for row in export.rows():
-        file.write(before + _json({name: row.get(name) for name in export.columns}))
+        file.write(before + readable(_json({name: row.get(name) for name in export.columns})))
         before = ",\n"
     file.write("\n]\n" if before != "[\n" else "[]\n")
 
@@ -200,13 +193,14 @@ def write_parquet(export: Export, path: Path) -> None:
             writer.write_table(pa.table(columns, schema=schema))
 
 
-def write(export: Export, form: str, path: Path) -> None:
+def write(export: Export, form: str, path: Path, excel_safe: bool = False) -> None:
     """Write to a file, which appears only when it is whole.
 
     Args:
         export: what to write.
         form: ``csv``, ``json`` or ``parquet``.
         path: where to.
+        excel_safe: of CSV, whether a spreadsheet must find no formula.
 
     Raises:
         InputError: the file cannot be written.
@@ -214,6 +208,9 @@ def write(export: Export, form: str, path: Path) -> None:
     with replacing(path) as partial:
         if form == "parquet":
             write_parquet(export, partial)
-        else:
-            with open(partial, "w", encoding="utf-8", newline="") as file:
-                {"csv": write_csv, "json": write_json}[form](export, file)
+            return
+        with open(partial, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
+            if form == "csv":
+                write_csv(export, file, excel_safe)
+            else:
+                write_json(export, file)

@@ -10,7 +10,7 @@ import io
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from zslbench.errors import InputError
@@ -165,9 +165,24 @@ def write_whole(path: Path | str, content: str | bytes, *, sync: bool = False) -
     Raises:
         InputError: it cannot be written.
     """
-    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
-    with replacing(path, sync=sync) as target, open(target, "wb") as file:
-        file.write(data)
+    with replacing(path, sync=sync) as target:
+        target.write_bytes(_encoded(content))
+
+
+def write_all(contents: Mapping[Path, str | bytes]) -> None:
+    """Write several files, all of them or, where one cannot be written, none; folders are made where they lack.
+
+    Raises:
+        InputError: one cannot be written.
+    """
+    with contextlib.ExitStack() as all_of_them:
+        for path, content in contents.items():
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except (OSError, ValueError) as error:
+                raise InputError(f"{path} cannot be written: {path.parent}: {_why(error)}.") from error
+            target = all_of_them.enter_context(replacing(path))
+            target.write_bytes(_encoded(content))
 
 
 def sync_path(path: Path) -> None:
@@ -186,6 +201,11 @@ def _mode(target: Path) -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
+
+
+def _encoded(content: str | bytes) -> bytes:
+    """Half characters, as in the names of oddly encoded files, are written out, which keeps names apart."""
+    return content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
 
 
 def _why(error: OSError | ValueError) -> str:

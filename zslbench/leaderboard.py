@@ -23,6 +23,7 @@ import numpy as np
 from zslbench._types import DoubleArray
 from zslbench.errors import InputError
 from zslbench.hashing import digest
+from zslbench.plaintext import plain
 from zslbench.protocol import GZSL_METRICS, METRICS, ZSL_METRICS, Curve
 from zslbench.published import PublishedTable, published_for
 from zslbench.records import Plan, PlanRow, Record, Trial
@@ -183,7 +184,7 @@ def leaderboard(
 
 def lacking_validation(rows: Iterable[Row]) -> str | None:
     """The sentence on rows whose epoch cannot be chosen everywhere for want of validation trials, if there are any."""
-    if labels := [row.label for row in rows if row.unvalidated]:
+    if labels := [plain(row.label) for row in rows if row.unvalidated]:
         return (
             f"Validation trials are missing for {', '.join(labels)}: run with --validation and show by --select val, "
             f"or show the last epoch by --select last."

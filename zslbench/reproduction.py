@@ -1,12 +1,12 @@
 """Published numbers beside stored ones, with what keeps the two apart."""
 
 import math
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from zslbench import shelltext
 from zslbench.datasets import load_dataset
 from zslbench.errors import InputError
 from zslbench.leaderboard import Row, Table
@@ -201,7 +201,7 @@ def _compare(ours: Estimate, published: float | None) -> Compared:
 
 def _command(labels: Sequence[str], dataset: str, family: str, rest: Sequence[str]) -> str:
     words = ["zslbench", "run", "--methods", ",".join(labels), "--dataset", dataset, "--split-family", family, *rest]
-    return shlex.join(words)
+    return shelltext.command(*words)
 
 
 def _verdict(table: PublishedTable, pairs: Sequence[Pair], same: bool) -> str:

@@ -10,6 +10,7 @@ import click
 
 from zslbench.cli.options import emit, plugin_option, progress_console, result_console
 from zslbench.jsontext import pretty
+from zslbench.plaintext import one_line, plain
 
 
 @click.command()
@@ -22,7 +23,7 @@ def check(method: str | None, plugins: tuple[Path, ...], as_json: bool) -> int:
     METHOD is a name or name[param=value,...], or several, as in `zslbench run`; left out, every method of the plugin
     files. Few epochs suffice: what is learned is not asked.
     """
-    from rich.markup import escape
+    from rich.text import Text
 
     from zslbench.configuration import MethodSpec, parse_methods
     from zslbench.registry import Registry, load_plugin
@@ -42,13 +43,13 @@ def check(method: str | None, plugins: tuple[Path, ...], as_json: bool) -> int:
     report = []
     for method_class, config, label in built:
         if not as_json:
-            console.print(f"[bold]{escape(label)}[/]", highlight=False)
+            console.print(Text(plain(label), "bold"))
         results = []
         for result in _results(method_class, config, label):
             results.append(result)
             if not as_json:
-                line = f"{result.status:7} {result.name:{width}} {result.message}".rstrip()
-                console.print(f"[{colours[result.status]}]{escape(line)}[/]", highlight=False, soft_wrap=True)
+                line = f"{result.status:7} {result.name:{width}} {one_line(result.message)}".rstrip()
+                console.print(Text(line, colours[result.status]), soft_wrap=True)
         report.append({"method": label, "passed": all(result.passed for result in results), "checks": results})
     if as_json:
         emit(pretty(report))
@@ -64,7 +65,7 @@ def _results(method: Any, config: Any, label: str) -> Iterator[Any]:
     console = progress_console()
     for number, one in enumerate(CHECKS, 1):
         with (
-            console.status(f"{escape(label)}: {name_of(one)} ({number} of {len(CHECKS)})"),
+            console.status(f"{escape(plain(label))}: {name_of(one)} ({number} of {len(CHECKS)})"),
             contextlib.redirect_stdout(sys.stderr),  # what a method prints is no result
         ):
             result = run_check(one, method, config)

@@ -9,6 +9,7 @@ import zslbench
 from zslbench.bibtex import entries
 from zslbench.calibration import CALIBRATED
 from zslbench.cli.options import existing_store, plugin_option
+from zslbench.cli.streams import say, tell
 from zslbench.configuration import close_matches
 from zslbench.datasets.known import known_names, load_known
 from zslbench.errors import InputError
@@ -50,7 +51,7 @@ def cite(names: tuple[str, ...], store: Path | None, plugins: tuple[Path, ...]) 
             continue
         for key, entry in cited.items():
             found.setdefault(key, entry)
-    click.echo("\n\n".join(found.values()))
+    say(*"\n\n".join(found.values()).split("\n"))
     return 0
 
 

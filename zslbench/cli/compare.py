@@ -10,9 +10,11 @@ from zslbench.cli.options import (
     METRICS,
     SELECTIONS,
     as_text,
+    check_excel,
     checked_output,
     chosen_form,
     emit,
+    excel_option,
     existing_store,
     result_console,
     store_option,
@@ -46,6 +48,7 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt"
     help="How to print it.  [default: what FILE ends in, else table]",
 )  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE.")
+@excel_option
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def compare(
     names: tuple[str, ...],
@@ -55,6 +58,7 @@ def compare(
     splits: int | None,
     form: str | None,
     output: Path | None,
+    excel_safe: bool,
     as_json: bool,
     **where: str | int | None,
 ) -> int:
@@ -68,6 +72,7 @@ def compare(
     from zslbench.report import comparisons
 
     form = chosen_form(form, output, _FORMATS, "table", as_json)
+    check_excel(excel_safe, form)
     if output is not None:
         checked_output(output, store)
     tables = stored_tables(existing_store(store), select=select, sort=metric, splits=splits, **where)
@@ -78,7 +83,7 @@ def compare(
     writers: dict[str, Callable[[Comparison], str]] = {
         "table": lambda found: as_text(comparisons.as_rich(found)),
         "md": comparisons.as_markdown,
-        "csv": comparisons.as_csv,
+        "csv": lambda found: comparisons.as_csv(found, excel_safe),
         "json": comparisons.as_json,
         "latex": comparisons.as_latex,
     }

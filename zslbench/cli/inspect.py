@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 import msgspec
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from zslbench.calibration import CALIBRATED
 from zslbench.cli.options import emit, plugin_option, result_console
@@ -20,6 +20,7 @@ from zslbench.datasets.known import known_names, load_known
 from zslbench.errors import InputError
 from zslbench.jsontext import pretty
 from zslbench.methods import Method
+from zslbench.plaintext import one_line, plain, visible
 from zslbench.registry import Registry
 from zslbench.splits import split_families
 
@@ -47,7 +48,7 @@ def list_(kind: str, folder: Path | None, plugins: tuple[Path, ...], as_json: bo
     for name in rows[0]:
         table.add_column(name, overflow="fold")  # a path that is cut cannot be copied
     for row in rows:
-        table.add_row(*(escape(str(value)) for value in row.values()))
+        table.add_row(*(Text(one_line(value)) for value in row.values()))
     result_console().print(table)
 
 
@@ -210,27 +211,33 @@ def _search(search: Any) -> str:
 
 def _print(described: dict[str, Any]) -> None:
     console = result_console()
+
+    def say(*parts: str | tuple[str, str]) -> None:
+        console.print(Text.assemble(*parts), soft_wrap=True)  # Text: no markup in names and texts
+
     for key, value in described.items():
+        head = key, "bold"
         if key == "parameters":
             table = Table("parameter", "default", "type", "meaning", "search", title="parameters", title_justify="left")
             for row in value:
-                table.add_row(*(escape(str(cell)) for cell in row.values()))
-            console.print(table if value else "[bold]parameters[/]: none")
+                table.add_row(*(Text(one_line(cell)) for cell in row.values()))
+            console.print(table) if value else say(head, ": none")
         elif value in ({}, []):
             continue
         elif isinstance(value, list) and any(" " in str(item) for item in value):
-            console.print(f"[bold]{key}[/]")
+            say(head)
             for item in value:
-                console.print(f"  {escape(str(item))}", highlight=False, soft_wrap=True)
+                say(f"  {one_line(item)}")
         elif isinstance(value, dict):
-            console.print(f"[bold]{key}[/]")
+            say(head)
             for name, item in value.items():
-                console.print(f"  {escape(str(name))}: {escape(_short(item))}", highlight=False, soft_wrap=True)
+                say(f"  {plain(name)}: {one_line(_short(item))}")
         elif isinstance(value, str) and "\n" in value:
-            console.print(f"[bold]{key}[/]\n{escape(value.strip())}", highlight=False, soft_wrap=True)
+            say(head)
+            for line in value.strip().split("\n"):
+                say(visible(line))
         else:
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            console.print(f"[bold]{key}[/]: {escape(shown)}", highlight=False, soft_wrap=True)
+            say(head, f": {one_line(', '.join(map(str, value)) if isinstance(value, list) else value)}")
 
 
 def _short(item: Any) -> str:

@@ -8,9 +8,11 @@ import click
 
 from zslbench.cli.options import (
     as_text,
+    check_excel,
     checked_output,
     chosen_form,
     emit,
+    excel_option,
     existing_store,
     result_console,
     store_option,
@@ -36,6 +38,7 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".
 )
 @click.option("--wide", is_flag=True, help="All columns, however wide the terminal or the page is.")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE.")
+@excel_option
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def leaderboard(
     store: Path,
@@ -47,6 +50,7 @@ def leaderboard(
     form: str | None,
     wide: bool,
     output: Path | None,
+    excel_safe: bool,
     as_json: bool,
 ) -> int:
     """Print the leaderboard of everything stored; trains nothing."""
@@ -55,6 +59,7 @@ def leaderboard(
     from zslbench.report.citations import cite
 
     form = chosen_form(form, output, _FORMATS, "table", as_json)
+    check_excel(excel_safe, form)
     if output is not None:
         checked_output(output, store)
     where = {"dataset": dataset, "family": split_family}
@@ -68,7 +73,7 @@ def leaderboard(
     writers: dict[str, Callable[[], str]] = {
         "table": lambda: as_text(tables.as_rich(result, wide), soft_wrap=wide),
         "md": lambda: tables.as_markdown(result),
-        "csv": lambda: tables.as_csv(result),
+        "csv": lambda: tables.as_csv(result, excel_safe),
         "json": lambda: tables.as_json(result),
         "latex": lambda: latex.as_latex(result, wide),
         "html": lambda: tables.as_html(result),

@@ -118,6 +118,27 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def excel_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--excel-safe``: CSV for a spreadsheet."""
+    return click.option(
+        "--excel-safe",
+        is_flag=True,
+        help="CSV for a spreadsheet: no text is taken for a formula, and letters beyond ASCII are read right.",
+    )(command)
+
+
+def check_excel(excel_safe: bool, form: str) -> None:
+    """``--excel-safe`` is about CSV alone.
+
+    Raises:
+        InputError: another form is written.
+    """
+    from zslbench.errors import InputError
+
+    if excel_safe and form != "csv":
+        raise InputError(f"--excel-safe is about CSV, and the form asked for is {form}; leave one of them out.")
+
+
 def existing_store(folder: Path) -> "Store":
     """The store in a folder.
 

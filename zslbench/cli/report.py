@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from zslbench.cli.options import check_extra, checked_output, existing_store, store_option, stored_tables, table_options
+from zslbench.cli.streams import say
 
 _EXTRA = ("jinja2", "matplotlib")
 
@@ -44,7 +45,7 @@ def report(
     """Write everything stored as one HTML file: leaderboard, figures, tests, provenance. Opens without a network."""
     check_extra("a report", "report", _EXTRA)
     from zslbench.errors import InputError
-    from zslbench.files import write_whole
+    from zslbench.files import write_all
     from zslbench.leaderboard import lacking_validation
     from zslbench.report import plots
     from zslbench.report.citations import cite
@@ -65,12 +66,13 @@ def report(
     cite(tables)
     found = sections(tables, stored, splits, methods or "")
     pictures = [examples(section, images) if images else None for section in found]
-    write_whole(output, as_html(found, pictures, store))
-    click.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
+    figures: dict[Path, bytes] = {}
     if plots_folder:
         for number, section in enumerate(found, 1):
             for plot in plots.PLOTS:
                 name = plot.name if len(found) == 1 else f"{number}-{plot.name}"
-                for path in plots.write_files(plot, section, plots_folder / name):
-                    click.echo(path)
+                figures |= plots.as_files(plot, section, plots_folder / name)
+    page = as_html(found, pictures, store)
+    write_all({output: page, **figures})
+    say(f"{output} ({len(page.encode()) / 1e6:.1f} MB)", *map(str, figures))
     return 0

@@ -1,23 +1,23 @@
 """``zslbench reproduce``: published numbers beside stored ones."""
 
-import csv
-import io
-import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from zslbench.cli.options import SELECTIONS, result_console, store_option
+from zslbench import csvout
+from zslbench.cli.options import SELECTIONS, check_excel, emit, excel_option, result_console, store_option
+from zslbench.cli.streams import say, tell
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.jsontext import pretty
+from zslbench.plaintext import one_line, plain
 from zslbench.published import PublishedTable, load_published, published_methods, published_names
+from zslbench.report.escaping import markdown
 
 if TYPE_CHECKING:  # reading the store needs NumPy, listing the tables does not
     from zslbench.reproduction import Compared, Pair, Reproduction, Stored
@@ -51,6 +51,7 @@ _RULES = {"last": "last epoch", "val": "epoch by validation classes", "test-max"
     show_default=True,
     help="How to print it.",
 )
+@excel_option
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def reproduce(
     name: str | None,
@@ -59,6 +60,7 @@ def reproduce(
     family: str | None,
     select: Any,
     form: str,
+    excel_safe: bool,
     as_json: bool,
 ) -> int:
     """Print published numbers beside stored ones, and all that is known to differ; trains nothing.
@@ -68,8 +70,9 @@ def reproduce(
     test set, an oracle.
     """
     form = "json" if as_json else form
+    check_excel(excel_safe, form)
     if name is None:
-        _print_rows([_summary(load_published(known)) for known in published_names()], form)
+        _print_rows([_summary(load_published(known)) for known in published_names()], form, excel_safe)
         return 0
     from zslbench.leaderboard import leaderboard
     from zslbench.records import Store
@@ -90,7 +93,7 @@ def reproduce(
         printed = results[0] if name in published_names() else results
         emit(pretty(printed))
     elif form == "csv":
-        _print_rows([row for result in results for row in flat(result)], form)
+        _print_rows([row for result in results for row in flat(result)], form, excel_safe)
     else:
         for result in results:
             _print(result, form)
@@ -144,41 +147,43 @@ def _summary(table: PublishedTable) -> dict[str, Any]:
     }
 
 
-def _print_rows(rows: list[dict[str, Any]], form: str) -> None:
+def _print_rows(rows: list[dict[str, Any]], form: str, excel_safe: bool) -> None:
     if form == "json":
         emit(pretty(rows))
     elif form == "csv":
-        buffer = io.StringIO()
-        if rows:
-            writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        click.echo(buffer.getvalue(), nl=False)
+        emit(csvout.text(list(rows[0]), [list(row.values()) for row in rows], excel_safe=excel_safe) if rows else "")
     else:
         _print_table([list(map(str, row.values())) for row in rows], list(rows[0]), form)
 
 
 def _print_table(body: list[list[str]], header: list[str], form: str) -> None:
+    body = [list(map(plain, row)) for row in body]
     if form == "md":
         from tabulate import tabulate
 
-        escaped = [[re.sub(r"([\\|*`<])", r"\\\1", cell) for cell in row] for row in body]
-        click.echo(tabulate(escaped, header, tablefmt="pipe", disable_numparse=True) + "\n")
+        header, *body = (list(map(markdown, row)) for row in (header, *body))
+        emit(tabulate(body, header, tablefmt="pipe", disable_numparse=True) + "\n\n")
         return
-    rich = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False)
+    rich = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in header:
+        rich.add_column(Text(name))
     for row in body:
-        rich.add_row(*map(escape, row))
+        rich.add_row(*map(Text, row))  # Text: no markup in names
     result_console().print(rich)
 
 
 def _print(result: "Reproduction", form: str) -> None:
-    title, heading, item = ("# ", "## ", "- ") if form == "md" else ("", "", "- ")
+    title, heading, item, fence = ("# ", "## ", "- ", "```") if form == "md" else ("", "", "- ", "")
 
-    def say(*paragraphs: str) -> None:
-        for paragraph in paragraphs:
-            click.echo(paragraph + "\n")
+    def said(text: str) -> str:
+        return markdown(text) if form == "md" else one_line(text)
 
-    say(f"{title}{result.title} ({result.id})", f"Source: {result.source}", f"Protocol: {result.protocol}")
+    def paragraph(text: str, mark: str = "") -> None:
+        say(mark + said(text), "")
+
+    paragraph(f"{result.title} ({result.id})", title)
+    paragraph(f"Source: {result.source}")
+    paragraph(f"Protocol: {result.protocol}")
     elsewhere = _elsewhere(result)
     for id, what in result.datasets.items():
         pairs = [pair for pair in result.pairs if pair.dataset == id]
@@ -186,25 +191,25 @@ def _print(result: "Reproduction", form: str) -> None:
             continue
         metrics = [name for name in result.metrics if any(name in pair.published for pair in pairs)]
         body = [line for pair in pairs for line in _lines(pair, metrics, elsewhere.get(pair.source, ""))]
-        say(f"{heading}{what}")
+        paragraph(what, heading)
         _print_table(body, ["method", "which", *metrics], form)
-    notes = [f"{mark.strip()}: {source}." for source, mark in elsewhere.items()]
-    notes += [f"{name}: {meaning}." for name, meaning in result.metrics.items()]
+    notes = []
     if result.pairs:
-        notes.insert(0, "Percent. Ours: mean over splits [95 % interval]; difference: ours minus published, and "
-                        "whether the published number lies in our interval.")  # fmt: skip
+        notes.append("Percent. Ours: mean over splits [95 % interval]; difference: ours minus published, and whether "
+                     "the published number lies in our interval.")  # fmt: skip
+    notes += [f"{mark.strip()}: {said(source)}." for source, mark in elsewhere.items()]
+    notes += [said(f"{name}: {meaning}.") for name, meaning in result.metrics.items()]
     doubts = dict.fromkeys(pair.reason for pair in result.pairs if pair.uncertain)
-    notes += [f"?: uncertain. {reason}" for reason in doubts] + ([result.note] if result.note else [])
-    click.echo("\n".join(item + note for note in notes) + "\n")
+    notes += [said(f"?: uncertain. {reason}") for reason in doubts] + ([said(result.note)] if result.note else [])
+    say(*(item + note for note in notes), "")
     if result.commands:
-        say("Not stored. What would fill it, given the data set (a bundled name or the path of a folder):")
-        fence = "```" if form == "md" else ""
-        say("\n".join(filter(None, [fence, *result.commands, fence])))
-    say(*result.gaps, result.verdict)
+        paragraph("Not stored. What would fill it, given the data set (a bundled name or the path of a folder):")
+        say(*filter(None, [fence, *result.commands, fence]), "")
+    for sentence in (*result.gaps, result.verdict):
+        paragraph(sentence)
     if result.differs:
-        say("Known differences:")
-        click.echo("\n".join(item + difference for difference in result.differs))
-    sys.stdout.flush()
+        paragraph("Known differences:")
+        say(*(item + said(difference) for difference in result.differs))
 
 
 def _elsewhere(result: "Reproduction") -> dict[str, str]:

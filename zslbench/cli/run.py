@@ -1,6 +1,5 @@
 """``zslbench run``."""
 
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from zslbench import shelltext
 from zslbench.cli.options import (
     emit,
     plugin_option,
@@ -21,6 +21,7 @@ from zslbench.cli.options import (
 )
 from zslbench.cli.streams import tell
 from zslbench.jsontext import pretty
+from zslbench.plaintext import one_line, plain
 
 
 @click.command()
@@ -137,7 +138,7 @@ def run(
         return run_with_ray(registry, view, remaining, where, limit)
 
     progress = Progress(progress_console(), workers, quiet)
-    command = shlex.join(["zslbench", *sys.argv[1:]])
+    command = shelltext.command("zslbench", *sys.argv[1:])
     summary = run_jobs(jobs, records, command, events, progress, retry_failed=retry_failed, fail_fast=fail_fast)
     result = leaderboard(summary.records.values(), [summary.plan], selection=plan.select, sort=plan.sort)
     if as_json:
@@ -210,8 +211,8 @@ def _first_family(data: Any) -> str:
 
 
 def _print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from zslbench.runner.durations import clock
 
@@ -239,7 +240,7 @@ def _print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
             else f"{about}{row.seconds_per_trial:.{1 if row.seconds_per_trial >= 1 else 2}f}"
         )
         whole = "unknown" if row.seconds is None else f"{about if row.seconds else ''}{clock(row.seconds)}"
-        table.add_row(escape(row.label), str(row.to_do), str(row.done), str(row.failed), each, whole)
+        table.add_row(Text(plain(row.label)), str(row.to_do), str(row.done), str(row.failed), each, whole)
     console = result_console()
     console.print(table)
     if any(row.rough for row in rows):
@@ -248,6 +249,6 @@ def _print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
         console.print("Everything is done.")
     elif missing:
         console.print(f"{total} trials to run on {workers} worker(s); no earlier trial tells how long "
-                      f"{escape(', '.join(missing))} takes.", highlight=False)  # fmt: skip
+                      f"{one_line(', '.join(missing))} takes.", markup=False)  # fmt: skip
     else:
-        console.print(f"{total} trials to run, about {clock(seconds)} on {workers} worker(s).", highlight=False)
+        console.print(f"{total} trials to run, about {clock(seconds)} on {workers} worker(s).")

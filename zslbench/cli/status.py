@@ -8,8 +8,10 @@ from typing import Any
 import click
 import msgspec
 
+from zslbench import shelltext
 from zslbench.cli.options import emit, result_console, store_option
 from zslbench.jsontext import pretty
+from zslbench.plaintext import plain, visible
 
 _SHOWN_FAILURES = 5
 
@@ -54,7 +56,7 @@ def _print(found: Any, holder: str | None, every: bool) -> None:
     console = result_console()
 
     def say(text: str, style: str = "") -> None:
-        console.print(Text(text, style), soft_wrap=True)  # Text: no markup in labels and messages
+        console.print(Text(visible(text), style), soft_wrap=True)  # Text: no markup in labels and messages
 
     what = f"{found.plans} plans of {found.store}, the newest" if every else f"the newest plan of {found.store}"
     say(f"{what}, of {found.created}: {found.command}")
@@ -64,11 +66,11 @@ def _print(found: Any, holder: str | None, every: bool) -> None:
     for column in ("done", "failed", "to do", "of"):
         table.add_column(column, justify="right")
     for row in found.rows:
-        data = f"{row.dataset} {row.family}" + (f", {row.features}, {row.semantics}" if several else "")
+        data = plain(f"{row.dataset} {row.family}" + (f", {row.features}, {row.semantics}" if several else ""))
         counts = (row.done, row.failed, row.to_do, row.planned)
         styles = ("", "red" if row.failed else "", "", "")
         cells = (Text(str(count), style) for count, style in zip(counts, styles, strict=True))
-        table.add_row(Text(row.label), Text(data), *cells)
+        table.add_row(Text(plain(row.label)), Text(data), *cells)
     console.print(table)
     planned = found.done + found.failed + found.to_do
     say(f"{found.done} of {planned} trials done, {found.failed} failed, {found.to_do} to do.")
@@ -84,8 +86,8 @@ def _print(found: Any, holder: str | None, every: bool) -> None:
     for failure in found.failures[:_SHOWN_FAILURES]:
         stage = "" if failure.stage == "test" else " (validation classes)"
         log = f" (log: {failure.log})" if failure.log else ""
-        where = f"{failure.label} {failure.split} seed {failure.seed}{stage}"
-        say(f"failed: {where}: {failure.type}: {failure.message}{log}", "red")
+        where = f"{plain(failure.label)} {plain(failure.split)} seed {failure.seed}{stage}"
+        say(f"failed: {where}: {plain(f'{failure.type}: {failure.message}')}{log}", "red")
     if len(found.failures) > _SHOWN_FAILURES:
         say(f"and {len(found.failures) - _SHOWN_FAILURES} failure(s) before; --json lists all.")
     if holder:
@@ -97,4 +99,4 @@ def _print(found: Any, holder: str | None, every: bool) -> None:
         if any(failure.type == "Timeout" for failure in found.failures):
             say("Trials that ran out of time need a longer --timeout.")
     else:
-        say(f"Next: zslbench leaderboard --store {found.store}")
+        say(f"Next: {shelltext.command('zslbench', 'leaderboard', '--store', found.store)}")

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+import click
+
 from zslbench.plaintext import one_line, visible
 
 _ERRORS = "zslbench.written-out"
@@ -110,7 +112,7 @@ def unfailing() -> Iterator[Stream]:
     """
     _open_descriptors()
     before = sys.stdout, sys.stderr
-    (sys.stdout, out), (sys.stderr, err) = mine = [_unfailing(each, at) for at, each in enumerate(before, 1)]
+    (sys.stdout, out), (sys.stderr, _) = mine = [_unfailing(each, at) for at, each in enumerate(before, 1)]
     try:
         yield out
     finally:
@@ -129,12 +131,23 @@ def _into_nothing(descriptor: int) -> None:
 
 
 def put(text: str) -> None:
-    """Print a part of a document that programs read, byte for byte; on a terminal control characters are written out."""
+    """Print a part of a document that programs read, as it is; on a terminal control characters are written out."""
     sys.stdout.write("\n".join(map(visible, text.split("\n"))) if sys.stdout.isatty() else text)
 
 
+class Results:
+    """stdout as a file for a long document; the command ends where nobody takes any more of it."""
+
+    def write(self, text: str) -> None:
+        """As `put`."""
+        put(text)
+        raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+        if isinstance(raw, Stream) and raw.error is not None:
+            raise click.exceptions.Exit(0)  # what is to be said of it `main` says
+
+
 def say(*lines: str) -> None:
-    """Print lines of a result that a person reads. What cannot be printed, line ends within them too, is written out."""
+    """Print lines of a result that a person reads; what cannot be printed in them is written out."""
     sys.stdout.write("".join(f"{visible(line)}\n" for line in lines))
     sys.stdout.flush()
 

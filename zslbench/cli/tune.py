@@ -1,15 +1,16 @@
 """``zslbench tune``."""
 
 import os
-import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
+from zslbench import shelltext
 from zslbench.cli.options import check_extra, emit, plugin_option, progress_console, result_console, where_options
 from zslbench.cli.streams import tell
 from zslbench.jsontext import pretty
+from zslbench.plaintext import plain
 
 _EXTRA = ("matplotlib", "optuna", "pandas", "pyarrow", "tomli_w")
 
@@ -126,8 +127,8 @@ def tune(
     elif report.best is not None:
         console = result_console()
         console.print(outputs.as_table(report))
-        hint = f"Compare them with: zslbench run --suite {shlex.quote(str(best))}"
-        console.print(f"{report.caveat} {hint}", highlight=False, markup=False)
+        hint = f"Compare them with: {shelltext.command('zslbench', 'run', '--suite', best)}"
+        console.print(f"{report.caveat} {hint}", markup=False, soft_wrap=True)
     if report.best is None:
         tell(f"no configuration could be measured on every split: see {ledger.folder / 'table.csv'}.")
     return 0 if report.best else 1
@@ -156,7 +157,7 @@ def _search(
         said = {
             "done": reached,
             "stopped": f"{reached}, dropped after {len(known.values)} of {len(splits)} splits",
-            "failed": f"[red]failed[/] {escape(next(iter(known.message.splitlines()), ''))}",
+            "failed": f"[red]failed[/] {escape(plain(known.message))}",
         }[known.end]
         console.print(f"{head}: {said}  ({clock(known.seconds)})", highlight=False, soft_wrap=True)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from zslbench.leaderboard import Table, lacking_validation
+from zslbench.plaintext import MOST_SAID, plain, visible
 from zslbench.records import Plan, Record
 
 
@@ -38,7 +39,7 @@ def provenance(table: Table, records: Sequence[Record], plans: Sequence[Plan]) -
         Fact("Seeds", _distinct(str(record.trial.seed) for record in records)),
         Fact("Protocol", [f"version {table.protocol}"]),
     ]  # fmt: skip
-    return [fact for fact in facts if fact.values]
+    return [Fact(fact.name, [visible(value[:MOST_SAID]) for value in fact.values]) for fact in facts if fact.values]
 
 
 def _distinct(values: Iterable[str]) -> list[str]:
@@ -67,12 +68,12 @@ def _gaps(table: Table) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for row in table.rows:
         if row.rank is None and row.family != "bound":
-            reasons.setdefault(row.why, []).append(row.label)
+            reasons.setdefault(plain(row.why), []).append(plain(row.label))
     for why, labels in reasons.items():
         yield f"No rank ({why}): {', '.join(labels)}."
     if said := lacking_validation(table.rows):
         yield said
-    if more := [row.label for row in table.rows if row.extra]:
+    if more := [plain(row.label) for row in table.rows if row.extra]:
         yield (
             f"More is stored of {', '.join(more)} than what the ranked methods are compared over: trials beyond that "
             f"count nowhere here."
@@ -85,8 +86,8 @@ def _failures(records: Sequence[Record]) -> Iterator[str]:
         if record.failure is not None:
             trial = f"split {record.trial.split} seed {record.trial.seed}"
             trial += " (validation)" if record.trial.stage == "validation" else ""
-            said = f"{record.failure.type}: {record.failure.message}"
-            where.setdefault((record.label, said), []).append(trial)
+            said = plain(f"{record.failure.type}: {record.failure.message}")
+            where.setdefault((plain(record.label), said), []).append(trial)
     for (label, said), trials in where.items():
         yield f"Failed: {label}, {', '.join(trials)}: {said}"
 
@@ -94,14 +95,14 @@ def _failures(records: Sequence[Record]) -> Iterator[str]:
 def _mixtures(records: Sequence[Record]) -> Iterator[str]:
     devices = _devices(records)
     if len(devices) > 1:
-        yield f"Trials ran on different devices ({', '.join(devices)}): compare neither times nor memory."
+        yield f"Trials ran on different devices ({', '.join(map(plain, devices))}): compare neither times nor memory."
     versions: dict[str, set[str]] = {}
     for record in records:
         for name, version in record.run.versions.items():
             versions.setdefault(name, set()).add(version)
     for name, found in sorted(versions.items()):
         if len(found) > 1:
-            yield f"Trials ran with different versions of {name}: {', '.join(sorted(found))}."
+            yield f"Trials ran with different versions of {plain(name)}: {', '.join(map(plain, sorted(found)))}."
 
 
 def _cautions(table: Table, too_few: str | None, named: bool) -> Iterator[str]:
@@ -112,4 +113,4 @@ def _cautions(table: Table, too_few: str | None, named: bool) -> Iterator[str]:
     if any(row.inflation_last for row in table.rows):
         yield "Columns that begin with “max” look at the test set: they show what that would add, and are no results."
     if not named:
-        yield f"The data set {table.dataset!r} is not found here: classes are shown by number."
+        yield f"The data set {plain(repr(table.dataset))} is not found here: classes are shown by number."

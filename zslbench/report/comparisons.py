@@ -1,9 +1,6 @@
 """A comparison of methods for people and for programs. Accuracies and differences are shown in percent."""
 
-import csv
-import io
 import math
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,9 +9,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from zslbench import csvout
 from zslbench.comparison import Comparison, as_builtins
 from zslbench.jsontext import pretty
-from zslbench.report.latex import document, escaped, tabular
+from zslbench.plaintext import plain
+from zslbench.report.escaping import latex, markdown
+from zslbench.report.latex import document, tabular
 from zslbench.report.tables import EPOCHS
 from zslbench.stats import Paired
 
@@ -43,10 +43,11 @@ class _Sheet(NamedTuple):
 
 def heading(comparison: Comparison) -> str:
     """What is compared on what, in one line."""
+    names = (comparison.dataset, comparison.family, comparison.features, comparison.semantics)
+    dataset, family, features, semantics = map(plain, names)
     return (
-        f"{comparison.metric} on {comparison.dataset} {comparison.family}, features {comparison.features}, semantics "
-        f"{comparison.semantics} (data {comparison.data}, protocol {comparison.protocol}; "
-        f"{EPOCHS[comparison.selection]})"
+        f"{comparison.metric} on {dataset} {family}, features {features}, semantics {semantics} (data "
+        f"{comparison.data}, protocol {comparison.protocol}; {EPOCHS[comparison.selection]})"
     )
 
 
@@ -56,7 +57,7 @@ def as_rich(comparison: Comparison) -> RenderableType:
     for sheet in _sheets(comparison):
         table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
         for name, left in zip(sheet.header, _words(sheet), strict=True):
-            table.add_column(name, justify="left" if left else "right", overflow="fold")
+            table.add_column(Text(name), justify="left" if left else "right", overflow="fold")
         for row in sheet.rows:
             table.add_row(*map(Text, row))  # Text: no markup in labels
         parts.append(table)
@@ -68,32 +69,30 @@ def as_markdown(comparison: Comparison) -> str:
     """GitHub-flavoured Markdown."""
     from tabulate import tabulate
 
-    parts = [f"### {heading(comparison)}"]
+    parts = [f"### {markdown(heading(comparison))}"]
     for sheet in _sheets(comparison):
-        header, *rows = ([re.sub(r"([\\|*`<])", r"\\\1", cell) for cell in row] for row in (sheet.header, *sheet.rows))
+        header, *rows = (list(map(markdown, row)) for row in (sheet.header, *sheet.rows))
         align = ["left" if left else "right" for left in _words(sheet)]
         parts.append(tabulate(rows, header, tablefmt="pipe", disable_numparse=True, colalign=align))
-    return "\n\n".join([*parts, *_sentences(comparison), NOTE]) + "\n"
+    return "\n\n".join([*parts, *map(markdown, _sentences(comparison)), NOTE]) + "\n"
 
 
 def as_latex(comparison: Comparison) -> str:
     """``tabular``s under a heading, with what may be concluded; needs the packages booktabs and graphicx."""
-    parts = [rf"\paragraph{{{escaped(heading(comparison))}}}"]
+    parts = [rf"\paragraph{{{latex(heading(comparison))}}}"]
     for sheet in _sheets(comparison):
-        rows = [list(map(escaped, row)) for row in sheet.rows]
+        rows = [list(map(latex, row)) for row in sheet.rows]
         parts.append(tabular(_words(sheet), sheet.header, [rows]))
-    return document("\n\n".join([*parts, *map(escaped, [*_sentences(comparison), NOTE])]) + "\n", "booktabs,graphicx")
+    return document("\n\n".join([*parts, *map(latex, [*_sentences(comparison), NOTE])]) + "\n", "booktabs,graphicx")
 
 
-def as_csv(comparison: Comparison) -> str:
+def as_csv(comparison: Comparison, excel_safe: bool = False) -> str:
     """One line per pair with every number unrounded, as fractions; empty where there is none."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, ["metric", *Paired._fields], lineterminator="\n")
-    writer.writeheader()
-    for pair in comparison.pairs:
-        told = {name: "" if value != value else value for name, value in pair._asdict().items()}  # NaN is not NaN
-        writer.writerow({"metric": comparison.metric, **told})
-    return buffer.getvalue()
+    rows = [
+        [comparison.metric, *(None if value != value else value for value in pair)]  # NaN is not NaN
+        for pair in comparison.pairs
+    ]
+    return csvout.text(["metric", *Paired._fields], rows, excel_safe=excel_safe)
 
 
 def as_json(comparison: Comparison) -> str:
@@ -106,7 +105,7 @@ def _sheets(comparison: Comparison) -> list[_Sheet]:
     if len(comparison.pairs) == 1:
         sheets.insert(0, _per_split(comparison))
     if ranking := comparison.ranking:
-        rows = [[label, f"{rank:.2f}"] for label, rank in zip(ranking.labels, ranking.mean_ranks, strict=True)]
+        rows = [[plain(label), f"{rank:.2f}"] for label, rank in zip(ranking.labels, ranking.mean_ranks, strict=True)]
         sheets.append(_Sheet(["method", "mean rank"], rows))
     return sheets
 
@@ -117,14 +116,14 @@ def _per_split(comparison: Comparison) -> _Sheet:
         [str(split), f"{100 * first[split]:.1f}", f"{100 * second[split]:.1f}", _signed(first[split] - second[split])]
         for split in comparison.splits
     ]
-    return _Sheet(["split", a, b, "difference"], rows)
+    return _Sheet(["split", plain(a), plain(b), "difference"], rows)
 
 
 def _pairs(pairs: Sequence[Paired]) -> _Sheet:
     header = ["a", "b", "a - b", "interval", "p", "wins/ties/losses", "effect", "effect's interval", "P(a beats b)"]
     rows = [
         [
-            pair.a, pair.b, _signed(pair.difference),
+            plain(pair.a), plain(pair.b), _signed(pair.difference),
             "-" if math.isnan(pair.low) else f"{_signed(pair.low)} to {_signed(pair.high)}",
             _number(pair.p_holm, ".2g"), f"{pair.wins}/{pair.ties}/{pair.losses}", _number(pair.effect, "+.2f"),
             "-" if math.isnan(pair.effect_low) else f"{pair.effect_low:+.2f} to {pair.effect_high:+.2f}",
@@ -141,7 +140,7 @@ def _sentences(comparison: Comparison) -> list[str]:
         said.append(f"Mean ranks differ where more than {ranking.critical_difference:.2f} lies between them (Nemenyi).")
         test, why = RULES[ranking.rule]
         said += [
-            f"Not told apart by {test}{why}: {'any' if clique == ranking.labels else ', '.join(clique)}."
+            f"Not told apart by {test}{why}: {'any' if clique == ranking.labels else ', '.join(map(plain, clique))}."
             for clique in ranking.cliques
         ]
     return said

@@ -19,6 +19,7 @@ from zslbench.errors import InputError
 from zslbench.hashing import array_digest, digest
 from zslbench.leaderboard import Row, Table
 from zslbench.metrics import GzslDecisions, seen_unseen_curve
+from zslbench.plaintext import MOST_SAID, plain
 from zslbench.protocol import ZSL_METRICS
 from zslbench.records import Plan, Record, Store, Trial
 from zslbench.report.background import Fact, provenance, warnings
@@ -108,7 +109,7 @@ class Section:
 
     def class_name(self, label: int) -> str:
         """Its name, or its number."""
-        return self.dataset.class_names[label] if self.dataset else f"class {label}"
+        return plain(self.dataset.class_names[label]) if self.dataset else f"class {label}"
 
 
 def limited(tables: Sequence[Table], text: str) -> list[Table]:
@@ -174,7 +175,8 @@ def sections(tables: Sequence[Table], store: Store, splits: int | None = None, o
             _comparable(row.trial) == place and _identity(row.trial) in shown for row in plan.rows)]  # fmt: skip
         section = _section(table, mine, asked, store)
         if only:
-            section.warnings.insert(0, f"Only the rows of --methods {only} are shown; ranks are those among all rows.")
+            shown_only = f"Only the rows of --methods {plain(only)} are shown"
+            section.warnings.insert(0, f"{shown_only}; ranks are those among all rows.")
         made.append(section)
     return made
 
@@ -246,8 +248,8 @@ def _predictions(section: Section, store: Store, record: Record) -> Mapping[str,
     try:
         return store.predictions(record)
     except InputError as error:
-        where = f"{record.label}, split {record.trial.split}, seed {record.trial.seed}"
-        if (said := f"Left out of the figures: {where}: {error}") not in section.warnings:
+        where = f"{plain(record.label)}, split {record.trial.split}, seed {record.trial.seed}"
+        if (said := f"Left out of the figures: {where}: {plain(error, MOST_SAID)}") not in section.warnings:
             section.warnings.append(said)
         return None
 

@@ -12,6 +12,7 @@ from zslbench._types import IntArray
 from zslbench.datasets import Dataset
 from zslbench.datasets.prepare.images import Image, ImageSet, open_images
 from zslbench.errors import InputError
+from zslbench.plaintext import plain
 from zslbench.report.contents import Section
 
 PER_CLASS = 4
@@ -67,13 +68,13 @@ def examples(section: Section, images: Path) -> Examples | None:
         certain = known and section.dataset.card.provenance.get("images_sha256") == found.sha256
         per_class = max(1, min(PER_CLASS, MOST_IMAGES // len(rows))) if known else 1
         classes = {
-            section.dataset.class_names[label]: [
+            section.class_name(label): [
                 _example(section.dataset, found, image, predicted if known else {})
                 for image in _spread(np.flatnonzero(found.labels == label), per_class)
             ]
             for label, predicted in sorted(rows.items())
         }
-    return Examples(section.shown[0].label if known else "", _note(known, certain), classes)
+    return Examples(plain(section.shown[0].label) if known else "", _note(known, certain), classes)
 
 
 def _note(known: bool, certain: bool) -> str:
@@ -115,8 +116,8 @@ def _spread(indices: IntArray, count: int) -> list[int]:
 
 def _example(data: Dataset, found: ImageSet, image: int, predicted: Mapping[int, int]) -> Example:
     answer = predicted.get(image)
-    name = None if answer is None else data.class_names[answer]
-    return Example(as_uri(found[image]), found.names[image], name, answer == found.labels[image])
+    name = None if answer is None else plain(data.class_names[answer])
+    return Example(as_uri(found[image]), plain(found.names[image]), name, answer == found.labels[image])
 
 
 def as_uri(image: Image) -> str:

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import html
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,11 @@ from typing import Any, NamedTuple
 
 import zslbench
 from zslbench.leaderboard import Row, Table
+from zslbench.plaintext import plain
 from zslbench.protocol import METRICS
 from zslbench.report import plots
 from zslbench.report.contents import Section
+from zslbench.report.escaping import html
 from zslbench.report.examples import Examples
 from zslbench.stats import ALPHA, Paired
 
@@ -117,7 +118,7 @@ def as_html(sections: Sequence[Section], examples: Sequence[Examples | None], st
         style=(folder / "style.css").read_text(encoding="utf-8"),
         parts=[_part(number, *each) for number, each in enumerate(zip(sections, examples, strict=True), 1)],
         pair_columns=PAIRS,
-        store=str(store),
+        store=plain(store),
         version=zslbench.__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
@@ -134,9 +135,9 @@ def _part(number: int, section: Section, images: Examples | None) -> dict[str, A
     table = section.table
     return {
         "id": f"t{number}",
-        "heading": f"{table.dataset} {table.family}",
-        "subject": f"Features {table.features}, semantics {table.semantics}; data {table.data}, protocol "
-        f"{table.protocol}.",
+        "heading": f"{plain(table.dataset)} {plain(table.family)}",
+        "subject": f"Features {plain(table.features)}, semantics {plain(table.semantics)}; data {table.data}, "
+        f"protocol {table.protocol}.",
         "section": section,
         "notes": leaderboard_notes(table),
         "columns": leaderboard_columns(table),
@@ -155,8 +156,8 @@ def _figures(section: Section, prefix: str) -> dict[str, Figure]:
         if svg is not None:
             title, how = plot.title, plots.caption(plot, section)
             if plot.name == "confusion" and section.confusion:
-                title = f"{title}: {section.confusion.label}"
-            alt = html.escape(f"{title}, {section.table.dataset} {section.table.family}. {plot.how}")
+                title = f"{title}: {plain(section.confusion.label)}"
+            alt = html(f"{title}, {plain(section.table.dataset)} {plain(section.table.family)}. {plot.how}")
             svg = svg.replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
             found[plot.name] = Figure(plot.name, title, how, svg)
     return found
@@ -183,11 +184,14 @@ def leaderboard_line(row: Row, table: Table) -> Line:
     ]
     done = f"{row.done}/{row.planned}" + (f" (+{row.extra})" if row.extra else "")
     failed = f"{row.failed} failed" if row.failed else ""
-    details = [f"no rank: {row.why}" if kind == "unranked" else "", f"uses {', '.join(row.needs)}" if row.needs else ""]
+    details = [
+        f"no rank: {plain(row.why)}" if kind == "unranked" else "",
+        f"uses {plain(', '.join(row.needs))}" if row.needs else "",
+    ]
     return Line(
         [
             Cell(str(row.rank), row.rank) if row.rank is not None else Cell(kind),
-            Cell(row.label, row.label, "; ".join(filter(None, details))),
+            Cell(plain(row.label), plain(row.label), "; ".join(filter(None, details))),
             *numbers,
             _gain(row.inflation_last),
             _gain(row.inflation_val),
@@ -195,7 +199,7 @@ def leaderboard_line(row: Row, table: Table) -> Line:
             _amount(row.peak_mb),
             *([_published(row, table)] if any(other.published for other in table.rows) else []),
             Cell(done, row.done / row.planned if row.planned else None, failed),
-            Cell(row.citation or "–", row.citation or None),
+            Cell(plain(row.citation) or "–", plain(row.citation) or None),
         ],
         kind,
     )
@@ -205,8 +209,8 @@ def pair_line(pair: Paired) -> Line:
     """One row of the pairs table."""
     return Line(
         [
-            Cell(pair.a, pair.a),
-            Cell(pair.b, pair.b),
+            Cell(plain(pair.a), plain(pair.a)),
+            Cell(plain(pair.b), plain(pair.b)),
             Cell(f"{100 * pair.difference:+.1f}", pair.difference),
             Cell(_interval(pair.low, pair.high) or "–", pair.low),
             Cell(f"{pair.wins} / {pair.ties} / {pair.losses}", pair.wins),

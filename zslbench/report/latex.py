@@ -6,14 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from zslbench.leaderboard import Row, Table
 from zslbench.protocol import METRICS
+from zslbench.report.escaping import latex as escaped
 from zslbench.report.tables import Column, cells, columns, header, heading, notes
 from zslbench.stats import Estimate
 
-_ESCAPED = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}  # fmt: skip
 _LEFT_OUT = {"OA", "rule", "max-last T1/H", "max-val T1/H", "fit s", "peak MB", "needs", "citation"}
 """With these a table is too wide for type that can be read on paper; notes and caption tell what matters of them."""
 _LATIN_1 = 0xFF
@@ -75,11 +71,6 @@ def _as_latex(table: Table, wide: bool) -> str:
 \end{{minipage}}
 \end{{table*}}
 """
-
-
-def escaped(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return "".join(_ESCAPED.get(character, character) for character in text)
 
 
 def _row(line: Iterable[str]) -> str:

@@ -19,7 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zslbench._types import DoubleArray
-from zslbench.errors import InputError
+from zslbench.files import write_all
+from zslbench.plaintext import plain
 from zslbench.report.contents import Section
 
 # Okabe and Ito's colours for colour-blind readers, less black and yellow, which one of the two backgrounds swallows,
@@ -114,29 +115,31 @@ def as_svg(plot: Plot, section: Section, prefix: str) -> str | None:
     return re.sub(r"<svg[^>]*?viewBox", f"<svg {size} viewBox", svg, count=1)
 
 
+def as_files(plot: Plot, section: Section, stem: Path) -> dict[Path, bytes]:
+    """What ``STEM.svg`` and ``STEM.png`` hold: the figure on white, with the caption as its description."""
+    with _style("black", "0.8"):
+        figure = plot.draw(section)
+        if figure is None:
+            return {}
+        if cut := left_out(plot, section):
+            figure.supxlabel("\n".join(filter(None, [figure.get_supxlabel(), textwrap.fill(cut, 70)])), fontsize=8)
+        vector, pixels = io.BytesIO(), io.BytesIO()
+        said = {"Description": caption(plot, section)}
+        figure.savefig(vector, format="svg", facecolor="white", metadata={"Date": None, **said})
+        figure.savefig(pixels, format="png", facecolor="white", dpi=200, metadata=said)
+    drawings = {".svg": vector, ".png": pixels}
+    return {stem.with_name(f"{stem.name}{suffix}"): drawing.getvalue() for suffix, drawing in drawings.items()}
+
+
 def write_files(plot: Plot, section: Section, stem: Path) -> list[Path]:
-    """``STEM.svg`` and ``STEM.png`` on white, with the caption as their description; returns what was written.
+    """Write `as_files`; returns what was written.
 
     Raises:
         InputError: a file cannot be written.
     """
-    with _style("black", "0.8"):
-        figure = plot.draw(section)
-        if figure is None:
-            return []
-        paths = [stem.with_name(f"{stem.name}{suffix}") for suffix in (".svg", ".png")]
-        if cut := left_out(plot, section):
-            figure.supxlabel("\n".join(filter(None, [figure.get_supxlabel(), textwrap.fill(cut, 70)])), fontsize=8)
-        said = caption(plot, section)
-        try:
-            stem.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(paths[0], facecolor="white", metadata={"Date": None, "Description": said})
-            figure.savefig(paths[1], facecolor="white", dpi=200, metadata={"Description": said})
-        except OSError as error:
-            raise InputError(
-                f"{error.filename or stem.parent} cannot be written: {error.strerror or error}."
-            ) from error
-    return paths
+    made = as_files(plot, section, stem)
+    write_all(made)
+    return list(made)
 
 
 @contextmanager
@@ -148,7 +151,9 @@ def _style(ink: str, soft: str) -> Iterator[None]:
         "grid.color": soft, "grid.linewidth": 0.6, "lines.linewidth": 1.6, "legend.frameon": False,
         "figure.constrained_layout.use": True,
     }  # fmt: skip
-    with matplotlib.rc_context(style), warnings.catch_warnings():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()  # a matplotlibrc of the reader's could have labels read as formulas or as TeX
+        matplotlib.rcParams.update(style)
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's fonts are others
         yield
 
@@ -192,7 +197,7 @@ def tradeoff(section: Section) -> Figure | None:
         )  # fmt: skip
         axes.plot(
             [], [], ls=LINES[at % len(LINES)], marker=MARKERS[at % len(MARKERS)], ms=7, **_edge(), **style,
-            label=f"{_wrap(curve.label)}\nAUSUC {100 * curve.area:.1f} %",
+            label=f" {_wrap(curve.label)}\nAUSUC {100 * curve.area:.1f} %",
         )  # fmt: skip
     axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="U: accuracy on unseen classes (%)",
              ylabel="S: accuracy on seen classes (%)")  # fmt: skip
@@ -388,10 +393,11 @@ def _percent(values: Sequence[Any]) -> DoubleArray:
 
 def _wrap(label: str, width: int = 30) -> str:
     """A label on several lines, broken after commas and brackets where it can be."""
+    label = plain(label)
     spaced = re.sub(r"([,\[])", "\\1\0", label)
     lines = textwrap.wrap(spaced.replace(" ", "\1").replace("\0", " "), width) or [label]
     return "\n".join(line.replace(", ", ",").replace("[ ", "[").replace("\1", " ") for line in lines)
 
 
 def _short(label: str, width: int = 34) -> str:
-    return label if len(label) <= width else label[: width - 1] + "…"
+    return plain(label, width)

@@ -1,10 +1,6 @@
 """One leaderboard table as Rich, Markdown, HTML, CSV or JSON. Accuracies are shown in percent."""
 
-import csv
-import html
-import io
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, get_type_hints
@@ -16,9 +12,12 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from zslbench.jsontext import pretty
+from zslbench import csvout
+from zslbench.jsontext import compact, pretty
 from zslbench.leaderboard import Row, Table, lacking_validation
+from zslbench.plaintext import plain
 from zslbench.protocol import METRICS
+from zslbench.report.escaping import html, markdown
 from zslbench.stats import Estimate, too_few
 
 EPOCHS = {
@@ -37,7 +36,8 @@ _EXPENDABLE = ("fit s", "OA", *_GAINS.values(), "AUSUC", "needs", "done")
 
 def heading(table: Table) -> str:
     """What the table is about, in one line; the hash tells tables of equal names but other data apart."""
-    names = f"{table.dataset} {table.family}, features {table.features}, semantics {table.semantics}"
+    dataset, family, features, semantics = map(plain, (table.dataset, table.family, table.features, table.semantics))
+    names = f"{dataset} {family}, features {features}, semantics {semantics}"
     return f"{names} (data {table.data}, protocol {table.protocol})"
 
 
@@ -59,7 +59,7 @@ def notes(table: Table) -> list[str]:
     if any(row.published for row in rows):
         said.append(
             "published: what others report for the same data, features, semantics, splits and protocol, in percent, "
-            "and how far the row is above it; `zslbench reproduce` names the sources."
+            "and how far the row is above it; 'zslbench reproduce' names the sources."
         )
     if any(row.family == "bound" for row in rows):
         said.append(
@@ -72,7 +72,7 @@ def notes(table: Table) -> list[str]:
 def _about_rows(rows: Sequence[Row]) -> list[str]:
     """What is true of some rows only, with their names."""
     said = []
-    if whys := _by({row.label: row.why for row in rows if row.why and row.family != "bound"}):
+    if whys := _by({row.label: plain(row.why) for row in rows if row.why and row.family != "bound"}):
         listed = "; ".join(f"{', '.join(labels)}: {why}" for why, labels in whys.items())
         said.append(f"Without a rank, and not compared: {listed}.")
     if extras := _by({row.label: f"+{row.extra}" for row in rows if row.extra}):
@@ -93,7 +93,7 @@ def _by(words: Mapping[str, str]) -> dict[str, list[str]]:
     """Words -> the labels that they are said of."""
     labels: dict[str, list[str]] = {}
     for label, said in words.items():
-        labels.setdefault(said, []).append(label)
+        labels.setdefault(said, []).append(plain(label))
     return labels
 
 
@@ -150,9 +150,8 @@ def as_markdown(tables: Sequence[Table]) -> str:
     """GitHub-flavoured Markdown."""
     parts = []
     for table in tables:
-        notes_list = "\n".join(f"- {note}" for note in notes(table))
-        body = _tabulated(table, "pipe", lambda cell: re.sub(r"([\\|*`<])", r"\\\1", cell))
-        parts += [f"### {heading(table)}", body, notes_list]
+        notes_list = "\n".join(f"- {markdown(note)}" for note in notes(table))
+        parts += [f"### {markdown(heading(table))}", _tabulated(table, "pipe", markdown), notes_list]
     return "\n\n".join(parts) + "\n"
 
 
@@ -169,9 +168,10 @@ def as_html(tables: Sequence[Table]) -> str:
     """A page of its own that loads nothing."""
     parts = []
     for table in tables:
-        said = "\n".join(f"<li>{html.escape(note)}</li>" for note in notes(table))
-        body = f'<div tabindex="0">\n{_tabulated(table, "html")}\n</div>'  # a keyboard can scroll what has the focus
-        parts.append(f"<h2>{html.escape(heading(table))}</h2>\n{body}\n<ul>\n{said}\n</ul>")
+        said = "\n".join(f"<li>{html(note)}</li>" for note in notes(table))
+        # Tabulate escapes the cells; a keyboard can scroll what has the focus.
+        body = f'<div tabindex="0">\n{_tabulated(table, "html")}\n</div>'
+        parts.append(f"<h2>{html(heading(table))}</h2>\n{body}\n<ul>\n{said}\n</ul>")
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Leaderboard</title>\n'
@@ -188,18 +188,14 @@ def _tabulated(table: Table, form: str, escape: Callable[[str], str] = str) -> s
     return tabulate(rows, header(shown), tablefmt=form, disable_numparse=True, colalign=align if rows else None)
 
 
-def as_csv(tables: Sequence[Table]) -> str:
+def as_csv(tables: Sequence[Table], excel_safe: bool = False) -> str:
     """One line per row with every number of the JSON, unrounded, as fractions; empty where there is none.
 
     Columns of published numbers are there where some row has one.
     """
     lines = [_flat(table, row) for table in tables for row in table.rows]
-    names = dict.fromkeys(chain(_flat(_NOTHING, _NOTHING.rows[0]), *lines))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return buffer.getvalue()
+    names = list(dict.fromkeys(chain(_flat(_NOTHING, _NOTHING.rows[0]), *lines)))
+    return csvout.text(names, ([line.get(name) for name in names] for line in lines), excel_safe=excel_safe)
 
 
 _NOTHING = Table("", "", "", "", {}, 0, "", [Row("", "", 0, None, 0, 0, 0, "", "", [], {}, {}, {}, None)])
@@ -210,7 +206,7 @@ def _flat(table: Table, row: Row) -> dict[str, object]:
     flat: dict[str, object] = {
         "dataset": table.dataset, "family": table.family, "features": table.features, "semantics": table.semantics,
         "data": table.data, "protocol": table.protocol, "rank": row.rank, "method": row.label,
-        "method_name": row.method, "method_version": row.version, "config": msgspec.json.encode(row.config).decode(),
+        "method_name": row.method, "method_version": row.version, "config": compact(row.config).decode(),
         "citation": row.citation, "method_family": row.family, "needs": "; ".join(row.needs),
         "selection": row.selection, "done": row.done, "planned": row.planned, "extra": row.extra, "failed": row.failed,
         "unvalidated": row.unvalidated, "why": row.why, "splits": row.metrics["T1"].splits if row.metrics else 0,
@@ -231,8 +227,8 @@ def as_json(tables: Sequence[Table]) -> str:
     """A JSON array of tables, as `json_schema` describes; numbers that do not exist are null."""
     builtins = msgspec.to_builtins(tables, str_keys=True)
     for built, table in zip(builtins, tables, strict=True):
-        for plain, row in zip(built["rows"], table.rows, strict=True):
-            plain["metrics"] = {name: estimated._asdict() for name, estimated in row.metrics.items()}
+        for made, row in zip(built["rows"], table.rows, strict=True):
+            made["metrics"] = {name: estimated._asdict() for name, estimated in row.metrics.items()}
     return pretty(builtins)  # which makes null of NaN
 
 
@@ -314,7 +310,7 @@ def _done(row: Row) -> str:
 
 COLUMNS = (
     Column("#", _rank),
-    Column("method", lambda row: row.label, words=True),
+    Column("method", lambda row: plain(row.label), words=True),
     *(Column(name, _metric(name)) for name in METRICS),
     Column("rule", lambda row: row.selection),
     Column(_GAINS["last"], lambda row: _gain(row.inflation_last)),
@@ -322,7 +318,7 @@ COLUMNS = (
     Column("done", _done),
     Column("fit s", _seconds),
     Column("peak MB", lambda row: "-" if row.peak_mb is None else f"{row.peak_mb:.0f}"),
-    Column("needs", lambda row: ", ".join(row.needs) or "-", words=True),
-    Column("citation", lambda row: row.citation or "-", words=True),
+    Column("needs", lambda row: plain(", ".join(row.needs)) or "-", words=True),
+    Column("citation", lambda row: plain(row.citation) or "-", words=True),
 )
 _PUBLISHED = Column("published", _published)

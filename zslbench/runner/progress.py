@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from zslbench.plaintext import one_line, plain
 from zslbench.records import Record, Status
 from zslbench.runner.durations import clock
 from zslbench.runner.plan import Job
@@ -64,12 +65,12 @@ class Progress:
         """A job is in the queue again."""
         self.running.pop(job.trial.key, None)
         self.epochs.pop(job.trial.key, None)
-        self.notice(f"{job.label} {job.split.id} seed {job.trial.seed} is tried again: {why}.")
+        self.notice(f"{plain(job.label)} {plain(job.split.id)} seed {job.trial.seed} is tried again: {why}.")
 
     def notice(self, text: str) -> None:
         """Print a line that is about no trial's end."""
         if not self.quiet:
-            self.console.print(f"[dim]{escape(text)}[/]", highlight=False, soft_wrap=True)
+            self.console.print(Text(one_line(text), "dim"), soft_wrap=True)
 
     def finished(self, job: Job, record: Record) -> None:
         """A job ended: count it and print its line."""
@@ -86,11 +87,11 @@ class Progress:
         ended = sum(self.done.values()) + sum(self.failed.values())
         stage = "" if job.stage == "test" else " (validation classes)"
         count = f"[dim]{ended:>{len(str(self.total))}}/{self.total}[/]"
-        head = f"{count} {escape(job.label)} {job.split.id} seed {job.trial.seed}{stage}"
+        head = f"{count} {escape(plain(job.label))} {escape(plain(job.split.id))} seed {job.trial.seed}{stage}"
         if record.outcome is None:
             failure = record.failure
             said = f"{failure.type}: {failure.message}" if failure else "no reason given"
-            return f"{head}: [red]failed[/] {escape(said.splitlines()[0] if said else '')}"
+            return f"{head}: [red]failed[/] {escape(plain(said))}"
         seconds = (record.run.fit_seconds or 0) + (record.run.score_seconds or 0)
         zsl, gzsl = record.outcome.zsl, record.outcome.gzsl
         return f"{head}: T1 {100 * zsl['T1'][-1]:.1f}  H {100 * gzsl['H'][-1]:.1f}  ({seconds:.1f} s)"
@@ -105,14 +106,18 @@ class Progress:
         for label, planned in self.planned.items():
             failed = self.failed.get(label, 0)
             table.add_row(
-                escape(label), str(self.done.get(label, 0)), str(busy.get(label, 0)),
+                Text(plain(label)), str(self.done.get(label, 0)), str(busy.get(label, 0)),
                 f"[red]{failed}[/]" if failed else "0", str(planned),
             )  # fmt: skip
         lines: list[RenderableType] = [table]
         for key, (job, since) in self.running.items():
             done, total = self.epochs.get(key, (0, 0))
             epoch = f"epoch {done}/{total}, " if total else ""
-            lines.append(Text(f"  {job.label} {job.split.id}: {epoch}{time.monotonic() - since:.0f} s", style="dim"))
+            lines.append(
+                Text(
+                    f"  {plain(job.label)} {plain(job.split.id)}: {epoch}{time.monotonic() - since:.0f} s", style="dim"
+                )
+            )
         lines.append(Text(self._time_left()))
         return Group(*lines)
 

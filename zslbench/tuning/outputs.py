@@ -1,6 +1,5 @@
 """What is made of a search: a suite that compares default and tuned, a table, a plot, and a sentence about both."""
 
-import csv
 import io
 import math
 import textwrap
@@ -9,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zslbench import csvout
 from zslbench.configuration import Choice, MethodSpec
 from zslbench.errors import InputError
-from zslbench.files import write_whole
+from zslbench.files import write_all
+from zslbench.plaintext import plain
 from zslbench.tuning.ledger import DEFAULT, Configuration, Ledger
 from zslbench.tuning.space import Axis
 
@@ -74,23 +75,22 @@ class Report:
         )
 
 
-def write_outputs(report: Report, best: Path) -> None:
+def write_outputs(report: Report, best: Path, excel_safe: bool = False) -> None:
     """``table.csv``, ``search.svg`` and the suite file `best`; the latter two only where a configuration is done.
+
+    They are written together or, where one cannot be, not at all.
 
     Raises:
         InputError: a file cannot be written.
     """
     folder = report.ledger.folder
+    made = {folder / "table.csv": as_csv(report, excel_safe)}
+    if report.best is not None:
+        made |= {folder / "search.svg": as_svg(report), best: as_suite(report)}
     try:
-        write_whole(folder / "table.csv", as_csv(report))
-        if report.best is not None:
-            write_whole(folder / "search.svg", as_svg(report))
-            best.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(best, as_suite(report))
-    except OSError as error:
-        raise InputError(
-            f"{error.filename or folder} cannot be written: {error.strerror or error}. What was measured is kept."
-        ) from error
+        write_all(made)
+    except InputError as error:
+        raise InputError(f"{error} What was measured is kept.") from error
 
 
 def as_suite(report: Report) -> str:
@@ -112,20 +112,19 @@ def as_suite(report: Report) -> str:
     return text
 
 
-def as_csv(report: Report) -> str:
+def as_csv(report: Report, excel_safe: bool = False) -> str:
     """Every configuration: parameters, mean, value per split (fractions), how it ended."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
     names = [axis.name for axis in report.axes]
-    rows.writerow(["number", *names, f"mean_{report.metric}", *report.splits, "status", "epochs", "seconds", "message"])
+    header = ["number", *names, f"mean_{report.metric}", *report.splits, "status", "epochs", "seconds", "message"]
+    rows = []
     for known in report.ledger.ended:
-        values = [*map(repr, known.values), *[""] * (len(report.splits) - len(known.values))]
-        mean = repr(known.mean) if known.values else ""
+        values = [*known.values, *[None] * (len(report.splits) - len(known.values))]
+        mean = known.mean if known.values else None
         params = [known.params[name] for name in names]
-        rows.writerow(
+        rows.append(
             [known.number, *params, mean, *values, known.end, known.epochs, f"{known.seconds:.3f}", known.message]
         )
-    return text.getvalue()
+    return csvout.text(header, rows, excel_safe=excel_safe)
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -150,8 +149,8 @@ def as_json(report: Report) -> dict[str, Any]:
 
 def as_table(report: Report) -> Any:
     """The best configurations and the default, as a Rich table."""
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("#", "configuration")
     for name in (f"mean {report.metric}", "gain", "better on", "s"):
@@ -165,7 +164,9 @@ def as_table(report: Report) -> Any:
             wins = sum(mine > other for mine, other in zip(known.values, default.values, strict=True))
             gain, better = f"{100 * known.gain(default):+.1f}", f"{wins}/{len(known.values)} splits"
         name = f"{show(known.params)} (default)" if known is default else show(known.params)
-        table.add_row(str(known.number), escape(name), f"{100 * known.mean:.1f}", gain, better, f"{known.seconds:.2g}")
+        table.add_row(
+            str(known.number), Text(plain(name)), f"{100 * known.mean:.1f}", gain, better, f"{known.seconds:.2g}"
+        )
     return table
 
 
@@ -175,7 +176,7 @@ def show(params: Mapping[str, Any]) -> str:
     def one(value: Any) -> str:
         if value is None or isinstance(value, bool):
             return {None: "null", True: "true", False: "false"}[value]
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return f"{value:.4g}" if isinstance(value, float) else plain(value)
 
     return ", ".join(f"{name}={one(value)}" for name, value in params.items())
 
@@ -201,7 +202,9 @@ def as_svg(report: Report) -> str:
     low, high = min(means), max(means)
     colours = Normalize(low, high if high > low else low + 1e-9)
     viridis = matplotlib.colormaps["viridis"]
-    with matplotlib.rc_context({"svg.hashsalt": "zslbench", "font.size": 9}):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # a matplotlibrc of the reader's could have names read as TeX
+        matplotlib.rcParams.update({"svg.hashsalt": "zslbench", "font.size": 9, "text.parse_math": False})
         figure = Figure(figsize=(1.6 * len(report.axes) + 3, 4.2), layout="constrained")
         plot = figure.add_subplot()
         for known in reversed(ranked):
