@@ -198,9 +198,14 @@ def _mode(target: Path) -> int:
     """Of the file that is replaced, or as the user's mask has it for a new one."""
     if target.exists():
         return stat.S_IMODE(target.stat().st_mode)
+    return 0o666 & ~current_mask()
+
+
+def current_mask() -> int:
+    """Permissions that the user wants on no new file."""
     mask = os.umask(0)
     os.umask(mask)
-    return 0o666 & ~mask
+    return mask
 
 
 def _encoded(content: str | bytes) -> bytes:

@@ -3,14 +3,21 @@
 import importlib.util
 import keyword
 import re
+import shutil
+import tempfile
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from string import Template
 
 import click
 
+from zslbench.cli.streams import say
 from zslbench.errors import InputError
+from zslbench.files import current_mask, write_all
+from zslbench.plaintext import MOST_SAID, plain
 from zslbench.registry import Registry
+from zslbench.shelltext import command
 
 _FILES = {
     "pyproject.toml": "pyproject.toml.txt",
@@ -35,22 +42,40 @@ def new_method(name: str, folder: Path | None) -> None:
         "title": " ".join(words).capitalize(),
     }
     templates = resources.files("zslbench") / "templates"
+    _make(
+        folder,
+        {
+            target.format(module=module): Template((templates / source).read_text(encoding="utf-8")).substitute(names)
+            for target, source in _FILES.items()
+        },
+    )
+    file = folder / f"{module}.py"
+    say(
+        f"{plain(folder, MOST_SAID)}: your method is {module}.py. Next:",
+        f"  {command('zslbench', 'check', '--plugin', file)}",
+        f"  {command('zslbench', 'run', '--plugin', file, '--methods', f'{name},eszsl', '--dataset', 'ucm')}",
+        f"  {command('pip', 'install', '-e', folder)}      # from then on without --plugin",
+    )
+
+
+def _make(folder: Path, files: Mapping[str, str]) -> None:
+    """The folder with these files, or nothing."""
+    staging: Path | None = None
     try:
-        folder.mkdir(parents=True)
-        (folder / "tests").mkdir()
-        for target, source in _FILES.items():
-            text = Template((templates / source).read_text(encoding="utf-8")).substitute(names)
-            (folder / target.format(module=module)).write_text(text, encoding="utf-8")
+        if folder.exists() or folder.is_symlink():
+            raise FileExistsError
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".zslbench-", dir=folder.parent))
+        write_all({staging / name: text for name, text in files.items()})
+        staging.chmod(0o777 & ~current_mask())
+        staging.rename(folder)
     except FileExistsError:
         raise InputError(f"{folder} exists: choose another name, or another place by --folder.") from None
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made: {error.strerror}.") from error
-    click.echo(
-        f"{folder}: your method is {module}.py. Next:\n"
-        f"  zslbench check --plugin {folder / module}.py\n"
-        f"  zslbench run --plugin {folder / module}.py --methods {name},eszsl --dataset ucm\n"
-        f"  pip install -e {folder}      # from then on without --plugin"
-    )
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} cannot be made: {getattr(error, 'strerror', None) or error}.") from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def _module(name: str) -> str:

@@ -188,18 +188,32 @@ def check_extra(what: str, extra: str, packages: Sequence[str]) -> None:
         raise InputError(f"{what} needs {', '.join(lacking)}, not installed here: pip install 'zslbench[{extra}]'")
 
 
-def checked_output(path: Path, *stores: Path) -> Path:
-    """`path`, a file or folder to write to, unless that would overwrite a part of a store.
+def checked_output(path: Path, *stores: Path, inputs: Sequence[Path] = ()) -> Path:
+    """`path`, a file or folder to write to, unless that would overwrite a part of a store or an input.
 
     Args:
         path: where the user wants the result.
         stores: those that the command reads; any other that `path` lies in is kept from harm too.
+        inputs: files that the command reads.
 
     Raises:
-        InputError: `path` is records, plan, lock, predictions or logs of a store, or its folder is missing.
+        InputError: `path` is records, plan, lock, predictions or logs of a store, or one of `inputs`, its folder is
+            missing, or there can be no file of that name.
     """
     from zslbench.errors import InputError
 
+    try:
+        _check_output(path, stores, inputs)
+    except (OSError, ValueError) as error:  # a name that is too long, a loop of links, a folder that may not be read
+        raise InputError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}.") from error
+    return path
+
+
+def _check_output(path: Path, stores: Sequence[Path], inputs: Sequence[Path]) -> None:
+    from zslbench.errors import InputError
+
+    if not path.name or path.name == "..":
+        raise InputError(f"'{path}' cannot be written: the name of a file is expected.")
     target = path.resolve()
     for store in (*stores, *target.parents):
         records = store / "records.jsonl"
@@ -207,9 +221,11 @@ def checked_output(path: Path, *stores: Path) -> Path:
         linked = target.is_file() and any(part.is_file() and part.samefile(target) for part in kept)  # a hard link
         if linked or any(target.is_relative_to(part) for part in kept):
             raise InputError(f"{path} is part of the store {store}, which nothing may overwrite; choose another file.")
+    for source in inputs:
+        if target == source.resolve() or (target.is_file() and source.is_file() and source.samefile(target)):
+            raise InputError(f"{path} is read by this command and would be overwritten; choose another file.")
     if not target.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}.")
-    return path
 
 
 def chosen_form(

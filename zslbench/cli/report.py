@@ -53,7 +53,7 @@ def report(
     from zslbench.report.examples import examples
     from zslbench.report.html import as_html
 
-    checked_output(output, store)
+    checked_output(output, store, inputs=[images] if images else [])
     if plots_folder:
         checked_output(plots_folder, store)
     stored, where = existing_store(store), {"dataset": dataset, "family": split_family}

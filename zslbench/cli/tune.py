@@ -7,7 +7,15 @@ from typing import Any
 import click
 
 from zslbench import shelltext
-from zslbench.cli.options import check_extra, emit, plugin_option, progress_console, result_console, where_options
+from zslbench.cli.options import (
+    check_extra,
+    checked_output,
+    emit,
+    plugin_option,
+    progress_console,
+    result_console,
+    where_options,
+)
 from zslbench.cli.streams import tell
 from zslbench.jsontext import pretty
 from zslbench.plaintext import plain
@@ -96,6 +104,9 @@ def tune(
     trial = make_jobs(registry, [spec], view, drawn, range(1), ["validation"])[0].trial
     ledger = Ledger(folder or Path("tuning") / f"{spec.name}-{data.name}")
     best = output or ledger.folder / "best.toml"
+    if output is not None and output.parent.exists():  # else it is made, and there is nothing to overwrite
+        read = [path for pattern in ("*.toml", "*.npy", "*/*.npy") for path in data.folder.glob(pattern)]
+        checked_output(output, inputs=[*map(Path, registry.plugins), *read])
     identity = Search(
         method=trial.method, method_version=trial.method_version, source=trial.source, config=trial.config,
         space=[axis.as_json() for axis in axes], metric=metric, dataset=trial.dataset, features=trial.features,

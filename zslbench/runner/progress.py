@@ -113,11 +113,8 @@ class Progress:
         for key, (job, since) in self.running.items():
             done, total = self.epochs.get(key, (0, 0))
             epoch = f"epoch {done}/{total}, " if total else ""
-            lines.append(
-                Text(
-                    f"  {plain(job.label)} {plain(job.split.id)}: {epoch}{time.monotonic() - since:.0f} s", style="dim"
-                )
-            )
+            where, seconds = f"{plain(job.label)} {plain(job.split.id)}", time.monotonic() - since
+            lines.append(Text(f"  {where}: {epoch}{seconds:.0f} s", style="dim"))
         lines.append(Text(self._time_left()))
         return Group(*lines)
 

@@ -193,7 +193,7 @@ class _Latest:
                 seed=brief.trial.seed,
                 stage=brief.trial.stage,
                 type=brief.failure.type if brief.failure else "unknown",
-                message=next(iter(brief.failure.message.splitlines()), "") if brief.failure else "",
+                message=next(filter(str.strip, brief.failure.message.splitlines()), "") if brief.failure else "",
                 finished=brief.run.finished,
                 log=str(store.folder / brief.run.log) if brief.run.log else None,
             )
