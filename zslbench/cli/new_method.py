@@ -63,14 +63,14 @@ def _make(folder: Path, files: Mapping[str, str]) -> None:
     staging: Path | None = None
     try:
         if folder.exists() or folder.is_symlink():
-            raise FileExistsError
+            raise InputError(f"{folder} exists: choose another name, or another place by --folder.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".zslbench-", dir=folder.parent))
         write_all({staging / name: text for name, text in files.items()})
         staging.chmod(0o777 & ~current_mask())
         staging.rename(folder)
-    except FileExistsError:
-        raise InputError(f"{folder} exists: choose another name, or another place by --folder.") from None
+    except FileExistsError as error:  # a file where a folder should be
+        raise InputError(f"{folder} cannot be made: Not a directory.") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} cannot be made: {getattr(error, 'strerror', None) or error}.") from error
     finally:
