@@ -3,7 +3,9 @@
 import itertools
 import json
 import math
+import os
 import tempfile
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -442,3 +444,33 @@ def test_a_bad_entry_is_named(ucm: FakeDataset, case: str) -> None:
     assert "mine.json, entry 1" in said
     assert message in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_split_file_is_the_same_however_it_was_saved(tmp_path: Path, encoding: str, form: str) -> None:
+    """Byte-order marks and the forms of Unicode change nothing; a class in two forms is there twice."""
+    names = tuple(unicodedata.normalize("NFC", name) for name in ("for\u00eat", "mer", "a", "b"))
+    data = FakeDataset("small", names, np.repeat(np.arange(4), 5), SimpleNamespace(split_families=[]))
+    path = tmp_path / "mine.json"
+    path.write_bytes(json.dumps([{"unseen": [unicodedata.normalize(form, names[0])]}]).encode(encoding))
+    assert read_splits(data, path)[0].unseen == (0,)
+    path.write_text(json.dumps([{"unseen": [unicodedata.normalize(other, names[0]) for other in ("NFC", "NFD")]}]))
+    with pytest.raises(InputError, match="distinct class names"):
+        read_splits(data, path)
+
+
+def test_a_key_that_is_given_twice_is_refused(ucm: FakeDataset) -> None:
+    """JSON would take the last in silence."""
+    with pytest.raises(InputError, match="a key is given twice among unseen, unseen"):
+        read(ucm, '[{"unseen": ["beach"], "unseen": ["forest"]}]')
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path)]
+)
+def test_a_split_file_is_a_regular_file(ucm: FakeDataset, tmp_path: Path, make: Any) -> None:
+    """A pipe, a folder and a device are refused at once."""
+    make(tmp_path / "s.json")
+    with pytest.raises(InputError, match=r"s\.json"):
+        read_splits(ucm, tmp_path / "s.json")

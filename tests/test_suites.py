@@ -1,7 +1,9 @@
 """Suite files: what they say is what runs, and what does not fit is named."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT
@@ -206,3 +208,20 @@ def test_a_missing_suite_is_named(zslbench) -> None:
     """A suite file that is not there ends with one line and exit code 2."""
     done = zslbench("run", "--suite", "nowhere.toml")
     assert (done.returncode, done.stderr.strip()) == (2, "zslbench: no suite file nowhere.toml.")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_suite_is_the_same_however_it_was_saved(tmp_path, encoding: str, end: str) -> None:
+    """Byte-order marks and line ends of other systems change nothing."""
+    (tmp_path / "plain.toml").write_text(GOOD)
+    (tmp_path / "other.toml").write_bytes(GOOD.replace("\n", end).encode(encoding))
+    assert read_suite(tmp_path / "other.toml") == read_suite(tmp_path / "plain.toml")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_suite_is_a_regular_file(tmp_path, make: Any) -> None:
+    """A pipe, a folder and a device are refused at once."""
+    make(tmp_path / "s.toml")
+    with pytest.raises(InputError, match=r"s\.toml: expected a file, found a"):
+        read_suite(tmp_path / "s.toml")

@@ -10,9 +10,9 @@ from pathlib import Path
 from zslbench.errors import InputError
 from zslbench.files import read_text
 
-_SEPARATORS = ",;\t"
+_SEPARATORS = "\t;,"
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_GROUPED = re.compile(r"[+-]?[0-9]+([.,'’\s][0-9]+)+")
+_GROUPED = re.compile(r"[+-]?[0-9]+([.,'’\s][0-9]+)+([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,11 @@ class Table:
 
 
 def separator_of(line: str) -> str:
-    """The one of ',', ';' and tab that a line holds most often."""
+    """The one of ',', ';' and tab that parts the cells of a line: that which leaves numbers, even with decimal commas,
+    or else the one that is there most often."""
+    for mark in _SEPARATORS:
+        if mark in line and all(number(cell) is not None or advice(cell) for cell in line.split(mark)):
+            return mark
     return max(_SEPARATORS, key=line.count)
 
 

@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 import zslbench.datasets.container as container
 from zslbench.datasets import Dataset, load_dataset
+from zslbench.datasets.examine import examine
 from zslbench.errors import InputError
 from zslbench.hashing import array_digest
 
@@ -489,3 +491,38 @@ def test_lazy_rows_are_the_rows(synthetic, monkeypatch):
     assert np.array_equal(view.rows(images), expected)
     with pytest.raises(TypeError, match="a slice is expected, found int"):
         lazy[2]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_card_is_the_same_however_it_was_saved(synthetic, encoding):
+    """Byte-order marks and decomposed names change nothing: names are composed, and lookups compare them so."""
+    path = synthetic / CARD
+    text = path.read_text().replace("class1", "for\u00eat")
+    path.write_bytes(unicodedata.normalize("NFD", text).replace("\n", "\r\n").encode(encoding))
+    assert "for\u00eat" in Dataset(synthetic).class_names
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "toy"', 'name = "toy\\u001b[31m"', "name: .* cannot be printed"),
+        ('name = "toy"', 'name = ""', "name: '' is empty"),
+        ('"class1"', '"a\\u202e"', "class name .* cannot be printed"),
+        ('"class1", "class2"', '"for\u00eat", "fore\\u0302t"', "two forms of Unicode"),
+    ],
+)
+def test_names_on_a_card_are_checked(synthetic, old, new, message):
+    """Names go to terminals, tables and pages."""
+    edit_card(synthetic, old, new)
+    with pytest.raises(InputError, match=message):
+        Dataset(synthetic)
+
+
+@pytest.mark.parametrize("file", [CARD, LABEL_FILE, VISUAL_FILE, WORD_FILE])
+def test_a_pipe_in_a_data_set_is_refused_at_once(synthetic, file):
+    """By the run and by the check, which hangs at nothing."""
+    (synthetic / file).unlink()
+    os.mkfifo(synthetic / file)
+    with pytest.raises(InputError, match=file):
+        use(synthetic)
+    assert any(file in error for error in examine(synthetic).errors)

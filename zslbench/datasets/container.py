@@ -262,8 +262,9 @@ class Dataset:
         named = {"name": [card.name], "split_families": card.split_families}
         named |= {kind: list(getattr(card, kind)) for kind in ("features", "maps", "semantics")}
         for key, names in named.items():
-            if wrong := next((name for name in names if not name.strip() or not name.isprintable()), None):
-                raise InputError(f"{path}: {key}: {wrong!r} is empty or holds characters that cannot be printed.")
+            for given in names:
+                if not given.strip() or not given.isprintable():
+                    raise InputError(f"{path}: {key}: {given!r} is empty or holds characters that cannot be printed.")
         return card
 
     def _names(self, kind: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +34,34 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_labels_are = click.option(
+    "--labels-are",
+    type=click.Choice(["names", "numbers"]),
+    help="What labels are that can be a class's number and name.",
+)
+_count_from = click.option(
+    "--count-from", type=click.Choice(["0", "1"]), help="From what lists of images count, where it can be either."
+)
+
+
 @import_.command()
 @click.argument("features", type=_FILE)
 @click.argument("splits", type=_FILE)
 @click.option("--classes", type=_FILE, help="Text file with a class name per line, where the files name none.")
+@_count_from
+@click.option(
+    "--rest-is-test-seen", is_flag=True, help="Images in no list are test images of seen classes, if nothing names any."
+)
 @_shared
 def xlsa17(
-    features: Path, splits: Path, classes: Path | None, name: str | None, out: Path | None, as_json: bool
+    features: Path,
+    splits: Path,
+    classes: Path | None,
+    count_from: str | None,
+    rest_is_test_seen: bool,
+    name: str | None,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """The layout of AWA, CUB, SUN, aPY and FLO as distributed: FEATURES res101.mat and SPLITS att_splits.mat.
 
@@ -48,7 +69,13 @@ def xlsa17(
     """
     from zslbench.datasets.importing.xlsa17 import read_xlsa17
 
-    _import(lambda scratch: read_xlsa17(features, splits, scratch, _names(classes)), features, name, out, as_json)
+    names, notes = _names(classes)
+    _import(
+        lambda scratch: read_xlsa17(
+            features, splits, scratch, names, count_from=_number(count_from), rest_is_tested=rest_is_test_seen
+        ),
+        features, name, out, as_json, notes,
+    )  # fmt: skip
 
 
 @import_.command()
@@ -57,6 +84,8 @@ def xlsa17(
 @click.argument("semantics", type=_FILE)
 @click.option("--splits", type=_FILE, help="Folder with lists of rows: seen, unseen and test-seen of each split.")
 @click.option("--classes", type=_FILE, help="Text file with a class name per line, in the order of the labels.")
+@_labels_are
+@_count_from
 @_shared
 def mcfa(
     features: Path,
@@ -64,6 +93,8 @@ def mcfa(
     semantics: Path,
     splits: Path | None,
     classes: Path | None,
+    labels_are: Any,
+    count_from: str | None,
     name: str | None,
     out: Path | None,
     as_json: bool,
@@ -71,10 +102,13 @@ def mcfa(
     """The layout of the MCFA release: FEATURES .csv, LABELS .txt and SEMANTICS .mat."""
     from zslbench.datasets.importing.mcfa import read_mcfa
 
-    names = _names(classes)
+    names, notes = _names(classes)
     _import(
-        lambda scratch: read_mcfa(features, labels, semantics, scratch, splits, names), features, name, out, as_json
-    )
+        lambda scratch: read_mcfa(
+            features, labels, semantics, scratch, splits, names, labels_are=labels_are, count_from=_number(count_from)
+        ),
+        features, name, out, as_json, notes,
+    )  # fmt: skip
 
 
 @import_.command()
@@ -85,6 +119,7 @@ def mcfa(
 @click.option("--maps", help="(N, P, D): .npy or .npz[:MEMBER], local features.")
 @click.option("--space", default="", help="Name of the space that features and semantics share, such as CLIP's.")
 @click.option("--pretraining", default="", help="What the features' backbone was trained on; kept in the card.")
+@_labels_are
 @_shared
 def arrays(name: str | None, out: Path | None, as_json: bool, features: str, **sources: Any) -> None:
     """Plain arrays. Features may be larger than memory."""
@@ -93,19 +128,34 @@ def arrays(name: str | None, out: Path | None, as_json: bool, features: str, **s
     _import(lambda scratch: read_arrays(features, scratch=scratch, **sources), Path(features), name, out, as_json)
 
 
-def _names(path: Path | None) -> list[str] | None:
-    from zslbench.datasets.importing import read_lines
+def _names(path: Path | None) -> tuple[tuple[str, ...] | None, list[str]]:
+    """The names in a file, if one is given, and what is to be said of it."""
+    from zslbench.datasets.importing.labels import read_class_names
 
-    return None if path is None else read_lines(path, "--classes")
+    notes: list[str] = []
+    return (None if path is None else read_class_names(path, notes)), notes
 
 
-def _import(read: Callable[[Path], Imported], first: Path, name: str | None, out: Path | None, as_json: bool) -> None:
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
+
+
+def _import(
+    read: Callable[[Path], Imported],
+    first: Path,
+    name: str | None,
+    out: Path | None,
+    as_json: bool,
+    notes: Sequence[str] = (),
+) -> None:
     from zslbench.datasets.importing import scratch, write
 
     name = name or first.absolute().parent.name.lower()
     out = out or Path(name)
     with scratch(out) as folder:
-        made = write(read(folder), name, out)
+        found = read(folder)
+        found.notes[:0] = notes
+        made = write(found, name, out)
     result = {
         "folder": str(made.folder),
         "images": made.images,
@@ -113,6 +163,7 @@ def _import(read: Callable[[Path], Imported], first: Path, name: str | None, out
         "features": {title: table["dim"] for title, table in made.card["features"].items()},
         "semantics": list(made.card["semantics"]),
         "split_families": made.card["split_families"],
+        "files": made.card["provenance"]["files"],
         "notes": made.notes,
     }
     if as_json:

@@ -22,13 +22,18 @@ from numpy.typing import NDArray
 
 from zslbench._types import IntArray
 from zslbench.classnames import check_class_names
-from zslbench.datasets.container import FORMAT
+from zslbench.datasets.container import FORMAT, Card, equal_semantics
+from zslbench.datasets.importing.labels import check_every_class
 from zslbench.datasets.prepare.semantics_block import as_single
 from zslbench.datasets.prepare.write import refuse_existing, write_dataset
 from zslbench.errors import InputError
-from zslbench.files import read_text
 from zslbench.hashing import file_digest
-from zslbench.splits import splits_from, usual_family
+from zslbench.plaintext import plain
+from zslbench.splits import make_splits, splits_from, usual_family
+
+_BLOCK_BYTES = 1 << 25
+_EXACT = 1 << 24
+"""Up to here float32 holds every whole number."""
 
 
 @dataclass
@@ -72,6 +77,7 @@ class _Draft:
     name: str
     class_names: tuple[str, ...]
     labels: IntArray
+    card: Card
 
 
 def write(found: Imported, name: str, out: Path) -> Written:
@@ -85,16 +91,11 @@ def write(found: Imported, name: str, out: Path) -> Written:
         raise InputError(f"data set name {name!r}: letters, digits, '_', '.' and '-' are expected; give --name.")
     refuse_existing(out)
     _check_classes(found)
+    families = _families(found, name)
+    for array, values in found.semantics.items():
+        found.notes += equal_semantics(values, found.class_names, f"WARNING semantics {array!r}")
     # The card is for others, who have not these paths.
     notes = [_named_briefly(note, found.files) for note in found.notes]
-    draft = _Draft(name, found.class_names, found.labels)
-    families = list(found.splits)
-    for family, entries in found.splits.items():
-        first = splits_from(draft, entries, family, f"split family {family!r}")[0]
-        sizes = f"{len(found.class_names) - len(first.unseen)}/{len(first.unseen)}"
-        if sizes not in families:
-            families.append(sizes)
-    families = families or [usual_family(len(found.class_names))]
     card: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
@@ -106,7 +107,7 @@ def write(found: Imported, name: str, out: Path) -> Written:
             "source": f"imported from {found.layout}",
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "notes": notes,
-            "files": {path.name: file_digest(path) for path in found.files},
+            "files": {title: file_digest(path) for title, path in _titles(found.files).items()},
         },
     }
     for kind, arrays in (("features", found.features), ("maps", found.maps), ("semantics", found.semantics)):
@@ -137,77 +138,18 @@ def scratch(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def read_lines(path: Path, what: str) -> list[str]:
-    """The lines of a text file, stripped; blank lines at its end do not count.
-
-    Raises:
-        InputError: it cannot be read, is not UTF-8 text, or is empty.
-    """
-    lines = [line.strip() for line in read_text(path).rstrip().splitlines()]
-    if not lines:
-        raise InputError(f"{what} {path} is empty.")
-    return lines
-
-
-def counted_from(low: int, high: int, count: int, what: str) -> int:
-    """From which number, 1 or 0, numbers that run from `low` to `high` count `count` things; 1 where both would do.
-
-    Raises:
-        InputError: neither fits.
-    """
-    for base in (1, 0):
-        if base <= low and high < count + base:
-            return base
-    raise InputError(f"{what} run from {low} to {high}: expected 1 to {count}, or 0 to {count - 1}.")
-
-
-def labels_of(values: NDArray[Any], class_names: Sequence[str], what: str, notes: list[str]) -> IntArray:
-    """Labels from 0 from class numbers (from 0 or 1) or class names; says in `notes` what it found.
-
-    Raises:
-        InputError: not (N,) integers or names, a number out of range, or an unknown name.
-    """
-    values = np.asarray(values)
-    if values.ndim != 1 or not len(values) or values.dtype.kind not in "iufU":
-        raise InputError(f"{what}: expected (N,) class numbers or names, found {values.shape} {values.dtype}.")
-    if values.dtype.kind == "U":
-        known = {class_name: index for index, class_name in enumerate(class_names)}
-        names, inverse = np.unique(values, return_inverse=True)
-        if unknown := [str(class_name) for class_name in names if class_name not in known]:
-            raise InputError(f"{what}: {unknown[0]!r} is not one of the {len(class_names)} classes.")
-        return np.array([known[str(class_name)] for class_name in names], dtype=np.int64)[inverse]
-    numbers = whole(values, what)
-    base = counted_from(int(numbers.min()), int(numbers.max()), len(class_names), f"{what}: class numbers")
-    notes.append(f"{what}: classes are counted from {base}.")
-    return numbers - base
-
-
-def whole(values: NDArray[Any], what: str) -> IntArray:
-    """Whole numbers as int64, of whatever type they were stored in.
-
-    Raises:
-        InputError: one of them is not whole or is out of range.
-    """
-    if values.dtype.kind in "iuf" and len(values):
-        with np.errstate(invalid="ignore"):
-            if values.dtype.kind == "i" or (np.abs(values) < 2**53).all():  # NaN fails this too
-                numbers = values.astype(np.int64)
-                if (numbers == values).all():
-                    return numbers
-    raise InputError(f"{what}: expected whole numbers, found {values.shape} {values.dtype} with others among them.")
-
-
 def finite_semantics(array: NDArray[Any], classes: int, what: str, notes: list[str]) -> NDArray[np.float32]:
     """Semantics as (C, A) float32, transposed where they were stored the other way round.
 
     Raises:
-        InputError: no axis has one entry per class, or values are not finite.
+        InputError: no axis has one entry per class, values are not finite, or single precision does not hold them.
     """
-    if array.ndim != 2 or array.dtype.kind not in "iuf" or 0 in array.shape or classes not in array.shape:
+    if array.ndim != 2 or array.dtype.kind not in "iufb" or 0 in array.shape or classes not in array.shape:
         raise InputError(
             f"{what}: expected numbers with one row or column for each of {classes} classes, "
             f"found {array.shape} {array.dtype}."
         )
+    say_conversion(array, what, notes)
     if array.shape[0] != classes:
         array = array.T
         notes.append(f"{what}: stored the other way round than expected; transposed.")
@@ -216,18 +158,49 @@ def finite_semantics(array: NDArray[Any], classes: int, what: str, notes: list[s
     return as_single(array, what)
 
 
-def named(classes: Sequence[Any], what: str) -> tuple[str, ...]:
-    """Class names, each given once.
+def say_conversion(array: NDArray[Any], what: str, notes: list[str]) -> None:
+    """Say that whole and logical numbers are stored as float32, once it is certain that they can be.
 
     Raises:
-        InputError: fewer than two, an empty one, or one that occurs twice.
+        InputError: whole numbers that float32 would round; the first row of them is named.
     """
-    names = tuple(str(name).strip() for name in classes)
-    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if twice is not None or len(names) < 2 or not all(names):
-        found = f"{twice!r} twice" if twice else f"{len(names)} names, {names.count('')} of them empty"
-        raise InputError(f"{what}: expected at least two class names, each once, found {found}.")
-    return names
+    if array.dtype.kind == "f":
+        return
+    rows = max(1, _BLOCK_BYTES * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows) if array.dtype.itemsize > 2 else ():
+        beyond = np.abs(array[start : start + rows].astype(np.float64)) > _EXACT
+        if beyond.any():
+            row = start + int(beyond.reshape(len(beyond), -1).any(axis=1).argmax())
+            raise InputError(
+                f"{what}: row {row} (counted from 0) holds a whole number beyond 2^24, which float32 would round: does "
+                f"it measure something? Then scale it, or store these numbers as floating-point ones."
+            )
+    notes.append(f"{what}: {array.dtype} is converted to float32.")
+
+
+def _families(found: Imported, name: str) -> list[str]:
+    """The split families that the card can name: those of the files, and of their sizes those that can be played."""
+    count = len(found.class_names)
+    named = list(found.splits)
+    draft = _Draft(name, found.class_names, found.labels, Card(name, list(found.class_names), "", ""))
+    sizes: dict[str, None] = {}
+    for family, entries in found.splits.items():
+        first = splits_from(draft, entries, family, f"split family {family!r}")[0]
+        sizes[f"{count - len(first.unseen)}/{len(first.unseen)}"] = None
+    for family in sizes or [usual_family(count)]:
+        try:
+            make_splits(draft, family)
+        except InputError as error:
+            single = np.flatnonzero(np.bincount(found.labels, minlength=count) == 1)
+            some = f", {plain(found.class_names[single[0]])!r} among them" if len(single) else ""
+            found.notes.append(
+                f"WARNING splits drawn by hashing, such as {family}, cannot be played: {error} {len(single)} class(es) "
+                f"have one image{some}, and such a class can only be unseen: add images, take it out, or write a split "
+                f"file, splits/NAME.json, in which it is."
+            )
+        else:
+            named.append(family)
+    return named
 
 
 def _named_briefly(note: str, files: Sequence[Path]) -> str:
@@ -236,11 +209,14 @@ def _named_briefly(note: str, files: Sequence[Path]) -> str:
     return note
 
 
+def _titles(files: Sequence[Path]) -> dict[str, Path]:
+    """The files by name, and by folder and name where that is not enough."""
+    titles: dict[str, Path] = {}
+    for path in dict.fromkeys(files):
+        titles[path.name if path.name not in titles else f"{path.absolute().parent.name}/{path.name}"] = path
+    return titles
+
+
 def _check_classes(found: Imported) -> None:
     check_class_names(found.class_names, found.layout)
-    counts = np.bincount(found.labels, minlength=len(found.class_names))
-    if (empty := np.flatnonzero(counts == 0)).size:
-        raise InputError(
-            f"{len(empty)} class(es) have no image, {found.class_names[empty[0]]!r} among them: "
-            "are labels and class names of the same data set?"
-        )
+    check_every_class(found.labels, found.class_names, found.layout)

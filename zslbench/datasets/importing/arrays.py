@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.csvtext import advice, number, separator_of
 from zslbench.datasets.container import load_npy
-from zslbench.datasets.importing import Imported, finite_semantics, labels_of, named, read_lines, whole
+from zslbench.datasets.importing import Imported, finite_semantics, say_conversion
+from zslbench.datasets.importing.labels import LabelsAre, labels_of, read_class_names, read_lines
+from zslbench.datasets.importing.number_rows import number_rows
 from zslbench.datasets.prepare.semantics_tables import table_block
 from zslbench.errors import InputError
 from zslbench.files import read_text, regular_file
+from zslbench.plaintext import plain
 
-_CSV_ROWS = 4096
+_TEXT_FILES = (".csv", ".txt", ".tsv")
+_SHOWN = 5
 BY_ORDER = ":by-order"
 
 
@@ -32,11 +36,12 @@ def read_arrays(
     maps: str | None = None,
     space: str = "",
     pretraining: str = "",
+    labels_are: LabelsAre | None = None,
 ) -> Imported:
     """A data set from one file per array; ``FILE.npz:MEMBER`` names a member of an .npz.
 
     Args:
-        features: .npy or .npz member, (N, D) of float16, float32 or float64; a memory map if it is a .npy.
+        features: .npy or .npz member, (N, D) numbers; a memory map if it is a .npy.
         labels: .npy, .npz member or text with one per line, (N,): class numbers from 0 or 1, or class names.
         semantics: .npy, .npz member or CSV, (C, A). A CSV is plain numbers, or has a header and a first column of
             class names; ``FILE.csv:by-order`` takes its rows in the order of the classes whatever they are called.
@@ -45,17 +50,27 @@ def read_arrays(
         maps: like features, (N, P, D).
         space: name of the joint space of features and semantics, if they share one.
         pretraining: what the features' backbone was trained on, for the card.
+        labels_are: ``names`` or ``numbers`` of classes, where the labels can be both.
 
     Raises:
         InputError: a file is missing, damaged or does not fit the others.
     """
     notes: list[str] = []
-    class_names = named(read_lines(classes, "--classes"), f"--classes {classes}")
-    known = labels_of(_labels(labels, scratch), class_names, f"--labels {labels}", notes)
-    arrays = {"features": _images(features, len(known), 2, "features", scratch)}
+    class_names = read_class_names(classes, notes)
+    arrays = {"features": _images(features, 2, "features", scratch, notes)}
     if maps is not None:
-        arrays["maps"] = _images(maps, len(known), 3, "maps", scratch)
+        arrays["maps"] = _images(maps, 3, "maps", scratch, notes)
+    images = len(arrays["features"])
+    known = labels_of(
+        _labels(labels, scratch), class_names, f"--labels {labels}", notes, images=images, labels_are=labels_are
+    )
+    for role, source in (("features", features), ("maps", maps)):
+        if source is not None and len(arrays[role]) != len(known):
+            turned = " Is it transposed?" if arrays[role].shape[-1] == len(known) else ""
+            raise InputError(f"--{role} {source}: {len(arrays[role])} rows, but there are {len(known)} labels.{turned}")
     values, card = _semantics(semantics, class_names, scratch, notes)
+    sources = {"features": features, "labels": labels, "semantics": semantics} | ({"maps": maps} if maps else {})
+    notes += _unused_members(sources)
     said = {"space": space} if space else {}
     card = card | said
     visual = said | ({"pretraining": pretraining} if pretraining else {})
@@ -68,7 +83,7 @@ def read_arrays(
         cards={"features": {"imported": visual}, "maps": {"imported": visual}, "semantics": {"imported": card}},
         notes=notes,
         layout="plain arrays",
-        files=[*(_file(source) for source in (features, labels, semantics, maps) if source), classes],
+        files=[*map(_file, sources.values()), classes],
     )
 
 
@@ -79,16 +94,16 @@ def read_array(source: str, role: str, scratch: Path) -> NDArray[Any]:
         InputError: no such file or member, or not a plain array.
     """
     path = _file(source)
-    member = source[len(str(path)) + 1 :]
     if path.suffix != ".npz":
         return load_npy(path)
     try:
         with zipfile.ZipFile(regular_file(path)) as archive:
-            members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
-            name = members.get(member or (next(iter(members)) if len(members) == 1 else role))
+            members = _members(archive)
+            name = members.get(_member(source, role, members))
             if name is None:
+                wanted = source[len(str(path)) + 1 :] or role
                 raise InputError(
-                    f"{path} has no array {member or role!r}; it has {', '.join(sorted(members)) or 'none'}. "
+                    f"{path} has no array {wanted!r}; it has {', '.join(sorted(members)) or 'none'}. "
                     f"Name one as {path}:MEMBER."
                 )
             out = scratch / f"{role}.npy"
@@ -106,6 +121,35 @@ def read_array(source: str, role: str, scratch: Path) -> NDArray[Any]:
         raise InputError(str(error).replace(str(out), f"{path}:{name}")) from None
 
 
+def _members(archive: zipfile.ZipFile) -> dict[str, str]:
+    return {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+
+
+def _member(source: str, role: str, members: Collection[str]) -> str:
+    """The array of an .npz that is meant: the one that is named, the only one, or the one called like its role."""
+    named = source[len(str(_file(source))) + 1 :]
+    return named or (next(iter(members)) if len(members) == 1 else role)
+
+
+def _unused_members(sources: Mapping[str, str]) -> list[str]:
+    """A line for each .npz of which some arrays are not used."""
+    used: dict[Path, list[str]] = {}
+    held: dict[Path, dict[str, str]] = {}
+    for role, source in sources.items():
+        path = _file(source)
+        if path.suffix == ".npz":
+            if path not in held:
+                with zipfile.ZipFile(path) as archive:
+                    held[path] = _members(archive)
+            used.setdefault(path, []).append(_member(source, role, held[path]))
+    return [
+        f"{path}: {len(left)} array(s) not used: {', '.join(map(plain, left[:_SHOWN]))}"
+        f"{', ...' if len(left) > _SHOWN else ''}."
+        for path, names in used.items()
+        if (left := sorted(held[path].keys() - set(names)))
+    ]
+
+
 def _check_size(archive: zipfile.ZipFile, name: str, path: Path) -> None:
     """Refuse a member that unpacks to more or less than the array it says it is, before anything is unpacked."""
     with archive.open(name) as packed:
@@ -119,55 +163,18 @@ def _check_size(archive: zipfile.ZipFile, name: str, path: Path) -> None:
         raise InputError(f"{path}:{name} unpacks to {size} bytes, and its header describes {described}.")
 
 
-def csv_rows(path: Path, scratch: Path, what: str) -> NDArray[np.float32]:
-    """A large CSV of numbers as a memory map (N, D) float32, converted by blocks of lines.
-
-    Raises:
-        InputError: it cannot be read, or a line is not numbers or has another length; the block is named.
-    """
-    out = scratch / f"{what}.f32"
-    rows = columns = 0
-    try:
-        with regular_file(path).open(encoding="utf-8-sig") as lines, out.open("wb") as file:
-            while block := list(islice(lines, _CSV_ROWS)):
-                values = np.loadtxt(block, delimiter=",", dtype=np.float32, ndmin=2, comments=None)
-                columns = columns or values.shape[1]
-                if values.shape[1] != columns:
-                    raise ValueError(f"{values.shape[1]} columns after rows of {columns}")
-                file.write(values.data)
-                rows += len(values)
-    except (OSError, ValueError) as error:
-        where = f" (in lines {rows + 1} to {rows + _CSV_ROWS})"
-        raise InputError(f"{what} {path} cannot be read as comma-separated numbers: {error}{where}") from error
-    if not rows or not columns:
-        raise InputError(f"{what} {path} is empty.")
-    return np.memmap(out, np.float32, "r", shape=(rows, columns))
-
-
 def _labels(source: str, scratch: Path) -> NDArray[Any]:
-    if not source.endswith(".txt"):
+    if not source.endswith(_TEXT_FILES):
         return read_array(source, "labels", scratch)
-    return text_labels(read_lines(Path(source), "--labels"))
+    return np.array(read_lines(Path(source), "--labels"), dtype=str)
 
 
-def text_labels(lines: Sequence[str]) -> NDArray[Any]:
-    """Lines as whole numbers if all of them are, else as they are."""
-    try:
-        return whole(np.array([float(line) for line in lines]), "labels")
-    except (ValueError, InputError):
-        return np.array(lines, dtype=str)
-
-
-def _images(source: str, images: int, dimensions: int, role: str, scratch: Path) -> NDArray[Any]:
+def _images(source: str, dimensions: int, role: str, scratch: Path, notes: list[str]) -> NDArray[Any]:
     array = read_array(source, role, scratch)
     shape = "(N, D)" if dimensions == 2 else "(N, P, D)"
-    if array.ndim != dimensions or array.dtype.kind != "f" or 0 in array.shape:
-        raise InputError(
-            f"--{role} {source}: expected {shape} floating-point numbers, found {array.shape} {array.dtype}."
-        )
-    if len(array) != images:
-        turned = " Is it transposed?" if array.shape[-1] == images else ""
-        raise InputError(f"--{role} {source}: {len(array)} rows, but there are {images} labels.{turned}")
+    if array.ndim != dimensions or array.dtype.kind not in "iufb" or 0 in array.shape:
+        raise InputError(f"--{role} {source}: expected {shape} real numbers, found {array.shape} {array.dtype}.")
+    say_conversion(array, f"--{role} {source}", notes)
     return array
 
 
@@ -175,29 +182,31 @@ def _semantics(
     source: str, class_names: Sequence[str], scratch: Path, notes: list[str]
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """The array (C, A) and what its file says of it."""
-    path = _file(source)
-    if path.suffix not in (".csv", ".txt"):
-        return finite_semantics(read_array(source, "semantics", scratch), len(class_names), _called(source), notes), {}
-    first = read_text(path).lstrip().partition("\n")[0]
-    if any(separator in first for separator in ",;\t") and not all(map(_is_number, first.split(","))):
+    path, called = _file(source), f"--semantics {source}"
+    if path.suffix not in _TEXT_FILES:
+        return finite_semantics(read_array(source, "semantics", scratch), len(class_names), called, notes), {}
+    first = read_text(path).lstrip("\n ").partition("\n")[0]
+    cells = first.rstrip(" ,;\t").split(separator_of(first))
+    numbers = [cell for cell in cells if number(cell) is not None]
+    if len(cells) > 1 and len(numbers) == len(cells) - 1 and number(cells[0]) is None:
+        raise InputError(
+            f"{called}: the first line begins with {plain(cells[0], 40)!r}{advice(cells[0])}, which is no number, and "
+            f"goes on with numbers: a header with names of attributes is expected above names of classes, or numbers "
+            f"alone."
+        )
+    if len(cells) > 1 and len(numbers) < len(cells):
         block = table_block(path, class_names, by_order=source.endswith(BY_ORDER))
+        notes += block.notes
         return block.array, block.card
-    return finite_semantics(csv_rows(path, scratch, "semantics"), len(class_names), _called(source), notes), {}
+    array = number_rows(path, scratch, "semantics", notes)
+    if array.shape[1] > 1 and sorted(map(number, class_names), key=str) == sorted(array[:, 0].tolist(), key=str):
+        raise InputError(
+            f"{called}: its first column holds the classes' names: a header, such as class,a,b is expected."
+        )
+    return finite_semantics(array, len(class_names), called, notes), {}
 
 
 def _file(source: str) -> Path:
     """The file of ``FILE``, ``FILE.npz:MEMBER`` or ``FILE.csv:by-order``."""
     head, colon, _ = source.removesuffix(BY_ORDER).rpartition(".npz:")
     return Path(f"{head}.npz" if colon and not Path(source).exists() else source.removesuffix(BY_ORDER))
-
-
-def _called(source: str) -> str:
-    return f"--semantics {source}"
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

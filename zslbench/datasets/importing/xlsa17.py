@@ -15,16 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench._types import IntArray
-from zslbench.datasets.importing import (
-    Imported,
-    counted_from,
-    finite_semantics,
-    labels_of,
-    named,
-    whole,
-)
+from zslbench.datasets.importing import Imported, finite_semantics, say_conversion
+from zslbench.datasets.importing.image_lists import Lists, checked, from_every_base
+from zslbench.datasets.importing.labels import labels_of, named
 from zslbench.datasets.importing.mat import read_mat
 from zslbench.errors import InputError
+from zslbench.plaintext import plain
 
 FAMILY = "proposed"
 _LISTS = ("trainval_loc", "test_seen_loc", "test_unseen_loc")
@@ -33,7 +29,13 @@ _SEMANTICS = ("att", "original_att", "signature")
 
 
 def read_xlsa17(
-    features: Path, splits: Path, scratch: Path, classes: Sequence[str] | None = None, features_name: str = "res101"
+    features: Path,
+    splits: Path,
+    scratch: Path,
+    classes: Sequence[str] | None = None,
+    features_name: str = "res101",
+    count_from: int | None = None,
+    rest_is_tested: bool = False,
 ) -> Imported:
     """Read the two files.
 
@@ -43,13 +45,15 @@ def read_xlsa17(
         scratch: a folder for what is read on the way; the result's arrays lie in it.
         classes: class names in the order of the labels, for files without ``allclasses_names``.
         features_name: what to call the features.
+        count_from: what the lists of images count from, 0 or 1, where they can be either.
+        rest_is_tested: whether images in no list are test images of seen classes, where ``test_seen_loc`` names none.
 
     Raises:
         InputError: a field is missing, has another shape, or contradicts another; file and field are named.
     """
     visual = read_mat(features, ("features", "labels", "image_files"), scratch)
     rest = read_mat(splits, (*_SEMANTICS, "allclasses_names", *_LISTS, *_VALIDATION), scratch)
-    return understand(visual, rest, features, splits, classes, features_name)
+    return understand(visual, rest, features, splits, classes, features_name, count_from, rest_is_tested)
 
 
 def understand(
@@ -59,21 +63,36 @@ def understand(
     splits: Path,
     classes: Sequence[str] | None = None,
     features_name: str = "res101",
+    count_from: int | None = None,
+    rest_is_tested: bool = False,
 ) -> Imported:
     """The data set that the fields of the two files make up; see `read_xlsa17`."""
     notes: list[str] = []
-    raw_labels = _numbers(visual, "labels", features)
+    for path, fields in ((features, visual), (splits, rest)):
+        notes += _passed_over(fields, path)
+    raw_labels = _labels(visual, features)
     class_names = _class_names(rest, classes, raw_labels, splits, notes)
-    labels = labels_of(raw_labels, class_names, f"{features}: labels", notes)
-    array = _features(visual, len(labels), features, notes)
-    semantics = {
-        field: finite_semantics(rest[field].T, len(class_names), f"{splits}: {field}", notes)
-        for field in _SEMANTICS
-        if field in rest
-    }
+    labels = labels_of(raw_labels, class_names, f"{features}: labels", notes, usual="numbers")
+    turned: list[str] = []
+    array = _features(visual, len(labels), features, notes, turned)
+    semantics = {}
+    for field in _SEMANTICS:
+        if _has(rest, field, splits):
+            matrix = rest[field].T
+            if matrix.ndim == 2 and matrix.shape[0] != len(class_names) == matrix.shape[1]:
+                turned.append(field)
+            semantics[field] = finite_semantics(matrix, len(class_names), f"{splits}: {field}", notes)
     if not semantics:
         raise InputError(f"{splits}: no semantics: one of {', '.join(_SEMANTICS)} is expected; it has {_having(rest)}.")
-    entry = _proposed_split(rest, labels, class_names, splits, notes)
+    square = [field for field in semantics if rest[field].shape[0] == rest[field].shape[1]]
+    square += ["features"] if array.shape[0] == array.shape[1] else []
+    if turned and square:
+        raise InputError(
+            f"{', '.join(square)}: square, and {', '.join(turned)} stored the other way round than this layout has it: "
+            f"there is no telling which way round the square one is. Store all of them as (columns, images) and "
+            f"(attributes, classes)."
+        )
+    entry = _proposed_split(rest, labels, class_names, splits, notes, count_from, rest_is_tested)
     return Imported(
         class_names=class_names,
         labels=labels,
@@ -100,36 +119,86 @@ def _feature_card(path: Path) -> dict[str, Any]:
 
 
 def _having(fields: Mapping[str, Any]) -> str:
-    return ", ".join(sorted(fields)) or "none of the fields of this layout"
+    return ", ".join(sorted([*fields, *_others(fields)])) or "none of the fields of this layout"
 
 
-def _numbers(fields: Mapping[str, NDArray[Any]], name: str, path: Path) -> IntArray:
-    """A field that is a list of whole numbers, as a row or a column."""
-    if name not in fields:
+def _others(fields: Mapping[str, Any]) -> dict[str, str]:
+    others: dict[str, str] = getattr(fields, "others", {})
+    return others
+
+
+def _passed_over(fields: Mapping[str, Any], path: Path) -> list[str]:
+    """What is said of variables that are not used, and of those that were not stored as they are here."""
+    said = [f"{path}: {name} was sparse and is stored in full." for name in sorted(getattr(fields, "sparse", ()))]
+    if others := _others(fields):
+        shown = ", ".join(f"{plain(name)} ({what})" for name, what in others.items())
+        said.append(f"{path}: {len(others)} variable(s) not used: {plain(shown, 500)}.")
+    return said
+
+
+def _has(fields: Mapping[str, NDArray[Any]], name: str, path: Path) -> bool:
+    """Whether a field is there.
+
+    Raises:
+        InputError: it is there and is none that can be used.
+    """
+    if kind := _others(fields).get(name):
+        raise InputError(
+            f"{path}: field {name!r} is of a kind that is not read here ({kind}): expected a matrix of real numbers, "
+            f"or for names a cell array of texts, as MATLAB's cellstr makes."
+        )
+    return name in fields
+
+
+def _labels(fields: Mapping[str, NDArray[Any]], path: Path) -> NDArray[Any]:
+    """Numbers, or names of classes."""
+    if _has(fields, "labels", path) and fields["labels"].dtype.kind == "U":
+        return fields["labels"].ravel()
+    return _numbers(fields, "labels", path)
+
+
+def _numbers(fields: Mapping[str, NDArray[Any]], name: str, path: Path, *, some: bool = True) -> IntArray:
+    """A field that is a list of whole numbers, as a row or a column; with `some`, at least one."""
+    if not _has(fields, name, path):
         raise InputError(f"{path}: field {name!r} is missing; it has {_having(fields)}.")
-    array = fields[name]
-    if array.dtype.kind not in "iuf" or array.size != max(array.shape, default=0) or not array.size:
-        raise InputError(f"{path}: field {name!r}: expected (n, 1) numbers, found {array.shape} {array.dtype}.")
-    return whole(np.asarray(array).ravel(), f"{path}: field {name!r}")
+    numbers = checked(fields[name], f"{path}: field {name!r}")
+    if some and not len(numbers):
+        raise InputError(f"{path}: field {name!r} is empty: expected (n, 1) numbers.")
+    return numbers
 
 
 def _class_names(
-    fields: Mapping[str, NDArray[Any]], given: Sequence[str] | None, labels: IntArray, path: Path, notes: list[str]
+    fields: Mapping[str, NDArray[Any]],
+    given: Sequence[str] | None,
+    labels: NDArray[Any],
+    path: Path,
+    notes: list[str],
 ) -> tuple[str, ...]:
     if given is not None:
-        return named(given, "--classes")
-    if "allclasses_names" in fields:
+        names = named(given, "--classes")
+        held = [str(name).strip() for name in fields.get("allclasses_names", np.empty(0, str)).ravel()]
+        if held and set(held) == set(names) and held != list(names):
+            raise InputError(
+                f"--classes: the same classes as in {path}, in another order: labels and semantics follow the order "
+                f"of allclasses_names there; leave --classes out."
+            )
+        if held and set(held) != set(names):
+            notes.append(f"{path} calls the classes otherwise, {plain(held[0])!r} the first; --classes is taken.")
+        return names
+    if _has(fields, "allclasses_names", path):
         return named(fields["allclasses_names"].ravel().tolist(), f"{path}: allclasses_names")
     count = len(np.unique(labels))
     notes.append(f"{path.name} names no class: they are called class001 and so on. Names can be given with --classes.")
     return tuple(f"class{number:03d}" for number in range(1, count + 1))
 
 
-def _features(fields: Mapping[str, NDArray[Any]], images: int, path: Path, notes: list[str]) -> NDArray[Any]:
-    if "features" not in fields:
+def _features(
+    fields: Mapping[str, NDArray[Any]], images: int, path: Path, notes: list[str], turned: list[str]
+) -> NDArray[Any]:
+    if not _has(fields, "features", path):
         raise InputError(f"{path}: field 'features' is missing; it has {_having(fields)}.")
     array = fields["features"]
-    if array.ndim != 2 or array.dtype.kind not in "iuf" or images not in array.shape or 0 in array.shape:
+    if array.ndim != 2 or array.dtype.kind not in "iufb" or images not in array.shape or 0 in array.shape:
         raise InputError(
             f"{path}: field 'features': expected (D, {images}) numbers, as there are {images} labels, "
             f"found {array.shape} {array.dtype}."
@@ -138,48 +207,95 @@ def _features(fields: Mapping[str, NDArray[Any]], images: int, path: Path, notes
     if files is not None and files.size != images:
         raise InputError(f"{path}: field 'image_files' has {files.size} entries, 'labels' has {images}.")
     if array.shape[1] == images:
-        return array.T
-    notes.append(f"{path}: features are stored as (images, columns) instead of (columns, images).")
+        array = array.T
+    else:
+        notes.append(f"{path}: features are stored as (images, columns) instead of (columns, images).")
+        turned.append("features")
+    say_conversion(array, f"{path}: features", notes)
     return array
 
 
 def _proposed_split(
-    fields: Mapping[str, NDArray[Any]], labels: IntArray, class_names: Sequence[str], path: Path, notes: list[str]
+    fields: Mapping[str, NDArray[Any]],
+    labels: IntArray,
+    class_names: Sequence[str],
+    path: Path,
+    notes: list[str],
+    count_from: int | None,
+    rest_is_tested: bool,
 ) -> dict[str, Any]:
-    lists = {
-        name: _numbers(fields, name, path) for name in (*_LISTS, *(name for name in _VALIDATION if name in fields))
-    }
-    for name, images in lists.items():
-        if len(np.unique(images)) < len(images):
-            raise InputError(f"{path}: field {name!r} lists an image twice.")
-    numbers = np.concatenate(list(lists.values()))
-    base = counted_from(int(numbers.min()), int(numbers.max()), len(labels), f"{path}: images of {', '.join(lists)}")
-    notes.append(f"{path}: images are counted from {base}.")
-    lists = {name: images - base for name, images in lists.items()}
-    trainval, test_seen, test_unseen = (lists[name] for name in _LISTS)
-    for first, second in (("trainval_loc", "test_seen_loc"), *((name, "test_unseen_loc") for name in _LISTS[:2])):
-        if shared := len(np.intersect1d(lists[first], lists[second])):
-            raise InputError(f"{path}: {first} and {second} share {shared} image(s); they must share none.")
+    # A split may be one for ZSL alone, without test images of seen classes.
+    needed = [name for name in _LISTS if name != "test_seen_loc" or _has(fields, name, path)]
+    lists = {name: _numbers(fields, name, path, some=name != "test_seen_loc") for name in needed}
+    for name in _VALIDATION:
+        if name in fields:
+            lists[name] = _numbers(fields, name, path, some=False)
+
+    def make(read: Lists) -> tuple[dict[str, Any], list[str]]:
+        said: list[str] = []
+        return _entry(read, labels, class_names, path, rest_is_tested, said), said
+
+    entry, said = from_every_base(
+        lists, len(labels), str(path), make, notes, logical=getattr(fields, "logical", ()), base=count_from, usual=1
+    )
+    notes += said
+    return entry
+
+
+def _entry(
+    lists: Lists,
+    labels: IntArray,
+    class_names: Sequence[str],
+    path: Path,
+    rest_is_tested: bool,
+    notes: list[str],
+) -> dict[str, Any]:
+    """The entry of a split file that lists of images, counted from 0, make up."""
+    trainval, test_unseen = lists["trainval_loc"], lists["test_unseen_loc"]
+    test_seen = lists.get("test_seen_loc", np.empty(0, np.int64))
     unseen = np.unique(labels[test_unseen])
+    rest = np.setdiff1d(np.arange(len(labels)), np.concatenate([trainval, test_seen, test_unseen]))
+    if not len(test_seen):
+        state = "is empty" if "test_seen_loc" in lists else f"is missing; it has {', '.join(lists)}"
+        if len(rest) and not rest_is_tested:
+            raise InputError(
+                f"{path}: field 'test_seen_loc' {state}. {len(rest)} of {len(labels)} images are in no list: if they "
+                f"are the test images of the seen classes, say --rest-is-test-seen; a split for ZSL alone has none."
+            )
+        notes.append(
+            f"WARNING {path}: test_seen_loc {state}. "
+            + (
+                f"The {len(rest)} images in no other list are taken for it."
+                if len(rest)
+                else "This is a split for ZSL alone: for S and H a fifth of the images of each seen class is held out "
+                "by hashing and not trained on, so T1 comes from fewer training images than published."
+            )
+        )
+        test_seen, rest = rest, rest[:0]
+    named_lists = {"trainval_loc": trainval, "test_seen_loc": test_seen, "test_unseen_loc": test_unseen}
+    for first, second in (("trainval_loc", "test_seen_loc"), *((name, "test_unseen_loc") for name in _LISTS[:2])):
+        if shared := len(np.intersect1d(named_lists[first], named_lists[second])):
+            raise InputError(f"{path}: {first} and {second} share {shared} image(s); they must share none.")
     if mixed := np.intersect1d(unseen, labels[np.concatenate([trainval, test_seen])]).tolist():
         raise InputError(
             f"{path}: {len(mixed)} class(es), {class_names[mixed[0]]!r} among them, have images in test_unseen_loc and "
             f"in trainval_loc or test_seen_loc: are these the labels that the split was made for?"
         )
-    if left := len(labels) - sum(len(lists[name]) for name in _LISTS):
+    if len(rest):
         raise InputError(
-            f"{path}: {left} of {len(labels)} images are in none of {', '.join(_LISTS)}: the split does not say "
+            f"{path}: {len(rest)} of {len(labels)} images are in none of {', '.join(_LISTS)}: the split does not say "
             f"whether they may be trained on."
         )
     untested = np.setdiff1d(np.arange(len(class_names)), np.union1d(unseen, labels[test_seen]))
-    if len(untested):
+    if len(untested) and len(test_seen):
         notes.append(
             f"WARNING {path}: {len(untested)} seen class(es), {class_names[untested[0]]!r} among them, have no image "
             f"in test_seen_loc: a fifth of their images is held out by hashing and not trained on."
         )
-    names = [class_names[label] for label in unseen]
-    entry: dict[str, Any] = {"unseen": names, "test_seen": sorted(test_seen.tolist())}
-    validation = _validation_classes(lists, labels, unseen, path, notes)
+    entry: dict[str, Any] = {"unseen": [class_names[label] for label in unseen]}
+    if len(test_seen):
+        entry["test_seen"] = sorted(test_seen.tolist())
+    validation = _validation_classes(lists | {"test_seen_loc": test_seen}, labels, unseen, path, notes)
     if validation is not None:
         entry["validation"] = [class_names[label] for label in validation]
     return entry
@@ -192,6 +308,9 @@ def _validation_classes(
     drawn = "validation classes are drawn by hashing"
     if missing := [name for name in _VALIDATION if name not in lists]:
         notes.append(f"{path} has no {' and no '.join(missing)}: {drawn}.")
+        return None
+    if empty := [name for name in _VALIDATION if not len(lists[name])]:
+        notes.append(f"{path}: {' and '.join(empty)} empty: {drawn}.")
         return None
     test = np.concatenate([lists["test_seen_loc"], lists["test_unseen_loc"]])
     leaked = {name: len(np.intersect1d(lists[name], test)) for name in _VALIDATION}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.classnames import composed
 from zslbench.configuration import close_matches
 from zslbench.csvtext import Table, advice, number, read_csv
 from zslbench.datasets.prepare.semantics_block import SemanticsBlock, as_single, block_name, refuse_zeros
@@ -26,6 +27,7 @@ from zslbench.datasets.prepare.semantics_files import (
     shown,
 )
 from zslbench.errors import InputError
+from zslbench.plaintext import plain
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _GROUP_MARKS = ("group", "groups")
@@ -75,9 +77,18 @@ def table_block(path: Path, classes: Sequence[str], by_order: bool) -> Semantics
         card["groups"] = _groups(marks, columns, f"{path}: line {line} (the groups)")
     names = [row[0].strip() for _, row in rows]
     values = np.array([_numbers(row, columns, f"{path}: line {line}") for line, row in rows]).reshape(-1, len(columns))
-    array = as_single(values[_order(names, classes, path, by_order)], str(path))
+    order = _order(names, classes, path, by_order)
+    array = as_single(values[order], str(path))
     refuse_zeros(array, classes, str(path))
-    return SemanticsBlock(block_name(path), array, card, notes=tuple(table.notes))
+    bent = [(names[row], name) for row, name in zip(order, classes, strict=True) if composed(names[row]) != name]
+    notes = list(table.notes)
+    if bent:
+        given, name = bent[0]
+        how = "in the order of the classes" if by_order else "for classes"
+        notes.append(
+            f"{path}: {len(bent)} row(s) are taken {how} whose names differ, as {plain(given)!r} from {plain(name)!r}."
+        )
+    return SemanticsBlock(block_name(path), array, card, notes=tuple(notes))
 
 
 def attribute_block(path: Path, classes: Sequence[str]) -> SemanticsBlock:

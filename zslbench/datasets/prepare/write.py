@@ -121,8 +121,11 @@ def _write_npy(path: Path, array: NDArray[Any], dtype: DTypeLike, name: str) -> 
         for start in range(0, len(array), rows):
             with np.errstate(over="ignore"):  # an overflow shows as inf and is reported below
                 block = np.ascontiguousarray(array[start : start + rows], dtype=dtype)
-            if not np.isfinite(block).all():
-                raise InputError(f"{name}: holds values that are not finite in {dtype.name}")
+            if not (finite := np.isfinite(block).reshape(len(block), -1).all(axis=1)).all():
+                raise InputError(
+                    f"{name}: row {start + int(finite.argmin())} (counted from 0) holds values that are not finite in "
+                    f"{dtype.name}"
+                )
             hasher.update(block.data)
             file.write(block.data)
     return hasher.hexdigest()
