@@ -5,7 +5,6 @@ FILE exists only when it is complete and its checksum fits.
 """
 
 import ipaddress
-import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ import msgspec
 from zslbench.datasets.known import Checksum
 from zslbench.datasets.unpack import Report, check_space, readable
 from zslbench.errors import InputError
+from zslbench.files import read_bytes, write_whole
 from zslbench.hashing import file_digest
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ TIMEOUT = (10.0, 30.0)
 _LONGEST_PAUSE = 60.0
 _REDIRECTS = 5
 _CHUNK = 1 << 18
+_MOST_BYTES = 1 << 20
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
@@ -220,18 +221,15 @@ def _append(response: "requests.Response", part: Path, have: int, version: _Vers
 def _read_version(part: Path, url: str) -> _Version | None:
     """Which version `part` is of, if it is of this address."""
     try:
-        version = msgspec.json.decode(_version_path(part).read_bytes(), type=_Version)
-    except (OSError, ValueError):  # none, or half written
+        version = msgspec.json.decode(read_bytes(_version_path(part), _MOST_BYTES), type=_Version)
+    except (InputError, ValueError):  # none, or half written
         return None
     length = part.stat().st_size if part.is_file() else -1
     return version if version.url == url and 0 <= length <= (version.length or length) else None
 
 
 def _write_version(part: Path, version: _Version) -> None:
-    path = _version_path(part)
-    new = path.with_name(path.name + ".new")
-    new.write_bytes(msgspec.json.encode(version))
-    os.replace(new, path)
+    write_whole(_version_path(part), msgspec.json.encode(version))
 
 
 def _forget(part: Path) -> None:

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from zslbench.datasets.zipnames import member_name
 from zslbench.errors import InputError
+from zslbench.files import regular_file
 
 Report = Callable[[int, int], None]
 """Called with the bytes written so far and in all."""
@@ -96,14 +98,13 @@ def readable(number: float) -> str:
 def _readable(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
     """The opened archive; whatever goes wrong while it is read becomes one clear line."""
     try:
-        if archive.is_file() and _head(archive) == b"PK":
+        regular_file(archive)
+        if _head(archive) == b"PK":
             with zipfile.ZipFile(archive) as opened:
                 yield opened
-        elif archive.is_file():
+        else:
             with tarfile.open(archive) as opened:
                 yield opened
-        else:
-            raise InputError(f"no file {archive}.")
     except InputError:
         raise
     except tarfile.ReadError as error:
@@ -130,10 +131,10 @@ def _checked(archive: Path, opened: zipfile.ZipFile | tarfile.TarFile, limits: L
     packed = archive.stat().st_size
     for entry in opened.infolist() if isinstance(opened, zipfile.ZipFile) else opened:
         zipped = isinstance(entry, zipfile.ZipInfo)
-        name = entry.filename if isinstance(entry, zipfile.ZipInfo) else entry.name
+        name, certain = member_name(entry) if isinstance(entry, zipfile.ZipInfo) else (entry.name, True)
         where = f"{archive}: member {name[:200]!r}"
         folder = entry.is_dir() if isinstance(entry, zipfile.ZipInfo) else entry.isdir()
-        if problem := _kind_problem(entry) or _name_problem(name):
+        if problem := _kind_problem(entry) or _name_problem(name, certain):
             raise InputError(f"{where} {problem}; nothing was unpacked.")
         path = PurePosixPath(name)
         size = 0 if folder else entry.file_size if isinstance(entry, zipfile.ZipInfo) else entry.size
@@ -178,7 +179,9 @@ def _kind_problem(entry: zipfile.ZipInfo | tarfile.TarInfo) -> str:
     return "" if kind in (0, stat.S_IFREG, stat.S_IFDIR) else "is neither a file nor a folder"
 
 
-def _name_problem(name: str) -> str:
+def _name_problem(name: str, certain: bool) -> str:
+    if not certain:
+        return "has a name in an encoding that the archive does not tell: unpack it by a program that knows it"
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
         return "has an absolute path"
     if "\\" in name or ":" in name or _CONTROL.search(name):
@@ -244,11 +247,15 @@ def _write(
         target.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(opened, zipfile.ZipFile):
             assert isinstance(member.entry, zipfile.ZipInfo)
-            with opened.open(member.entry) as source, target.open("xb") as sink:
-                shutil.copyfileobj(source, sink, _CHUNK)
+            with opened.open(member.entry) as packed, target.open("xb") as sink:
+                shutil.copyfileobj(packed, sink, _CHUNK)
         else:
+            # Not `extract`, whose `filter` the first releases of Python 3.11 do not have: all is checked already.
             assert isinstance(member.entry, tarfile.TarInfo)
-            opened.extract(member.entry, staging, set_attrs=False, filter="data")
+            source = opened.extractfile(member.entry)
+            assert source is not None
+            with source, target.open("xb") as sink:
+                shutil.copyfileobj(source, sink, _CHUNK)
         if target.stat().st_size != member.size:
             raise InputError(f"member {str(member.path)!r} is not as long as the archive says.")
         done += member.size

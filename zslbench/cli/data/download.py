@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from zslbench.errors import InputError
+from zslbench.files import read_text, write_whole
 from zslbench.hashing import file_digest
 from zslbench.jsontext import pretty
 
@@ -108,7 +109,7 @@ def _obtain(card: Known, folder: Path, checksum: Checksum | None, url: str, yes:
             "unpacked": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         # Written before the folder appears: a folder without this file is somebody else's.
-        _source(folder).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2))
+        write_whole(_source(folder), msgspec.json.format(msgspec.json.encode(record), indent=2))
         try:
             with _progress("Unpacking", archive.name) as report:
                 unpack(archive, folder, limits, report)
@@ -170,8 +171,8 @@ def _ask(here: bool) -> None:
 def _result(card: Known, folder: Path) -> dict[str, Any]:
     source = _source(folder)
     try:
-        record = msgspec.json.decode(source.read_bytes(), type=dict[str, Any]) if source.is_file() else {}
-    except (OSError, ValueError) as error:
+        record = msgspec.json.decode(read_text(source), type=dict[str, Any]) if source.is_file() else {}
+    except ValueError as error:
         raise InputError(f"{source}: {error}; remove it and {folder}, and fetch the set anew.") from error
     return {"name": card.name, "folder": str(folder), "source": record, "next": _next_step(card, folder)}
 

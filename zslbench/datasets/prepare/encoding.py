@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from zslbench.datasets.prepare.backbones import versions
 from zslbench.datasets.prepare.batches import NOTE, Job, run
 from zslbench.errors import InputError
+from zslbench.files import read_bytes, regular_file
 
 _SAVE_SECONDS = 1.0
 _LOCK_SECONDS = 10.0  # a killed command's workers hold its lock until they notice
@@ -116,9 +117,9 @@ class _State:
 
     def _read(self) -> None:
         try:
-            state = json.loads(self.path.read_bytes())
+            state = json.loads(read_bytes(self.path))
             command, done, skipped = state["command"], int(state["done"]), dict(state["skipped"])
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (InputError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise InputError(f"{self.path}: not what an interrupted prepare leaves; remove {self.folder}") from error
         if command != self.command:
             differ = [key for key in self.command if command.get(key) != self.command[key]]
@@ -141,8 +142,8 @@ class _State:
         try:
             if fresh:
                 return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-            found = np.lib.format.open_memmap(path, mode="r+")
-        except (OSError, ValueError) as error:
+            found = np.lib.format.open_memmap(regular_file(path), mode="r+")
+        except (OSError, ValueError, InputError) as error:
             raise InputError(f"{path}: cannot be written ({error})") from error
         if found.dtype != dtype or found.shape != shape:
             raise InputError(

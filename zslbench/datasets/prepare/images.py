@@ -223,10 +223,11 @@ def _same_picture(images: ImageSet, *indices: int) -> bool:
     import PIL.Image
 
     try:
-        small = [np.asarray(PIL.Image.fromarray(images[index]).resize((16, 16)), np.float64) for index in indices]
+        greys = [PIL.Image.fromarray(images[index]).convert("L").resize((8, 8)) for index in indices]
     except InputError:  # said when the images are encoded, or passed over there
         return False
-    return bool(abs(small[0] - small[1]).mean() <= _SAME)
+    one, other = (np.asarray(grey, np.float64) for grey in greys)
+    return bool(abs(one - other).mean() <= _SAME)
 
 
 def digest_of_files(files: Iterable[tuple[str, str]]) -> str:

@@ -104,7 +104,7 @@ def list_zip(path: Path, members: Sequence[zipfile.ZipInfo], most: int) -> Listi
             whose name can be read in several ways.
     """
     found, forms = Listing(), _Forms(str(path))
-    hidden: set[PurePosixPath] = set()
+    hidden, taken = set[PurePosixPath](), set[PurePosixPath]()
     for member in members:
         given, certain = member_name(member)
         raw = given.replace("\\", "/")
@@ -131,9 +131,10 @@ def list_zip(path: Path, members: Sequence[zipfile.ZipInfo], most: int) -> Listi
                 )
             for folder in inside.parents:
                 forms.only(folder, str(PurePosixPath(*PurePosixPath(raw).parts[: len(folder.parts)])))
-            if inside in forms:
+            if forms.only(inside, raw) in taken:
                 raise InputError(f"{path}: member {str(inside)!r} is there twice, and the two may differ: pack it anew")
-            found.images.append(Entry(forms.only(inside, raw), member.filename))
+            taken.add(inside)
+            found.images.append(Entry(inside, member.filename))
     found.others += [Other(each, f"{plain(each.name)}/", True) for each in sorted(hidden)]
     return found
 
@@ -149,9 +150,6 @@ class _Forms:
     def __init__(self, where: str) -> None:
         self._where = where
         self._known: dict[PurePosixPath, str] = {}
-
-    def __contains__(self, path: PurePosixPath) -> bool:
-        return path in self._known
 
     def only(self, path: PurePosixPath, raw: str) -> PurePosixPath:
         """The path; InputError if it was met in another spelling."""

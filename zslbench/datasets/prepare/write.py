@@ -136,7 +136,7 @@ def _toml(card: Mapping[str, Any]) -> bytes:
         import tomli_w
     except ModuleNotFoundError as error:
         raise InputError("writing a data set card needs tomli-w: pip install tomli-w") from error
-    return tomli_w.dumps(card, multiline_strings=True).encode()
+    return tomli_w.dumps(card, multiline_strings=True).encode("utf-8", "replace")  # half a character is none
 
 
 @contextmanager
