@@ -288,3 +288,21 @@ def test_no_archive_writes_outside(members, make, flips):
         assert {path.name for path in home.iterdir()} <= {"x.archive", "out"}
         assert [path.name for path in root.iterdir()] == ["deep"]
         assert [path.name for path in (root / "deep").iterdir()] == ["er"]
+
+
+def test_tar_files_unpack_without_filters(tmp_path, monkeypatch):
+    """Early releases of Python 3.11 know no filter for `extract`: unpacking does not ask for one."""
+    monkeypatch.setattr(tarfile.TarFile, "extract", None)
+    monkeypatch.setattr(tarfile.TarFile, "extractall", None)
+    assert unpack(make_tar(tmp_path / "x.tar.gz", FILES.items()), tmp_path / "out") == 3
+    assert found(tmp_path / "out") == {name.removeprefix("Toy/"): data for name, data in FILES.items()}
+
+
+def test_zip_names_without_an_encoding(tmp_path):
+    """UTF-8 is told by itself; a name in another encoding would be wrong, and is refused."""
+    for name, raw in (("utf8", "Caf\u00e9".encode()), ("latin", b"Caf\xe90")):
+        path = make_zip(tmp_path / f"{name}.zip", [("Toy/Caf00/1.jpg", b"x"), ("Toy/b/1.jpg", b"y")])
+        path.write_bytes(path.read_bytes().replace(b"Caf00", raw))
+    unpack(tmp_path / "utf8.zip", tmp_path / "in")
+    assert found(tmp_path / "in").keys() == {"Caf\u00e9/1.jpg", "b/1.jpg"}
+    refused(tmp_path / "latin.zip", "in an encoding that the archive does not tell")

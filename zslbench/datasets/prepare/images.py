@@ -180,7 +180,7 @@ def open_images(
     refuses; and for one picture in two files of one name (1.jpg and 1.png), which would count twice.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, also where the name is too long
         found = ImageSet(
             path, arrange(path, list_folder(path, MAX_FILE_BYTES), classes, per_class, class_folders), _Folder(path)
         )

@@ -33,13 +33,17 @@ class Passed:
     files: Mapping[str, int]
     folders: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        ordered = sorted(self.files.items(), key=lambda item: (-item[1], item[0]))
+        object.__setattr__(self, "files", dict(ordered))
+
     def __bool__(self) -> bool:
         return bool(self.files or self.folders)
 
     def __str__(self) -> str:
         said = []
         if self.files:
-            counts = Counter(self.files).most_common()
+            counts = list(self.files.items())
             parts = [f"{kind} {count}" for kind, count in counts[:_SHOWN]]
             parts += [f"others {sum(count for _, count in counts[_SHOWN:])}"] * (len(counts) > _SHOWN)
             said.append(f"{sum(self.files.values())} file(s) ({', '.join(parts)})")
@@ -229,7 +233,7 @@ def _passed(
                 f"{Passed(Counter(other.kind for other in within))}: convert them, take the folder away, or name the "
                 f"classes by --classes"
             )
-    return Passed(dict(files.most_common()), tuple(str(folder.relative_to(place)) for folder in bare))
+    return Passed(files, tuple(str(folder.relative_to(place)) for folder in bare))
 
 
 def _order(entry: Entry) -> tuple[object, ...]:

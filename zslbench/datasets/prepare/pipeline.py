@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections import Counter
@@ -166,7 +167,7 @@ def _backbone(recipe: Recipe, options: Options) -> Backbone:
     backbone = find_backbone(recipe.backbone)
     if options.weights is None:
         return backbone
-    if not options.weights.is_file():
+    if not os.path.isfile(options.weights):
         raise InputError(f"{options.weights}: expected a file of weights, found none")
     return replace(backbone, weights=options.weights)
 

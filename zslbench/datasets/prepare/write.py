@@ -79,9 +79,13 @@ def write_dataset(
 def refuse_existing(folder: Path | str) -> None:
     """Raise InputError if ``folder`` exists and is not an empty folder."""
     folder = Path(folder)
-    if folder.is_dir() and not any(folder.iterdir()):
-        return
-    if folder.exists() or folder.is_symlink():
+    try:
+        if folder.is_dir() and not any(folder.iterdir()):
+            return
+        taken = folder.exists() or folder.is_symlink()
+    except (OSError, ValueError) as error:  # a name too long, or with a null byte
+        raise InputError(f"{folder}: cannot be written ({error})") from error
+    if taken:
         raise InputError(f"{folder}: exists already, choose another folder or remove it first")
 
 
