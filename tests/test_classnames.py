@@ -62,3 +62,10 @@ def test_every_form_of_a_name_is_that_name(name):
         assert composed(other) == kept
         assert loosely(other) == loosely(kept)
         assert match_classes([other], [kept, f"{kept} or not"], "here") == ([0], [])
+
+
+@pytest.mark.parametrize("name", ["-1", "1_0", "1 0", "+1", "1-1"])
+def test_numbers_are_never_compared_loosely(name):
+    """A sign or a separator makes another number of it."""
+    with pytest.raises(InputError, match="no class"):
+        match_classes([name], ["1", "10", "11"], "here")

@@ -37,7 +37,9 @@ def composed(name: str) -> str:
 
 def loosely(name: str) -> str:
     """What two spellings of a class name share: case, spaces, underscores, hyphens, plus signs and the form of Unicode
-    do not count."""
+    do not count. In a name without letters everything counts: -1 is not 1, and 1_0 is not 10."""
+    if not any(map(str.isalpha, name)):
+        return composed(name)
     return composed(re.sub(r"[\s_+-]+", "", composed(name)).casefold())
 
 

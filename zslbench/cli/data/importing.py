@@ -39,16 +39,12 @@ _labels_are = click.option(
     type=click.Choice(["names", "numbers"]),
     help="What labels are that can be a class's number and name.",
 )
-_count_from = click.option(
-    "--count-from", type=click.Choice(["0", "1"]), help="From what lists of images count, where it can be either."
-)
 
 
 @import_.command()
 @click.argument("features", type=_FILE)
 @click.argument("splits", type=_FILE)
 @click.option("--classes", type=_FILE, help="Text file with a class name per line, where the files name none.")
-@_count_from
 @click.option(
     "--rest-is-test-seen", is_flag=True, help="Images in no list are test images of seen classes, if nothing names any."
 )
@@ -57,7 +53,6 @@ def xlsa17(
     features: Path,
     splits: Path,
     classes: Path | None,
-    count_from: str | None,
     rest_is_test_seen: bool,
     name: str | None,
     out: Path | None,
@@ -72,7 +67,7 @@ def xlsa17(
     names, notes = _names(classes)
     _import(
         lambda scratch: read_xlsa17(
-            features, splits, scratch, names, count_from=_number(count_from), rest_is_tested=rest_is_test_seen
+            features, splits, scratch, names, rest_is_tested=rest_is_test_seen
         ),
         features, name, out, as_json, notes,
     )  # fmt: skip
@@ -85,7 +80,6 @@ def xlsa17(
 @click.option("--splits", type=_FILE, help="Folder with lists of rows: seen, unseen and test-seen of each split.")
 @click.option("--classes", type=_FILE, help="Text file with a class name per line, in the order of the labels.")
 @_labels_are
-@_count_from
 @_shared
 def mcfa(
     features: Path,
@@ -94,7 +88,6 @@ def mcfa(
     splits: Path | None,
     classes: Path | None,
     labels_are: Any,
-    count_from: str | None,
     name: str | None,
     out: Path | None,
     as_json: bool,
@@ -105,7 +98,7 @@ def mcfa(
     names, notes = _names(classes)
     _import(
         lambda scratch: read_mcfa(
-            features, labels, semantics, scratch, splits, names, labels_are=labels_are, count_from=_number(count_from)
+            features, labels, semantics, scratch, splits, names, labels_are=labels_are
         ),
         features, name, out, as_json, notes,
     )  # fmt: skip
@@ -134,10 +127,6 @@ def _names(path: Path | None) -> tuple[tuple[str, ...] | None, list[str]]:
 
     notes: list[str] = []
     return (None if path is None else read_class_names(path, notes)), notes
-
-
-def _number(text: str | None) -> int | None:
-    return None if text is None else int(text)
 
 
 def _import(

@@ -24,12 +24,11 @@ def from_every_base(
     notes: list[str],
     *,
     logical: Collection[str] = (),
-    base: int | None = None,
-    usual: int | None = None,
 ) -> _Made:
     """What `make` makes of the lists, counted from 0, whatever they count from themselves.
 
-    Both bases are tried where both are possible; `make` says by an InputError that a list makes no sense.
+    Both bases are tried where both are possible; `make` says by an InputError that a list makes no sense. A split that
+    lists every image of a seen class makes sense from one base alone.
 
     Args:
         given: whole numbers by name.
@@ -38,8 +37,6 @@ def from_every_base(
         make: takes the lists.
         notes: to be added to.
         logical: names of those that are masks by their type.
-        base: what the user says that they count from.
-        usual: what they count from in this layout, where both make sense; None leaves it to the user.
 
     Raises:
         InputError: a list cannot be one, or makes no sense from either base, or from both.
@@ -57,12 +54,6 @@ def from_every_base(
     if not len(joined):
         return make(lists | numbers)
     fitting = bases(int(joined.min()), int(joined.max()), images, f"{what}: images of {', '.join(numbers)}")
-    if base is not None:
-        if base not in fitting:
-            raise InputError(
-                f"{what}: images run from {joined.min()} to {joined.max()}: they cannot count {images} from {base}."
-            )
-        fitting = [base]
     made, problems = {}, []
     for start in fitting:
         try:
@@ -71,13 +62,14 @@ def from_every_base(
             problems.append(error)
     if not made:
         raise problems[0]
-    if len(made) > 1 and usual is None:
+    if len(made) > 1:
         raise InputError(
-            f"{what}: images can be counted from 1 and from 0, which gives other splits: say --count-from 1 or 0."
+            f"{what}: images can be counted from 1 and from 0, which gives other splits: list every image, or the one "
+            f"with the number 0 or {images}, in some list."
         )
-    chosen = next(iter(made)) if len(made) == 1 or usual not in made else usual
-    notes.append(f"{what}: images are counted from {chosen}.")
-    return made[chosen]
+    ((base, result),) = made.items()
+    notes.append(f"{what}: images are counted from {base}.")
+    return result
 
 
 def _is_mask(name: str, values: IntArray, images: int, what: str, logical: bool) -> bool:

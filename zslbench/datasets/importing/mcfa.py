@@ -35,7 +35,6 @@ def read_mcfa(
     classes: Sequence[str] | None = None,
     *,
     labels_are: LabelsAre | None = None,
-    count_from: int | None = None,
 ) -> Imported:
     """Read the three files, and the split lists of a folder.
 
@@ -47,7 +46,6 @@ def read_mcfa(
         splits: a folder of folders of lists.
         classes: class names in the order of the labels' numbers.
         labels_are: ``names`` or ``numbers`` of classes, where the labels can be both.
-        count_from: what the lists count from, 0 or 1, where they can be either.
 
     Raises:
         InputError: a file is missing, damaged or does not fit the others.
@@ -92,7 +90,7 @@ def read_mcfa(
         features={title: array},
         semantics=blocks,
         cards={"features": {title: card}},
-        splits={} if splits is None else _families(splits, known, class_names, notes, count_from),
+        splits={} if splits is None else _families(splits, known, class_names, notes),
         notes=notes,
         layout="the layout of the MCFA release",
         files=[features, labels, semantics],
@@ -132,7 +130,7 @@ def _labelled(
 
 
 def _families(
-    folder: Path, labels: IntArray, class_names: Sequence[str], notes: list[str], count_from: int | None
+    folder: Path, labels: IntArray, class_names: Sequence[str], notes: list[str]
 ) -> dict[str, list[dict[str, Any]]]:
     """A family for each folder of lists; the splits of one follow the numbers in its files' names."""
     if not folder.is_dir():
@@ -148,7 +146,6 @@ def _families(
     # Every list of a release counts from the same number, so that one settles it for the others.
     families, said = from_every_base(
         rows, len(labels), str(folder), lambda read: _grouped(folder, lists, read, labels, class_names), notes,
-        base=count_from,
     )  # fmt: skip
     notes += said
     return families

@@ -34,7 +34,6 @@ def read_xlsa17(
     scratch: Path,
     classes: Sequence[str] | None = None,
     features_name: str = "res101",
-    count_from: int | None = None,
     rest_is_tested: bool = False,
 ) -> Imported:
     """Read the two files.
@@ -45,7 +44,6 @@ def read_xlsa17(
         scratch: a folder for what is read on the way; the result's arrays lie in it.
         classes: class names in the order of the labels, for files without ``allclasses_names``.
         features_name: what to call the features.
-        count_from: what the lists of images count from, 0 or 1, where they can be either.
         rest_is_tested: whether images in no list are test images of seen classes, where ``test_seen_loc`` names none.
 
     Raises:
@@ -53,7 +51,7 @@ def read_xlsa17(
     """
     visual = read_mat(features, ("features", "labels", "image_files"), scratch)
     rest = read_mat(splits, (*_SEMANTICS, "allclasses_names", *_LISTS, *_VALIDATION), scratch)
-    return understand(visual, rest, features, splits, classes, features_name, count_from, rest_is_tested)
+    return understand(visual, rest, features, splits, classes, features_name, rest_is_tested)
 
 
 def understand(
@@ -63,7 +61,6 @@ def understand(
     splits: Path,
     classes: Sequence[str] | None = None,
     features_name: str = "res101",
-    count_from: int | None = None,
     rest_is_tested: bool = False,
 ) -> Imported:
     """The data set that the fields of the two files make up; see `read_xlsa17`."""
@@ -92,7 +89,7 @@ def understand(
             f"there is no telling which way round the square one is. Store all of them as (columns, images) and "
             f"(attributes, classes)."
         )
-    entry = _proposed_split(rest, labels, class_names, splits, notes, count_from, rest_is_tested)
+    entry = _proposed_split(rest, labels, class_names, splits, notes, rest_is_tested)
     return Imported(
         class_names=class_names,
         labels=labels,
@@ -221,7 +218,6 @@ def _proposed_split(
     class_names: Sequence[str],
     path: Path,
     notes: list[str],
-    count_from: int | None,
     rest_is_tested: bool,
 ) -> dict[str, Any]:
     # A split may be one for ZSL alone, without test images of seen classes.
@@ -235,9 +231,7 @@ def _proposed_split(
         said: list[str] = []
         return _entry(read, labels, class_names, path, rest_is_tested, said), said
 
-    entry, said = from_every_base(
-        lists, len(labels), str(path), make, notes, logical=getattr(fields, "logical", ()), base=count_from, usual=1
-    )
+    entry, said = from_every_base(lists, len(labels), str(path), make, notes, logical=getattr(fields, "logical", ()))
     notes += said
     return entry
 
