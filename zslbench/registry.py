@@ -20,8 +20,10 @@ from zslbench.configuration import METHOD_NAME, MethodSpec, close_matches, label
 from zslbench.errors import InputError
 from zslbench.hashing import derive_seed
 from zslbench.methods import Method, MethodInfo
+from zslbench.runner.surroundings import importing
 
 ENTRY_POINT_GROUP = "zslbench.methods"
+OWN_PACKAGE = "zslbench"
 
 
 class Registry:
@@ -47,12 +49,14 @@ class Registry:
                     f"uninstall one."
                 )
         self._from_files: dict[str, type[Method]] = {}
+        self._owners: dict[str, str] = {}
         for path in self.plugins:
             for method in load_plugin(path, texts.get(path)):
                 name = method.info.name
                 if name in self._installed or name in self._from_files:
                     raise InputError(f"plugin {path} names its method {name!r}, which is taken; choose another.")
                 self._from_files[name] = method
+                self._owners[name] = path
 
     @property
     def names(self) -> list[str]:
@@ -77,8 +81,13 @@ class Registry:
             )
         point = self._installed[name]
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+            with contextlib.ExitStack() as stack:
+                if point.module not in sys.modules:
+                    stack.enter_context(importing(_package(point), f"method {name!r} ({point.value})"))
+                stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # stdout is for results
                 method = point.load()
+        except InputError:
+            raise
         except (Exception, SystemExit) as error:
             raise InputError(
                 f"method {name!r} ({point.value}) cannot be imported: {type(error).__name__}: {error}"
@@ -88,6 +97,21 @@ class Registry:
             raise InputError(f"entry point {name!r} leads to a method that calls itself {method.info.name!r}.")
         checked: type[Method] = method
         return checked
+
+    def owner(self, name: str) -> str:
+        """Whose method it is: a plugin's path, an installed package's name, or empty for those of zslbench itself.
+
+        Only trials of one owner may share a process.
+        """
+        name = name.removesuffix(CALIBRATED)
+        if name in self._owners:
+            return self._owners[name]
+        point = self._installed.get(name)
+        return "" if point is None else _package(point)
+
+    def texts_of(self, owner: str) -> list[tuple[str, bytes]]:
+        """The plugin file of that owner and what it holds, for other processes; none for an installed package."""
+        return [(path, Path(path).read_bytes()) for path in self.plugins if path == owner]
 
     def source(self, name: str) -> str:
         """SHA-256 of the plugin file that defines the method; empty for an installed one, whose version speaks."""
@@ -101,6 +125,12 @@ class Registry:
         method = self.get(spec.name)
         config = resolve(method.Config, spec.overrides, spec.name)
         return method, config, label(spec.name, config)
+
+
+def _package(point: EntryPoint) -> str:
+    """The name of the package that offers it; empty for zslbench."""
+    name = point.dist.name if point.dist is not None else point.module.split(".")[0]
+    return "" if name == OWN_PACKAGE else name
 
 
 class _Text(SourceFileLoader):
@@ -141,8 +171,11 @@ def load_plugin(path: str | Path, text: bytes | None = None) -> list[type[Method
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # dataclasses and pickle look the module up by name
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+            with importing(str(path), f"plugin {path}"), contextlib.redirect_stdout(sys.stderr):  # stdout: for results
                 spec.loader.exec_module(module)
+        except InputError:
+            del sys.modules[name]
+            raise
         except (Exception, SystemExit) as error:
             del sys.modules[name]
             raise InputError(f"plugin {path} fails to import: {type(error).__name__}: {error}") from error

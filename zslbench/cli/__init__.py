@@ -4,6 +4,8 @@ import contextlib
 import os
 import signal
 import sys
+import threading
+import time
 import warnings
 
 import click
@@ -51,6 +53,31 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the ``zslbench`` command."""
+    try:
+        _main()
+    except SystemExit as end:
+        _end_in_time(end.code if isinstance(end.code, int) else 0)
+        raise
+
+
+def _end_in_time(code: int) -> None:
+    """Threads and exit handlers that a method or a plugin left in this process must not keep it from ending."""
+
+    def watch() -> None:
+        threading.main_thread().join()  # it has ended when the interpreter begins to shut down
+        time.sleep(_END_SECONDS)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(code)
+
+    threading.Thread(target=watch, name="end in time", daemon=True).start()
+
+
+_END_SECONDS = 5
+
+
+def _main() -> None:
     warnings.showwarning = _show_warning
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a batch system's time limit and a closed terminal are like Ctrl-C
         number = getattr(signal, name, None)

@@ -5,23 +5,22 @@ import importlib.metadata
 import io
 import os
 import platform
-import signal
 import socket
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
 from zslbench.configuration import MethodSpec
 from zslbench.datasets import DataView
-from zslbench.protocol import Measured, run_trial
+from zslbench.protocol import Measured, MethodError, run_trial
 from zslbench.records import Failure, Run, Trial
 from zslbench.registry import Registry
 from zslbench.runner.durations import clock
+from zslbench.runner.surroundings import Traces, listed, seed_of, told, undisturbed
 from zslbench.splits import Split
 
 THREADS = 1
@@ -41,6 +40,8 @@ class Attempt:
     run: Run
     log: str
     """What the method printed."""
+    traces: Traces = field(default_factory=Traces)
+    """What it left behind in its process."""
 
 
 def attempt(
@@ -53,7 +54,6 @@ def attempt(
     device: str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
     printed: "Printed | None" = None,
-    timeout: float | None = None,
     passes: tuple[type[BaseException], ...] = (KeyboardInterrupt,),
 ) -> Attempt:
     """Run one trial. Whatever the method raises becomes a failure.
@@ -67,20 +67,26 @@ def attempt(
         device: ``cpu`` or ``cuda``.
         progress: told the epochs done and in all.
         printed: collects what the method prints, so that it can be read meanwhile.
-        timeout: seconds after which an alarm interrupts the trial, which native code heeds only when it returns.
         passes: what is not the method's doing, Ctrl-C in this process, and passes through.
     """
     run = new_run(executor, device)
     printed = Printed() if printed is None else printed
     measured, failure = None, None
+    traces: list[Traces] = []
     try:
-        with _captured(printed), _surroundings_restored(), _alarm(timeout):
+        owner = registry.owner(trial.method)
+        registry.get(trial.method)  # imported before anything is noted; its own settings hold in the block
+        with undisturbed(owner, seed_of(trial.key)) as traces, _captured(printed):
             # Built first, so that the libraries that the method's module loads are limited too.
             method, config, _ = registry.build(MethodSpec(trial.method, trial.config))
             with limited_threads(THREADS):
                 measured = run_trial(
                     method, config, view, split, trial.stage, trial.seed, device=device, progress=progress
                 )
+        if traces[0].tampered:
+            raise MethodError(
+                f"it replaced {listed(traces[0].tampered)}, which it is measured with: its numbers are worth nothing."
+            )
     except passes:
         raise
     except BaseException as error:
@@ -90,7 +96,9 @@ def attempt(
     if measured is not None:
         run.fit_seconds, run.score_seconds = measured.fit_seconds, measured.score_seconds
         run.peak_mb = measured.peak_mb
-    return Attempt(measured, failure, run, printed.getvalue()[-_LOG_CHARACTERS:])
+    left = traces[0] if traces else Traces()
+    log = printed.getvalue()[-_LOG_CHARACTERS:] + "".join(f"zslbench: the method left {one}\n" for one in told(left))
+    return Attempt(measured, failure, run, log, left)
 
 
 def new_run(executor: str, device: str = "cpu") -> Run:
@@ -102,23 +110,57 @@ def new_run(executor: str, device: str = "cpu") -> Run:
 
 
 class Printed(io.StringIO):
-    """What a method prints; it may close its stdout as it likes."""
+    """What a method prints; it may close its stdout as it likes.
+
+    Args:
+        place: a file to write it to as well, from where it can be read if this process dies.
+    """
+
+    def __init__(self, place: Path | None = None) -> None:
+        super().__init__()
+        self._place, self._file, self._identity = place, -1, (0, 0)
 
     def close(self) -> None:
         """Stay open."""
 
+    def write(self, text: str) -> int:
+        """Keep it."""
+        if self._place is not None:
+            with contextlib.suppress(OSError):
+                self._open()
+                os.write(self._file, text.encode("utf-8", "replace"))
+        return super().write(text)
 
-@contextlib.contextmanager
-def _surroundings_restored() -> Iterator[None]:
-    """The next trial and the store find the folder and the environment as they were, whatever the method did."""
-    folder, environment = os.getcwd(), dict(os.environ)
-    try:
-        yield
-    finally:
-        os.chdir(folder)
-        if dict(os.environ) != environment:
-            os.environ.clear()
-            os.environ.update(environment)
+    def _open(self) -> None:
+        """Unless it is open already."""
+        if not self._is_open():
+            assert self._place is not None
+            self._file = os.open(self._place, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+            status = os.fstat(self._file)
+            self._identity = status.st_dev, status.st_ino
+
+    def _is_open(self) -> bool:
+        """A method may have closed it, and another file may have its number now."""
+        with contextlib.suppress(OSError):
+            status = os.fstat(self._file)
+            return (status.st_dev, status.st_ino) == self._identity
+        return False
+
+    def discard(self) -> None:
+        """Remove the file: the process lives."""
+        if self._place is not None and self._file >= 0:
+            if self._is_open():
+                os.close(self._file)
+            self._place.unlink(missing_ok=True)
+
+
+def read_printed(place: Path) -> str:
+    """The end of what a method printed before its process died."""
+    with contextlib.suppress(OSError), open(place, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _LOG_CHARACTERS))
+        return file.read().decode("utf-8", "replace")
+    return ""
 
 
 class Timeout(BaseException):
@@ -126,26 +168,6 @@ class Timeout(BaseException):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"stopped after {clock(seconds)}, as --timeout says.")
-
-
-@contextlib.contextmanager
-def _alarm(seconds: float | None) -> Iterator[None]:
-    """Raise `Timeout` in the block after so many seconds, where the system and the thread allow it."""
-    main = threading.current_thread() is threading.main_thread()
-    if seconds is None or not main or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def ring(*_: object) -> None:
-        raise Timeout(seconds)
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def describe_failure(error: BaseException) -> Failure:
@@ -180,8 +202,9 @@ def _captured(printed: io.StringIO) -> Iterator[None]:
         try:
             yield
         finally:
-            os.dup2(stdout, 1)
-            os.close(stdout)
+            with contextlib.suppress(OSError):  # a method may have closed them all; that is mended elsewhere
+                os.dup2(stdout, 1)
+                os.close(stdout)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,12 @@ def guard_children() -> None:
         os.register_at_fork(after_in_child=_in_child)
 
 
+def die_with_parent() -> None:
+    """Let this process be killed when the one that started it ends (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def remember_sockets() -> None:
     """Note the sockets that are open now; those that a method opens later are for it to share."""
     _sockets.clear()
@@ -37,5 +43,4 @@ def _in_child() -> None:
         with contextlib.suppress(OSError):
             if os.readlink(f"/proc/self/fd/{descriptor}") == led_to:
                 os.close(descriptor)
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()

@@ -2,80 +2,121 @@
 
 import os
 import shutil
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import signal
+import threading
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
 
 from zslbench.datasets import DataView
 from zslbench.errors import InputError
 from zslbench.registry import Registry
-from zslbench.runner.attempt import Attempt, attempt
+from zslbench.runner import originals
+from zslbench.runner.apart import Apart
+from zslbench.runner.attempt import attempt
 from zslbench.runner.cluster import Device, Where, ray_session
+from zslbench.runner.events import Event, Events, Finished, Notice, Opened, Returned, Started, Tick, Told
 from zslbench.runner.plan import Job
+from zslbench.runner.surroundings import FILES_CLOSED
 
-
-@dataclass(frozen=True)
-class Notice:
-    """Something the user should know that is no trial's end."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Opened:
-    """So many trials can run side by side."""
-
-    slots: int
-
-
-@dataclass(frozen=True)
-class Started:
-    """A job went to a worker."""
-
-    job: Job
-
-
-@dataclass(frozen=True)
-class Returned:
-    """A job is in the queue again, since its worker died."""
-
-    job: Job
-    why: str
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A job ended, well or badly."""
-
-    job: Job
-    attempt: Attempt
-
-
-@dataclass(frozen=True)
-class Tick:
-    """Nothing happened for a moment; epochs of the running jobs by key, as (done, total)."""
-
-    epochs: dict[str, tuple[int, int]]
-
-
-Event = Notice | Opened | Started | Returned | Finished | Tick
-Events = Generator[Event, None, None]
+__all__ = ["Event", "Events", "Finished", "Notice", "Opened", "Returned", "Started", "Tick", "run_serially",
+           "run_with_ray"]  # fmt: skip
 
 
 def run_serially(
     registry: Registry, view: DataView, jobs: Sequence[Job], device: Device = "cpu", timeout: float | None = None
 ) -> Events:
-    """One after the other in this process: for debugging, and for a handful of short trials.
+    """One after the other: for debugging, and for a handful of short trials.
+
+    Trials run in this process where that can harm nobody. In processes of their own run those that have a time limit,
+    since nothing else surely ends a method; built-in methods beside a plugin, or two plugins; and all that come after
+    a trial that spoiled this process.
 
     Raises:
-        InputError: a GPU is asked for and torch finds none.
+        InputError: a GPU is asked for and torch finds none; a process cannot start; a method closed this one's files.
     """
     device = _device_here(device)
-    with _gpus_hidden(device == "cpu"):
+    originals.accept()
+    owners = list(dict.fromkeys(registry.owner(job.trial.method) for job in jobs))
+    here = _owner_here(registry, owners) if timeout is None else None
+    if here is None:  # one process after the other
+        jobs = sorted(jobs, key=lambda job: owners.index(registry.owner(job.trial.method)))
+    spoken = Told()
+    with _gpus_hidden(device == "cpu"), closing(Apart(registry, view, device, timeout)) as apart:
+        if here:
+            for owner in owners:  # now, while this process is as the user started it
+                if owner != here:
+                    apart.start(owner)
         for job in jobs:
             yield Started(job)
-            ended = attempt(registry, view, job.trial, job.split, executor="serial", device=device, timeout=timeout)
-            yield Finished(job, ended)
+            if registry.owner(job.trial.method) == here:
+                with _left_at_last():
+                    ended = attempt(registry, view, job.trial, job.split, executor="serial", device=device)
+                if FILES_CLOSED in ended.traces.lasting:
+                    raise InputError(f"method {job.trial.method} closed this process's files: use --workers 1 for it.")
+                events: Iterable[Event] = [Finished(job, ended)]
+            else:
+                events = apart.run(job)
+            for event in events:
+                yield event
+                if isinstance(event, Finished):
+                    yield from spoken.notices(job, event.attempt)
+                    if event.attempt.traces.lasting:
+                        here = None
+
+
+def _owner_here(registry: Registry, owners: Sequence[str]) -> str | None:
+    """Whose trials may run in this process: it has imported what they need, and must have nothing of a stranger's.
+
+    So a plugin can be debugged, and built-in methods never run where a plugin was imported.
+    """
+    strangers = {*filter(None, owners), *registry.plugins}
+    if len(strangers) > 1:
+        return None
+    return next(iter(strangers), "")
+
+
+@contextmanager
+def _left_at_last() -> Generator[None, None, None]:
+    """A method that swallows what Ctrl-C or SIGTERM raise does not keep this process: it is left after some seconds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    after = dict(before)
+    timers: list[threading.Timer] = []
+
+    def interrupted(number: int, frame: Any) -> None:
+        timers.append(threading.Timer(_SWALLOWED_SECONDS, _leave))
+        timers[-1].daemon = True
+        timers[-1].start()
+        handler = before[signal.Signals(number)]
+        try:
+            if callable(handler):
+                handler(number, frame)
+        finally:
+            after[signal.Signals(number)] = signal.getsignal(number)  # where a second one leaves at once
+
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, interrupted)
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()
+        for number, handler in after.items():
+            if callable(handler):
+                signal.signal(number, handler)
+
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SWALLOWED_SECONDS = 5
+
+
+def _leave() -> None:
+    os.write(2, b"zslbench: interrupted; a method went on, so this process was left; what was finished is stored\n")
+    os._exit(130)
 
 
 def run_with_ray(

@@ -8,24 +8,23 @@ import importlib.metadata
 import os
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from zslbench.datasets import DataView
 from zslbench.errors import InputError
 from zslbench.records import Failure, Run
 from zslbench.registry import Registry
-from zslbench.runner.attempt import Attempt, Printed, Timeout, attempt, describe_failure, new_run, now
+from zslbench.runner.attempt import Attempt, Printed, Timeout, attempt, describe_failure, new_run, now, read_printed
 from zslbench.runner.children import guard_children, remember_sockets
 from zslbench.runner.cluster import Slots
-from zslbench.runner.executors import Events, Finished, Notice, Opened, Returned, Started, Tick
+from zslbench.runner.events import MAX_ATTEMPTS, Events, Finished, Notice, Opened, Returned, Started, Tick, Told
 from zslbench.runner.plan import Job
 
-MAX_ATTEMPTS = 3
-"""How often a trial is given to a worker before its death counts as the trial's failure."""
 _TICK_SECONDS = 0.2
 _PATIENCE_SECONDS = 15
 """After so long without any worker the user is told what the run waits for."""
@@ -44,6 +43,8 @@ class News(NamedTuple):
 @dataclass(eq=False)
 class _Actor:
     handle: Any
+    owner: str
+    """Whose methods it runs; see `Registry.owner`."""
     per_gpu: int
     """Slots per GPU when it started."""
 
@@ -57,6 +58,8 @@ class _Task:
     actor: _Actor
     begun: Run
     deadline: float
+    place: Path
+    """Where it writes what it prints, if that is this machine."""
     epochs: tuple[int, int] = (0, 0)
     printed: str = ""
     asked: Any = None
@@ -64,7 +67,7 @@ class _Task:
 
     def failed(self, failure: Failure) -> Attempt:
         """What is left of it without an answer from its worker."""
-        return Attempt(None, failure, self.begun, self.printed)
+        return Attempt(None, failure, self.begun, read_printed(self.place) or self.printed)
 
 
 class Pool:
@@ -80,7 +83,8 @@ class Pool:
 
     def __init__(self, ray: Any, registry: Registry, view: DataView, slots: Slots, timeout: float | None) -> None:
         self.ray = ray
-        self.plugins = [(path, Path(path).read_bytes()) for path in registry.plugins]
+        self.registry = registry
+        self.texts = {owner: registry.texts_of(owner) for owner in registry.plugins}
         self.view = ray.put(view)
         self.splits: dict[str, Any] = {}
         self.slots = slots
@@ -91,9 +95,19 @@ class Pool:
         self.tasks: dict[Any, _Task] = {}  # the result to come -> its task
         self.waiting: deque[tuple[Job, int]] = deque()
         self.failed_starts = 0
+        self.told = Told()
+        self.folder = ""
 
     def run(self, jobs: Sequence[Job]) -> Events:
-        """Run them all. Closing the generator leaves running trials to the end of the Ray session."""
+        """Run them all. Closing the generator ends what is running."""
+        with TemporaryDirectory(prefix="zslbench-", ignore_cleanup_errors=True) as self.folder:
+            try:
+                yield from self._run(jobs)
+            finally:  # at once: else exit handlers that a method left would run, and might never end
+                for actor in self._actors():
+                    self._kill(actor)
+
+    def _run(self, jobs: Sequence[Job]) -> Events:
         self.waiting.extend((job, 1) for job in jobs)
         self.count = min(self.count, len(jobs))
         yield Opened(self.count)
@@ -101,8 +115,8 @@ class Pool:
         patient = True
         while self.waiting or self.tasks:
             self._start_actors()
-            while self.waiting and self.idle:
-                yield self._hand_out()
+            while (fitting := self._next_job()) is not None:
+                yield self._hand_out(*fitting)
             if self.tasks or self.idle:
                 alive = time.monotonic()
             elif patient and time.monotonic() - alive > _PATIENCE_SECONDS:
@@ -125,11 +139,39 @@ class Pool:
         """As many as there are slots: new ones in place of those that ended."""
         if any(task.actor.per_gpu != self.per_gpu for task in self.tasks.values()):
             return  # beside workers of the time when GPUs were shared by more, a new one would have too little room
+        self._end_unwanted()
         while len(self.starting) + len(self.idle) + len(self.tasks) < self.count:
+            owner = self._neediest()
+            if owner is None:
+                return
             resources = replace(self.slots, per_gpu=self.per_gpu).resources
             # Two calls at a time: one runs the trial, the other answers how far it is.
             worker = self.ray.remote(max_concurrency=2, max_restarts=0, **resources)(Worker)
-            self._greet(_Actor(worker.remote(self.plugins, self.view, self.slots.device), self.per_gpu))
+            handle = worker.remote(self.texts.get(owner, []), self.view, self.slots.device)
+            self._greet(_Actor(handle, owner, self.per_gpu))
+
+    def _actors(self) -> list[_Actor]:
+        return [*self.starting.values(), *self.idle, *(task.actor for task in self.tasks.values())]
+
+    def _owner(self, job: Job) -> str:
+        return self.registry.owner(job.trial.method)
+
+    def _neediest(self) -> str | None:
+        """Whose methods wait most: those that have no worker, in the queue's order, then the most jobs per worker."""
+        waiting = Counter(self._owner(job) for job, _ in self.waiting)
+        have = Counter(actor.owner for actor in self._actors())
+        wanting = [owner for owner in waiting if not have[owner]] or [
+            owner for owner in waiting if waiting[owner] > sum(actor.owner == owner for actor in self.starting.values())
+        ]
+        return max(wanting, key=lambda owner: waiting[owner] / (have[owner] + 1), default=None)
+
+    def _end_unwanted(self) -> None:
+        """A worker without a job of its owner's makes room for one whose jobs wait; no worker changes hands."""
+        waiting = {self._owner(job) for job, _ in self.waiting}
+        if waiting:
+            for actor in [actor for actor in self.idle if actor.owner not in waiting]:
+                self.idle.remove(actor)
+                self._kill(actor)
 
     def _greet(self, actor: _Actor) -> None:
         """Jobs go only to actors that answer: one without a place would keep its job waiting for ever."""
@@ -150,35 +192,53 @@ class Pool:
         self.failed_starts = 0
         self.idle.append(actor)
 
-    def _hand_out(self) -> Started:
-        (job, tries), actor = self.waiting.popleft(), self.idle.pop()
-        reference = actor.handle.run.remote(job.trial, self._split(job))
+    def _next_job(self) -> tuple[int, _Actor] | None:
+        """The first job in the queue that has an idle worker of its owner's."""
+        ready = {actor.owner: actor for actor in self.idle}
+        for index, (job, _) in enumerate(self.waiting if ready else ()):
+            if (actor := ready.get(self._owner(job))) is not None:
+                return index, actor
+        return None
+
+    def _hand_out(self, index: int, actor: _Actor) -> Started:
+        job, tries = self.waiting[index]
+        del self.waiting[index]
+        self.idle.remove(actor)
+        place = Path(self.folder, f"{job.trial.key}-{tries}")
+        reference = actor.handle.run.remote(job.trial, self._split(job), str(place))
         deadline = time.monotonic() + self.timeout if self.timeout else float("inf")
-        self.tasks[reference] = _Task(job, tries, actor, new_run("ray", self.slots.device), deadline)
+        self.tasks[reference] = _Task(job, tries, actor, new_run("ray", self.slots.device), deadline, place)
         return Started(job)
 
     def _ended(self, reference: Any) -> Events:
         task = self.tasks.pop(reference)
         try:
             result = self.ray.get(reference)
-        except self.ray.exceptions.RayTaskError as error:  # an error of ours: the method's are caught there
-            result = task.failed(describe_failure(error))
         except self.ray.exceptions.RayError as death:
-            self._kill(task.actor)  # one that only cannot be reached would keep its slot
+            # One that only cannot be reached would keep its slot, and one in which our own code fails (RayTaskError;
+            # a method's errors are caught there) is not what it was.
+            self._kill(task.actor)
             self._check_idle()
+            failed = isinstance(death, self.ray.exceptions.RayTaskError)
             if task.tries < MAX_ATTEMPTS:
                 self.waiting.appendleft((task.job, task.tries + 1))
-                yield Returned(task.job, f"its worker died, attempt {task.tries} of {MAX_ATTEMPTS}")
+                what = "failed" if failed else "died"
+                yield Returned(task.job, f"its worker {what}, attempt {task.tries} of {MAX_ATTEMPTS}")
                 return
-            yield self._finished(task, task.failed(_death(death, task.tries)))
+            failure = describe_failure(death) if failed else _death(death, task.tries)
+            yield self._finished(task, task.failed(failure))
             return
         if self._out_of_gpu_memory(result) and (notice := self._make_room(task)):
             yield notice
             self.waiting.appendleft((task.job, task.tries))
             yield Returned(task.job, "it ran out of GPU memory")
             return
-        self._free(task.actor)
+        if result.traces.lasting:
+            self._kill(task.actor)
+        else:
+            self._free(task.actor)
         yield self._finished(task, result)
+        yield from self.told.notices(task.job, result)
 
     def _finished(self, task: _Task, result: Attempt) -> Finished:
         result.run.attempt = task.tries
@@ -270,18 +330,28 @@ class Worker:
         """The host's name and its version of zslbench."""
         return socket.gethostname(), importlib.metadata.version("zslbench")
 
-    def run(self, trial: Any, split: Any) -> Attempt:
-        """Run a trial."""
-        self.key, self.done, self.total, self.printed = trial.key, 0, 0, Printed()
+    def run(self, trial: Any, split: Any, place: str = "", executor: str = "ray") -> Attempt:
+        """Run a trial.
+
+        Args:
+            trial: what to run.
+            split: its split.
+            place: a file for what it prints, in a folder that may not be there, on another machine.
+            executor: for the record.
+        """
+        self.key, self.done, self.total = trial.key, 0, 0
+        self.printed = Printed(Path(place) if os.path.isdir(os.path.dirname(place)) else None)
         remember_sockets()
 
         def note(done: int, total: int) -> None:
             self.done, self.total = done, total
 
-        return attempt(
+        ended = attempt(
             self.registry, self.view, trial, split,
-            executor="ray", device=self.device, progress=note, printed=self.printed, passes=(),
+            executor=executor, device=self.device, progress=note, printed=self.printed, passes=(),
         )  # fmt: skip
+        self.printed.discard()
+        return ended
 
     def news(self, heard: int) -> News:
         """How far the trial is; `heard`: how many characters of its output are known already."""

@@ -1,0 +1,159 @@
+"""Functions that the harness and methods rely on, as they were: does anybody leave others in their place?
+
+A patch is noticed by identity, and undone where that is possible; who else holds a copy cannot be known, so a process
+in which something was patched is used no more. Names that are added are no patches: modules that load lazily do so.
+"""
+
+import sys
+from collections.abc import Iterator
+from operator import attrgetter, is_
+from types import FunctionType, ModuleType
+from typing import Any
+
+_MEASURING = (
+    "zslbench", "numpy", "builtins", "hashlib", "io", "json", "math", "msgspec", "os", "pathlib", "posixpath", "random",
+    "time", "dataclasses",
+)  # fmt: skip
+"""Packages with which a trial is handed its data, measured and stored."""
+_NOT_MEASURING = ("numpy.f2py", "numpy.testing", "numpy.ma", "numpy.typing", "numpy._typing", "numpy.polynomial",
+                  "numpy.fft", "numpy.ctypeslib", "numpy.char", "numpy.rec", "numpy.strings", "numpy.core")  # fmt: skip
+_LEARNING = ("torch.nn", "torch.optim", "torch.linalg", "scipy.linalg", "scipy.optimize", "scipy.special",
+             "scipy.stats", "scipy.sparse.linalg", "scipy.spatial")  # fmt: skip
+"""Packages with which methods compute."""
+_LEARNING_MODULES = (
+    "torch", "torch.amp.autocast_mode", "torch.autograd", "torch.autograd.function", "torch.autograd.grad_mode",
+    "torch.functional", "torch.overrides", "torch.random", "torch.serialization", "torch.utils.data",
+    "torch._C", "torch._C._linalg", "torch._C._nn", "torch._tensor",
+)  # fmt: skip
+_INSIDES = tuple(map(attrgetter, ("__code__", "__defaults__", "__kwdefaults__")))
+
+
+def _measures(name: str) -> bool:
+    return _within(name, _MEASURING) and not _within(name, _NOT_MEASURING)
+
+
+def _learns(name: str) -> bool:
+    return name in _LEARNING_MODULES or _within(name, _LEARNING)
+
+
+def _within(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+class _Space:
+    """A module or class with what its names meant."""
+
+    def __init__(self, holder: Any, name: str, measuring: bool) -> None:
+        self.holder, self.name, self.measuring = holder, name, measuring
+        self.get = vars(holder).get
+        self.note()
+
+    def note(self) -> None:
+        """Take it as it is now."""
+        kept = {name: value for name, value in vars(self.holder).items() if self._matters(name, value)}
+        self.names, self.values = list(kept), list(kept.values())
+        self.functions = [value for value in self.values if type(value) is FunctionType]
+        self.insides = [list(map(part, self.functions)) for part in _INSIDES]
+
+    def _matters(self, name: str, value: Any) -> bool:
+        dunder = name.startswith("__") and name.endswith("__")
+        if not isinstance(self.holder, type) and dunder:
+            return False
+        return callable(value) or isinstance(value, _DESCRIPTORS) or (self.measuring and not dunder)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all is as it was."""
+        code, defaults, keywords = self.insides
+        return (
+            all(map(is_, map(self.get, self.names), self.values))
+            and all(map(is_, map(_INSIDES[0], self.functions), code))
+            and all(map(is_, map(_INSIDES[1], self.functions), defaults))
+            and all(map(is_, map(_INSIDES[2], self.functions), keywords))
+        )
+
+    def undo(self) -> Iterator[str]:
+        """Make it as it was, as far as that goes, and say what was not."""
+        for index, (name, value) in enumerate(zip(self.names, self.values, strict=True)):
+            if self.get(name) is not value:
+                if _wraps(self.get(name), value):
+                    self.values[index] = self.get(name)
+                    continue
+                yield f"{self.name}.{name}"
+                try:
+                    setattr(self.holder, name, value)
+                except (AttributeError, TypeError):
+                    continue
+        for function, *insides in zip(self.functions, *self.insides, strict=True):
+            if not all(map(is_, (part(function) for part in _INSIDES), insides)):
+                yield f"{self.name}.{function.__name__}"
+                function.__code__, function.__defaults__, function.__kwdefaults__ = insides
+
+
+def _wraps(found: Any, original: Any) -> bool:
+    """Whether a package has wrapped its own function: torch does so when an optimizer is made for the first time."""
+    package = getattr(sys.modules.get(str(getattr(original, "__module__", "")).split(".")[0]), "__path__", ())
+    while found is not original:
+        code = getattr(found, "__code__", None)
+        if code is None or not any(code.co_filename.startswith(f"{folder}/") for folder in package):
+            return False
+        found = getattr(found, "__wrapped__", None)
+    return True
+
+
+_DESCRIPTORS = (property, classmethod, staticmethod)
+_spaces: dict[int, _Space] = {}
+_looked_at: dict[str, ModuleType | None] = {}
+
+
+def watch_loaded() -> None:
+    """Take up what was imported since the last time."""
+    if len(_looked_at) == len(sys.modules):
+        return
+    for name, module in list(sys.modules.items()):
+        if name in _looked_at:
+            continue
+        _looked_at[name] = module
+        measuring = _measures(name)
+        if not isinstance(module, ModuleType) or not (measuring or _learns(name)):
+            continue
+        _add(module, name, measuring)
+        for value in list(vars(module).values()):
+            # torch's types of old, one per kind of number, hold copies of every function of tensors.
+            if type(value).__name__ == "tensortype" or not isinstance(value, type):
+                continue
+            if _measures(value.__module__) or _learns(value.__module__):
+                _add(value, f"{value.__module__}.{value.__qualname__}", _measures(value.__module__))
+
+
+def _add(holder: Any, name: str, measuring: bool) -> None:
+    if id(holder) not in _spaces:
+        _spaces[id(holder)] = _Space(holder, name.removeprefix("builtins."), measuring)
+
+
+def accept() -> None:
+    """Take everything as it is now for the original: what the user's own program has patched is no method's doing."""
+    watch_loaded()
+    for space in _spaces.values():
+        if not space.whole:
+            space.note()
+
+
+class Watch:
+    """Says what has been patched since the last look."""
+
+    def __init__(self, measuring: bool = False) -> None:
+        watch_loaded()
+        self.only_measuring = measuring
+        self.tampered: list[str] = []
+
+    def undone(self) -> list[str]:
+        """Undo patches; returns their names. `tampered` has those of what trials are measured with."""
+        found: list[str] = []
+        for space in list(_spaces.values()):
+            if (space.measuring or not self.only_measuring) and not space.whole:
+                names = list(space.undo())
+                found += names
+                if space.measuring:
+                    self.tampered += names
+        return found

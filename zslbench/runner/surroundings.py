@@ -1,0 +1,299 @@
+"""What a trial may rely on: the state of the process, which holds at the start of every trial and is put back after it.
+
+A method may set what it likes while it runs. So that it reaches no other trial, everything in `settings` is read before
+and restored after; a process of which something cannot be restored is used no more (see `Traces`). What a plugin sets
+when it is *imported* is part of that plugin: it holds for its own trials and for nobody else's.
+
+torch's settings begin every trial as torch itself begins, whatever the process did before.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zslbench.errors import InputError
+from zslbench.hashing import derive_seed
+from zslbench.runner import originals
+from zslbench.runner.descriptors import Descriptors
+from zslbench.runner.settings import ENVIRONMENT, PATH, SETTINGS, Setting
+from zslbench.runner.torch_settings import torch_settings
+
+_THREADS_END_SECONDS = 0.5
+FILES_CLOSED = "open files closed"
+
+
+class Traces(NamedTuple):
+    """What a trial left behind, in words."""
+
+    restored: tuple[str, ...] = ()
+    """Was set back."""
+    lasting: tuple[str, ...] = ()
+    """Cannot be surely undone: the process must run no other trial."""
+    tampered: tuple[str, ...] = ()
+    """Among the lasting: what the trial was measured with, so that its numbers are worth nothing."""
+
+
+_torch: dict[str, Setting] = {}
+_torch_at_first: dict[str, Any] = {}
+_seeds: list[int] = []
+"""The seed of the trial that runs here, if one does."""
+
+
+def _torch_came() -> None:
+    """Note how torch begins, before anybody can have changed it, and give it the seed of the trial that loads it."""
+    torch = sys.modules["torch"]
+    _torch.update({setting.name: setting for setting in torch_settings(torch)})
+    _torch_at_first.update({name: setting.read() for name, setting in _torch.items()})
+    originals.watch_loaded()
+    if _seeds:
+        torch.manual_seed(_seeds[-1])
+
+
+class _AwaitTorch:
+    """The first of Python's finders: looks at torch as soon as it is loaded."""
+
+    asking = False
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """Let the others find it."""
+        if name != "torch" or self.asking:
+            return None
+        self.asking = True
+        try:
+            spec = find_spec(name)
+        finally:
+            self.asking = False
+        if spec is not None and spec.loader is not None and not _torch:
+            execute = spec.loader.exec_module
+
+            def exec_module(module: Any) -> None:
+                execute(module)
+                _torch_came()
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+# Reading and restoring all of it
+
+
+def read() -> dict[str, Any]:
+    """Every setting by name."""
+    found = {setting.name: setting.read() for setting in SETTINGS}
+    found.update({name: setting.read() for name, setting in _torch.items()})
+    return found
+
+
+def restore(wanted: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Make everything as wanted. Returns the names of what was otherwise, and of what still is."""
+    changed, stays = [], []
+    for setting in (*SETTINGS, *_torch.values()):
+        if setting.name not in wanted:
+            continue
+        value = wanted[setting.name]
+        if not _same(setting, value):
+            changed.append(setting)
+            with contextlib.suppress(Exception), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                setting.write(value)
+    # Afterwards, since one may write another: warnings' filters came back within the loop.
+    for setting in changed:
+        if not _same(setting, wanted[setting.name]):
+            with contextlib.suppress(Exception):
+                setting.write(wanted[setting.name])
+            if not _same(setting, wanted[setting.name]):
+                stays.append(setting.name)
+    return [setting.name for setting in changed if not setting.quiet], stays
+
+
+def _same(setting: Setting, value: Any) -> bool:
+    try:
+        return bool(setting.read() == value)
+    except Exception:  # what cannot even be read has changed
+        return False
+
+
+_imported: dict[str, dict[str, Any]] = {}
+"""Whose methods -> what their import has set here, by name; of dictionaries and lists, what it has added."""
+
+
+@contextlib.contextmanager
+def importing(owner: str, blame: str) -> Iterator[None]:
+    """Import strange code in the block. What it sets is kept for its own trials and undone here.
+
+    Args:
+        owner: whose methods it defines, as `Registry.owner` says.
+        blame: the plugin or package as the user is told.
+
+    Raises:
+        InputError: it changed something that cannot be undone, or what trials are measured with.
+    """
+    originals.accept()
+    before = _at_first(read())
+    watch = originals.Watch(measuring=True)
+    try:
+        yield
+    finally:
+        _imported.setdefault(owner, {}).update(_news(_at_first(before), read()))
+        _, stays = restore(_at_first(before))
+        patched = watch.undone()
+    if stays:
+        raise InputError(
+            f"{blame} changes {listed(stays)} of its process for good when it is imported: do that in `fit`."
+        )
+    if patched:
+        raise InputError(
+            f"{blame} replaces {listed(patched)}, which trials are measured with, when it is imported: leave it alone."
+        )
+
+
+def _at_first(before: dict[str, Any]) -> dict[str, Any]:
+    """What a trial begins with: all as it was, and torch as torch begins."""
+    return before | _torch_at_first
+
+
+def _news(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """What an import has set: values; of a dictionary its new items, of a list its new members."""
+    found = {}
+    for setting in (*SETTINGS, *_torch.values()):
+        was: Any = before.get(setting.name)
+        now: Any = after.get(setting.name)
+        if not setting.kept or _equal(was, now):
+            continue
+        if setting.name == ENVIRONMENT:
+            now = {name: now.get(name) for name in now.keys() | was.keys() if now.get(name) != was.get(name)}
+        elif setting.name == PATH:
+            now = tuple(folder for folder in now if folder not in was)
+        found[setting.name] = now
+    return found
+
+
+def _with_imported(owner: str, before: dict[str, Any]) -> dict[str, Any]:
+    """The settings for a trial of these methods."""
+    wanted = before | _imported.get(owner, {})
+    variables = before[ENVIRONMENT] | _imported.get(owner, {}).get(ENVIRONMENT, {})
+    wanted[ENVIRONMENT] = {name: value for name, value in variables.items() if value is not None}
+    added = _imported.get(owner, {}).get(PATH, ())
+    wanted[PATH] = (*(folder for folder in added if folder not in before[PATH]), *before[PATH])
+    return wanted
+
+
+def _equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:
+        return False
+
+
+@contextlib.contextmanager
+def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
+    """Run a trial in the block; the list is filled with what it left behind.
+
+    Args:
+        owner: whose method it is; what was set when that was imported holds.
+        seed: for the global generators of Python, NumPy and torch, so that a method that draws from them is repeatable.
+    """
+    traces: list[Traces] = []
+    before = read()
+    restore(_with_imported(owner, _at_first(before)))
+    files = Descriptors()
+    watch, threads, children = originals.Watch(), _threads(), _children()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  the generator that careless methods draw from
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(seed)
+    _seeds.append(seed)
+    try:
+        yield traces
+    finally:
+        _seeds.pop()
+        started = _children() - children
+        for child in started:
+            _end(child)
+        closed, lost = files.mend()
+        changed, stays = restore(_at_first(before))
+        patched, tampered = watch.undone(), watch.tampered
+        lasting = [*(f"{name} changed" for name in (*patched, *stays)), *_threads_left(threads)]
+        if lost:
+            lasting.append(FILES_CLOSED)
+        elif closed:
+            changed.append("open files")
+        if started:
+            lasting.append("a running process")
+        traces.append(Traces(tuple(name for name in changed if name not in stays), tuple(lasting), tuple(tampered)))
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """The first few."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def told(traces: Traces) -> list[str]:
+    """For the user, as in "the method left ...": what, and what became of it."""
+    said = []
+    if traces.restored:
+        said.append(f"{listed(traces.restored)} changed: set back")
+    if traces.lasting:
+        said.append(f"{listed(traces.lasting)}: no other trial runs in its process")
+    return said
+
+
+def _threads() -> set[int]:
+    """Python's threads, but for the clock of progress bars, which many methods use, and for those of native code."""
+    return {
+        thread.ident or 0
+        for thread in threading.enumerate()
+        if not isinstance(thread, threading._DummyThread) and type(thread).__module__.split(".")[0] != "tqdm"
+    }
+
+
+def _threads_left(before: set[int]) -> list[str]:
+    """Threads that go on after a moment in which they may end."""
+    end = time.monotonic() + _THREADS_END_SECONDS
+    while _threads() - before:
+        if time.monotonic() > end:
+            return ["a running thread"]
+        time.sleep(0.01)
+    return []
+
+
+def _children() -> set[int]:
+    """Child processes, without waiting for any; the helper that Python's own multiprocessing keeps does not count."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return set()
+    found = set()
+    for path in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found |= set(map(int, path.read_text().split()))
+    tracker = sys.modules.get("multiprocessing.resource_tracker")
+    return found - {getattr(getattr(tracker, "_resource_tracker", None), "_pid", None)}
+
+
+def _end(child: int) -> None:
+    with contextlib.suppress(OSError):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def seed_of(trial_key: str) -> int:
+    """Of the global generators, which no method should draw from, in a trial."""
+    return derive_seed("global generators", trial_key)
+
+
+if "torch" in sys.modules:
+    _torch_came()
+else:
+    sys.meta_path.insert(0, _AwaitTorch())
