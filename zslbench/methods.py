@@ -13,7 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,7 +27,33 @@ Family = Literal["linear", "bilinear", "alignment", "generative", "embedding", "
 
 Scorer = Callable[..., Any]
 """``features (N, D) -> scores (N, K)``: higher is better, one column per candidate, rows independent of one
-another. A method that is handed maps in training receives maps (N, P, D) as a second argument."""
+another. A method that is handed maps in training receives maps (N, P, D) as a second argument. A
+function will do; see `TwoStepScorer` for scorers that share a costly first step."""
+
+
+@runtime_checkable
+class TwoStepScorer(Protocol):
+    """A scorer that says which part of its work other scorers do too.
+
+    Where several epochs look at one representation of an image (the encoder is fixed and the classifier on top of it is
+    trained, say), their scorers hold the very same object as `represent`. The harness then calls it once per block of
+    test images and hands what it returns to each `score`; a method keeps no test images itself. Any object with these
+    two attributes will do, and calling it must give ``score(represent(...))``, so that it is a `Scorer` like any other.
+    """
+
+    @property
+    def represent(self) -> Callable[..., Any]:
+        """``features (N, D)``, and maps where a scorer gets them, to anything that holds the representation of each.
+
+        It is kept while the scorers are called, beside the images, so it should not be many times larger than they.
+        """
+
+    @property
+    def score(self) -> Callable[[Any], Any]:
+        """What `represent` returned to scores (N, K)."""
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Both steps."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +234,7 @@ class Method(ABC):
         """Yield scoring functions for these candidates; the last one is the final model.
 
         The earlier ones are the states after each epoch of the stage in which the publication chose its
-        epoch; a closed-form method yields one. Each is called before the next is asked for. Called once for
+        epoch; a closed-form method yields one. Each is called before the next is asked for, on the same test
+        images; what they share of their work is done once if they say so (see `TwoStepScorer`). Called once for
         the unseen classes (ZSL) and once for all classes (GZSL), in any order.
         """

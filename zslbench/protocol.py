@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from zslbench._types import FloatArray, IntArray
 from zslbench.datasets import DataView
 from zslbench.hashing import derive_seed
-from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData
+from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData, TwoStepScorer
 from zslbench.metrics import (
     GzslDecisions,
     harmonic_mean,
@@ -269,10 +269,23 @@ def _scores(
     # Held for all scorers where they are few, else read anew for each.
     small = sum(array.nbytes for array in first) * len(blocks) <= _HELD_BYTES
     held = list(read()) if small else None
+    represent: Any = None  # of the last scorer in two steps, and what it made of the blocks
+    represented: list[Any] = []
+
+    def score(scorer: Scorer) -> Iterator[Any]:
+        nonlocal represent, represented
+        if held is None or not isinstance(scorer, TwoStepScorer):
+            return (scorer(*arrays) for arrays in held or read())
+        if scorer.represent is not represent:
+            represent = scorer.represent
+            represented = [represent(*arrays) for arrays in held]
+        return map(scorer.score, represented)
+
     count = 0
     for scorer in fitted.scorers(candidates(view, part, classes)):
         count += 1
-        scores = np.concatenate([_checked(scorer, arrays, len(classes), count) for arrays in held or read()])
+        parts = zip(score(scorer), blocks, strict=True)
+        scores = np.concatenate([_checked(part, (len(block), len(classes)), count) for part, block in parts])
         if count == 1:
             _check_independence(scorer, first, scores)
         yield scores
@@ -287,15 +300,16 @@ def _check_independence(scorer: Scorer, arrays: Sequence[FloatArray], scores: ND
     order of its rows, which follows the classes.
     """
     some = np.arange(len(arrays[0]))[:: max(2, len(arrays[0]) // 32)][::-1]
-    again = _checked(scorer, [_frozen(np.ascontiguousarray(array[some])) for array in arrays], scores.shape[1], 1)
+    again = scorer(*(_frozen(np.ascontiguousarray(array[some])) for array in arrays))
+    again = _checked(again, (len(some), scores.shape[1]), 1)
     tolerance = 1e-3 * float(np.ptp(scores)) + 1e-9
     if np.abs(again.astype(np.float64) - scores[some]).max() > tolerance:
         raise MethodError("the score of an image depends on the other images it is scored with, or on its place.")
 
 
-def _checked(scorer: Scorer, arrays: Sequence[FloatArray], columns: int, number: int) -> NDArray[Any]:
-    scores = np.asarray(scorer(*arrays))
-    expected = (len(arrays[0]), columns)
+def _checked(returned: Any, expected: tuple[int, int], number: int) -> NDArray[Any]:
+    """The scores (images, candidates) that a scorer returned."""
+    scores = np.asarray(returned)
     if scores.shape != expected or scores.dtype.kind not in "fiu":
         raise MethodError(
             f"scorer {number} returned {scores.shape} {scores.dtype}: expected {expected} numbers, "

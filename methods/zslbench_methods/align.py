@@ -11,6 +11,7 @@ import numpy as np
 
 from zslbench import Candidates, Choice, Method, MethodInfo, Range, Scorer, TrainingData, param
 from zslbench_methods.common.linear import DoubleArray, Standardiser, unit_rows
+from zslbench_methods.common.scoring import Represented
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -117,14 +118,14 @@ class Align(Method):
         """Yield one scorer per epoch."""
         import torch
 
-        semantics = self._semantic(candidates.semantics)
+        semantics, visual = self._semantic(candidates.semantics), self._visual
 
         def scorer(towers: nn.ModuleDict) -> Scorer:
             @torch.no_grad()
-            def scores(features: Any) -> DoubleArray:
-                return logits(towers, self._visual(features), semantics).double().numpy(force=True)
+            def scores(scaled: Tensor) -> DoubleArray:
+                return logits(towers, scaled, semantics).double().numpy(force=True)
 
-            return scores
+            return Represented(visual, scores)
 
         yield from map(scorer, self.towers_)
 

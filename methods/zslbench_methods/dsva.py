@@ -12,6 +12,7 @@ import numpy as np
 
 from zslbench import Candidates, InputError, Method, MethodInfo, Range, Scorer, TrainingData, param
 from zslbench_methods.common.linear import DoubleArray, Standardiser, unit_rows
+from zslbench_methods.common.scoring import Represented
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -130,31 +131,42 @@ class DSVA(Method):
         """Yield one scorer per epoch."""
         import torch
 
-        phi = self._phi(candidates.semantics)
+        phi, on_device = self._phi(candidates.semantics), self._on_device
         handicap = self.config.calibration * (candidates.seen >= 0)
 
         def scorer(epoch: int) -> Scorer:
             @torch.no_grad()
-            def scores(features: Any, maps: Any = None) -> DoubleArray:
+            def scores(inputs: tuple[Tensor | None, Tensor | None]) -> DoubleArray:
+                x, maps = inputs
                 speaking = []
-                if self.config.head != "local" or not self.local_:
-                    x = torch.tensor(np.asarray(features), device=self.device_)
+                if x is not None:
                     speaking.append(self.heads_[epoch](x) @ phi.T)
-                if self.local_:
+                if maps is not None:
                     speaking.append(self._local_attributes(epoch, maps) @ phi.T)
                 return np.asarray(sum(speaking[1:], speaking[0]).cpu().numpy() - handicap)
 
-            return scores
+            return Represented(on_device, scores)
 
         yield from map(scorer, range(len(self.heads_)))
 
-    def _local_attributes(self, epoch: int, maps: Any) -> Tensor:
+    def _on_device(self, features: Any, maps: Any = None) -> tuple[Tensor | None, Tensor | None]:
+        """What the heads that speak look at, on the trial's device: features (N, D) and maps (N, P, D')."""
+        import torch
+
+        def tensor(array: Any) -> Tensor:
+            return torch.tensor(np.asarray(array), device=self.device_)
+
+        return (
+            tensor(features) if self.config.head != "local" or not self.local_ else None,
+            tensor(maps) if self.local_ else None,
+        )
+
+    def _local_attributes(self, epoch: int, maps: Tensor) -> Tensor:
         """(N, A), a few images at a time, because the comparison with every cell is many times larger."""
         import torch
 
-        blocks = (maps[start : start + 256] for start in range(0, len(maps), 256))
         prototypes = self.prototypes_[epoch]
-        return torch.cat([(torch.tensor(block, device=self.device_) @ prototypes.T).amax(1) for block in blocks])
+        return torch.cat([(block @ prototypes.T).amax(1) for block in torch.split(maps, 256)])
 
     def _distances(self, cells: int) -> Tensor | None:
         """Squared distances (P, P) between the cells of a square grid, or None where compactness has no weight."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from zslbench import Candidates, Choice, Method, Range, Scorer, TrainingData, param
 from zslbench_methods.common.batches import IntArray, stream
 from zslbench_methods.common.linear import DoubleArray, Standardiser, unit_rows
+from zslbench_methods.common.scoring import Represented
 
 Array = NDArray[Any]
 """Losses keep the precision they are given; the trainer gives float32."""
@@ -158,6 +159,6 @@ class BilinearMethod(Method):
 
         def scorer(W: Array) -> Scorer:
             class_weights = W @ s.T  # (K, D, candidates)
-            return lambda features: (self.scale_(features) @ class_weights).max(axis=0)
+            return Represented(self.scale_, lambda scaled: (scaled @ class_weights).max(axis=0))
 
         yield from map(scorer, self.W_)

@@ -15,7 +15,7 @@ from zslbench_methods.common.batches import IntArray
 from zslbench_methods.common.gan import SeenData
 from zslbench_methods.common.latent_classifier import Array, log_probabilities, softmax_regression
 from zslbench_methods.common.linear import unit_rows
-from zslbench_methods.common.scaling import MinMax
+from zslbench_methods.common.scoring import Represented
 
 Synthesise = Callable[[Tensor, Tensor], Tensor]
 """Noise (n, A) and semantics (n, A) -> features (n, D)."""
@@ -50,7 +50,7 @@ class FeatureClassifier:
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """One scorer per epoch: features (N, D) -> log-probabilities (N, K)."""
         c, setting = self.config, "gzsl" if candidates.generalized else "zsl"
-        weights = softmax_regression(
+        epochs = softmax_regression(
             *self.training_set(candidates),
             len(candidates),
             epochs=c.classifier_epochs,
@@ -60,9 +60,9 @@ class FeatureClassifier:
             rng=self.train.rng(f"classifier batches {setting}"),
             generator=self.train.torch_generator(f"classifier init {setting}"),
         )
-        inputs = partial(classifier_inputs, self.train, self.scale, self.represent)
-        for epoch in weights:
-            yield partial(log_probabilities, inputs, epoch)
+        inputs = self.inputs
+        for weights in epochs:
+            yield Represented(inputs, partial(log_probabilities, weights=weights))
 
     @torch.no_grad()
     def training_set(self, candidates: Candidates) -> tuple[Array, IntArray]:
@@ -77,13 +77,12 @@ class FeatureClassifier:
                 parts.append(self.represent(self.synthesise(noise, s)).numpy(force=True))
             else:
                 images = self.train.features[self.train.labels == label]
-                parts.append(classifier_inputs(self.train, self.scale, self.represent, images))
+                parts.append(self.inputs(images))
             columns.append(np.full(len(parts[-1]), column))
         return np.concatenate(parts), np.concatenate(columns)
 
-
-@torch.no_grad()
-def classifier_inputs(train: TrainingData, scale: MinMax, represent: Represent, features: Array) -> Array:
-    """What is classified (N, P) of images with these features (N, D)."""
-    inputs: Array = represent(train.tensor(scale(features))).numpy(force=True)
-    return inputs
+    @torch.no_grad()
+    def inputs(self, features: Array) -> Array:
+        """What is classified (N, P) of images with these features (N, D)."""
+        inputs: Array = self.represent(self.train.tensor(self.scale(features))).numpy(force=True)
+        return inputs

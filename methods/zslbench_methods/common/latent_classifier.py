@@ -6,7 +6,7 @@ test images are classified by the mean that the visual encoder gives them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from zslbench import Candidates, Scorer, TrainingData
 from zslbench_methods.common.batches import ClassRows, IntArray, stream
 from zslbench_methods.common.scaling import MinMax
+from zslbench_methods.common.scoring import Represented
 from zslbench_methods.common.vae import Affine, AlignedVAEs
 
 Array = NDArray[np.float32]
@@ -39,7 +40,7 @@ class LatentClassifier:
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """One scorer per classifier epoch: features (N, D) -> log-probabilities (N, K)."""
         setting = "gzsl" if candidates.generalized else "zsl"
-        weights = softmax_regression(
+        epochs = softmax_regression(
             *self.training_latents(candidates),
             len(candidates),
             epochs=self.config.gzsl_epochs if candidates.generalized else self.config.zsl_epochs,
@@ -50,9 +51,16 @@ class LatentClassifier:
             rng=self.train.rng(f"classifier batches {setting}"),
             generator=self.train.torch_generator(f"classifier init {setting}"),
         )
-        means = VisualMeans(self.vaes, self.scale, self.train)
-        for epoch in weights:
-            yield partial(log_probabilities, means, epoch)
+        means = self.visual_means
+        for weights in epochs:
+            yield Represented(means, partial(log_probabilities, weights=weights))
+
+    @torch.no_grad()
+    def visual_means(self, features: Array) -> Array:
+        """The visual encoder's means (N, L) of features (N, D)."""
+        gaussians = self.vaes.visual.gaussian(self.train.tensor(self.scale(features)))
+        means: Array = gaussians[:, : self.vaes.latent].numpy(force=True)
+        return means
 
     @torch.no_grad()
     def training_latents(self, candidates: Candidates) -> tuple[Array, IntArray]:
@@ -92,32 +100,9 @@ class LatentClassifier:
         return np.concatenate(rows), np.concatenate(columns)
 
 
-class VisualMeans:
-    """The visual encoder's means (N, L) of test features (N, D).
-
-    The scorers of all epochs are given the same arrays. Those that nobody can write to are encoded once; they
-    are kept beside their means, so that no other array takes over an id.
-    """
-
-    def __init__(self, vaes: AlignedVAEs, scale: MinMax, train: TrainingData) -> None:
-        self.vaes, self.scale, self.train = vaes, scale, train
-        self._known: dict[int, tuple[Array, Array]] = {}
-
-    @torch.no_grad()
-    def __call__(self, features: Array) -> Array:
-        """Encode, or recall, the features."""
-        if id(features) in self._known:
-            return self._known[id(features)][1]
-        gaussians = self.vaes.visual.gaussian(self.train.tensor(self.scale(features)))
-        means: Array = gaussians[:, : self.vaes.latent].numpy(force=True)
-        if not features.flags.writeable:
-            self._known[id(features)] = features, means
-        return means
-
-
-def log_probabilities(inputs: Callable[[Array], Array], weights: Array, features: Array) -> Array:
-    """The classifier's scores (N, K) for features (N, D), which `inputs` turns into what it was trained on (N, L)."""
-    return log_softmax(with_ones(inputs(features)) @ weights)
+def log_probabilities(inputs: Array, weights: Array) -> Array:
+    """The classifier's scores (N, K) for inputs (N, L) and weights (L + 1, K), bias last."""
+    return log_softmax(with_ones(inputs) @ weights)
 
 
 def softmax_regression(
