@@ -12,20 +12,6 @@ from zslbench_methods.common.batches import IntArray
 from zslbench_methods.common.bilinear import Array, BilinearConfig, BilinearMethod, Loss, gradient_of, violations
 
 
-def weighted_ranking(scores: Array, labels: IntArray, margin: float) -> tuple[float, Array]:
-    """The weighted approximate ranking loss, averaged over the batch, and its gradient.
-
-    With r violating classes, an image loses ``β_r / r`` times the sum of its violations, ``β_r = Σ_{i ≤ r} 1/i``.
-    The sum grows with r, the weight makes it grow as β_r: the top of the ranking counts most.
-    """
-    violation = violations(scores, labels, margin)
-    violating = violation > 0
-    rank = violating.sum(axis=1)
-    beta = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, scores.shape[1] + 1))])
-    weight = (beta[rank] / np.maximum(rank, 1)).astype(scores.dtype)[:, None]
-    return float((weight * violation).sum() / len(labels)), gradient_of(weight * violating, labels)
-
-
 class ALE(BilinearMethod):
     """Learns ``F(x, s) = x W s'`` such that an image's own class ranks first.
 
@@ -65,3 +51,17 @@ class ALE(BilinearMethod):
     def loss(self, train: TrainingData) -> Loss:
         """The weighted ranking loss with margin 1."""
         return partial(weighted_ranking, margin=1.0)
+
+
+def weighted_ranking(scores: Array, labels: IntArray, margin: float) -> tuple[float, Array]:
+    """The weighted approximate ranking loss, averaged over the batch, and its gradient.
+
+    With r violating classes, an image loses ``β_r / r`` times the sum of its violations, ``β_r = Σ_{i ≤ r} 1/i``.
+    The sum grows with r, the weight makes it grow as β_r: the top of the ranking counts most.
+    """
+    violation = violations(scores, labels, margin)
+    violating = violation > 0
+    rank = violating.sum(axis=1)
+    beta = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, scores.shape[1] + 1))])
+    weight = (beta[rank] / np.maximum(rank, 1)).astype(scores.dtype)[:, None]
+    return float((weight * violation).sum() / len(labels)), gradient_of(weight * violating, labels)

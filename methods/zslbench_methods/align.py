@@ -142,6 +142,34 @@ class Align(Method):
         return torch.tensor(scaled, dtype=torch.float32, device=self.device_)
 
 
+def loss(towers: nn.ModuleDict, features: Tensor, semantics: Tensor, labels: Tensor) -> Tensor:
+    """Symmetric InfoNCE with every pair of one class as a positive.
+
+    With logits z (B, B), images by semantics, and the target t_ij = [y_i = y_j] / #{k: y_k = y_i}, the mean
+    over i of ``-sum_j t_ij log softmax_j(z_i.)``, averaged with the same over the columns.
+    """
+    z = logits(towers, features, semantics)
+    same = (labels[:, None] == labels).to(z.dtype)
+    targets = same / same.sum(1, keepdim=True)
+    from_images = (targets * z.log_softmax(1)).sum()
+    from_semantics = (targets.T * z.log_softmax(0)).sum()
+    result: Tensor = -(from_images + from_semantics) / (2 * len(labels))
+    return result
+
+
+def logits(towers: nn.ModuleDict, features: Tensor, semantics: Tensor) -> Tensor:
+    """Cosines over the temperature, (B, K), of features (B, D) and semantics (K, A)."""
+    # Radford et al. bound 1 / temperature by 100 to keep training stable.
+    sharpness = towers.get_parameter("sharpness").clamp(max=np.log(100)).exp()
+    result: Tensor = directions(towers["visual"](features)) @ directions(towers["semantic"](semantics)).T * sharpness
+    return result
+
+
+def directions(vectors: Tensor) -> Tensor:
+    """(B, L) of unit length, but for vectors near zero, where the gradient would have no bound."""
+    return vectors * (vectors.square().sum(1, keepdim=True) + 1e-6).rsqrt()
+
+
 def build_towers(visual_width: int, semantic_width: int, config: Align.Config, generator: Generator) -> nn.ModuleDict:
     """The two towers, ``visual`` and ``semantic``, and the logarithm of 1 / temperature, ``sharpness``."""
     import torch
@@ -169,31 +197,3 @@ def parameter_groups(towers: nn.ModuleDict, weight_decay: float) -> list[dict[st
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-
-
-def directions(vectors: Tensor) -> Tensor:
-    """(B, L) of unit length, but for vectors near zero, where the gradient would have no bound."""
-    return vectors * (vectors.square().sum(1, keepdim=True) + 1e-6).rsqrt()
-
-
-def logits(towers: nn.ModuleDict, features: Tensor, semantics: Tensor) -> Tensor:
-    """Cosines over the temperature, (B, K), of features (B, D) and semantics (K, A)."""
-    # Radford et al. bound 1 / temperature by 100 to keep training stable.
-    sharpness = towers.get_parameter("sharpness").clamp(max=np.log(100)).exp()
-    result: Tensor = directions(towers["visual"](features)) @ directions(towers["semantic"](semantics)).T * sharpness
-    return result
-
-
-def loss(towers: nn.ModuleDict, features: Tensor, semantics: Tensor, labels: Tensor) -> Tensor:
-    """Symmetric InfoNCE with every pair of one class as a positive.
-
-    With logits z (B, B), images by semantics, and the target t_ij = [y_i = y_j] / #{k: y_k = y_i}, the mean
-    over i of ``-sum_j t_ij log softmax_j(z_i.)``, averaged with the same over the columns.
-    """
-    z = logits(towers, features, semantics)
-    same = (labels[:, None] == labels).to(z.dtype)
-    targets = same / same.sum(1, keepdim=True)
-    from_images = (targets * z.log_softmax(1)).sum()
-    from_semantics = (targets.T * z.log_softmax(0)).sum()
-    result: Tensor = -(from_images + from_semantics) / (2 * len(labels))
-    return result

@@ -19,47 +19,6 @@ if TYPE_CHECKING:
     from zslbench_methods.common.vae import AlignedVAEs
 
 
-def warm_up(epoch: int, start: int, end: int, final: float) -> float:
-    """A loss weight that is 0 until epoch `start`, grows linearly and stays `final` from epoch `end` on."""
-    if epoch >= end:
-        return final
-    return final * (epoch - start) / (end - start) if epoch > start else 0.0
-
-
-def loss(
-    vaes: AlignedVAEs, x: Tensor, s: Tensor, noise: Tensor, *, beta: float, cross: float, distance: float
-) -> Tensor:
-    """The objective (Schönfeld et al. 2019, section 3): sums over the batch; a term of weight 0 is left out.
-
-    Args:
-        vaes: the two autoencoders.
-        x: (B, D) scaled visual features.
-        s: (B, A) the semantics of each image's class.
-        noise: (2 B, L or 1) for the visual, then the semantic latents.
-        beta: weight of the divergence from the prior.
-        cross: weight of the reconstruction from the other modality's latents.
-        distance: weight of the 2-Wasserstein distance of the two Gaussians of each image.
-    """
-    from zslbench_methods.common.vae import kl, l1, wasserstein
-
-    mu, logvar = vaes.encode(x, s)
-    z_visual, z_semantic = vaes.sample(mu, logvar, noise).chunk(2)
-    if cross:
-        # Each decoder runs once on the latents of both modalities.
-        x_own, x_cross = vaes.visual.decode(z_visual, z_semantic)
-        s_own, s_cross = vaes.semantic.decode(z_semantic, z_visual)
-        total = l1(x_own, x) + l1(s_own, s) + cross * (l1(x_cross, x) + l1(s_cross, s))
-    else:
-        (x_own,), (s_own,) = vaes.visual.decode(z_visual), vaes.semantic.decode(z_semantic)
-        total = l1(x_own, x) + l1(s_own, s)
-    if beta:
-        total = total + beta * kl(mu, logvar)
-    if distance:
-        (mu_visual, mu_semantic), (logvar_visual, logvar_semantic) = mu.chunk(2), logvar.chunk(2)
-        total = total + distance * wasserstein(mu_visual, logvar_visual, mu_semantic, logvar_semantic).sum()
-    return total
-
-
 class CADAVAE(Method):
     """CADA-VAE with the settings of the released program (github.com/edgarschnfld/CADA-VAE-PyTorch).
 
@@ -164,3 +123,44 @@ class CADAVAE(Method):
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The classifier on latents after each of its epochs."""
         return self.classifier_.scorers(candidates)
+
+
+def loss(
+    vaes: AlignedVAEs, x: Tensor, s: Tensor, noise: Tensor, *, beta: float, cross: float, distance: float
+) -> Tensor:
+    """The objective (Schönfeld et al. 2019, section 3): sums over the batch; a term of weight 0 is left out.
+
+    Args:
+        vaes: the two autoencoders.
+        x: (B, D) scaled visual features.
+        s: (B, A) the semantics of each image's class.
+        noise: (2 B, L or 1) for the visual, then the semantic latents.
+        beta: weight of the divergence from the prior.
+        cross: weight of the reconstruction from the other modality's latents.
+        distance: weight of the 2-Wasserstein distance of the two Gaussians of each image.
+    """
+    from zslbench_methods.common.vae import kl, l1, wasserstein
+
+    mu, logvar = vaes.encode(x, s)
+    z_visual, z_semantic = vaes.sample(mu, logvar, noise).chunk(2)
+    if cross:
+        # Each decoder runs once on the latents of both modalities.
+        x_own, x_cross = vaes.visual.decode(z_visual, z_semantic)
+        s_own, s_cross = vaes.semantic.decode(z_semantic, z_visual)
+        total = l1(x_own, x) + l1(s_own, s) + cross * (l1(x_cross, x) + l1(s_cross, s))
+    else:
+        (x_own,), (s_own,) = vaes.visual.decode(z_visual), vaes.semantic.decode(z_semantic)
+        total = l1(x_own, x) + l1(s_own, s)
+    if beta:
+        total = total + beta * kl(mu, logvar)
+    if distance:
+        (mu_visual, mu_semantic), (logvar_visual, logvar_semantic) = mu.chunk(2), logvar.chunk(2)
+        total = total + distance * wasserstein(mu_visual, logvar_visual, mu_semantic, logvar_semantic).sum()
+    return total
+
+
+def warm_up(epoch: int, start: int, end: int, final: float) -> float:
+    """A loss weight that is 0 until epoch `start`, grows linearly and stays `final` from epoch `end` on."""
+    if epoch >= end:
+        return final
+    return final * (epoch - start) / (end - start) if epoch > start else 0.0

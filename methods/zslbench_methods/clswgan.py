@@ -15,23 +15,6 @@ if TYPE_CHECKING:
     from zslbench_methods.common.gan import Critic, SeenData
 
 
-def loss(critic: Critic, seen: Tensor, fake: Tensor, s: Tensor, y: Tensor, weight: float) -> Tensor:
-    """The generator's objective: -mean D(fake) + weight * mean of -log p(y | fake) (section 3).
-
-    Args:
-        critic: the critic.
-        seen: (D + 1, S) the fixed softmax classifier of seen classes, biases last.
-        fake: (B, D) generated features.
-        s: (B, A) their semantics.
-        y: (B,) their classes.
-        weight: of the classification.
-    """
-    log_p = (fake @ seen[:-1] + seen[-1]).log_softmax(1)
-    classification: Tensor = -log_p.gather(1, y[:, None]).mean()
-    adversarial: Tensor = critic(fake, s).mean()
-    return weight * classification - adversarial
-
-
 class CLSWGAN(Method):
     """f-CLSWGAN (sections 3 and 4 of the publication).
 
@@ -130,3 +113,20 @@ class CLSWGAN(Method):
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The last classifier after each of its epochs."""
         return self.classifier_.scorers(candidates)
+
+
+def loss(critic: Critic, seen: Tensor, fake: Tensor, s: Tensor, y: Tensor, weight: float) -> Tensor:
+    """The generator's objective: -mean D(fake) + weight * mean of -log p(y | fake) (section 3).
+
+    Args:
+        critic: the critic.
+        seen: (D + 1, S) the fixed softmax classifier of seen classes, biases last.
+        fake: (B, D) generated features.
+        s: (B, A) their semantics.
+        y: (B,) their classes.
+        weight: of the classification.
+    """
+    log_p = (fake @ seen[:-1] + seen[-1]).log_softmax(1)
+    classification: Tensor = -log_p.gather(1, y[:, None]).mean()
+    adversarial: Tensor = critic(fake, s).mean()
+    return weight * classification - adversarial

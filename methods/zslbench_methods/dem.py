@@ -105,6 +105,17 @@ class DEM(Method):
         return torch.tensor(unit_rows(semantics), dtype=torch.float32, device=self.device_)
 
 
+def loss(network: nn.Sequential, x: Tensor, s: Tensor, penalty: float) -> Tensor:
+    """Mean squared error of the prototypes of `s` (B, A) against images `x` (B, D), and the penalty.
+
+    Biases are not penalised.
+    """
+    weights = (p for p in network.parameters() if p.ndim == 2)
+    error = (network(s) - x).square().mean()
+    result: Tensor = error + penalty / 2 * sum(w.square().sum() for w in weights)
+    return result
+
+
 def closeness(features: Any, prototypes: DoubleArray) -> DoubleArray:
     """Negative Euclidean distances (N, K)."""
     return -distances(features, prototypes)
@@ -125,14 +136,3 @@ def make_network(
         Affine(hidden, visual_width, generator=generator),
         last,
     )
-
-
-def loss(network: nn.Sequential, x: Tensor, s: Tensor, penalty: float) -> Tensor:
-    """Mean squared error of the prototypes of `s` (B, A) against images `x` (B, D), and the penalty.
-
-    Biases are not penalised.
-    """
-    weights = (p for p in network.parameters() if p.ndim == 2)
-    error = (network(s) - x).square().mean()
-    result: Tensor = error + penalty / 2 * sum(w.square().sum() for w in weights)
-    return result

@@ -10,12 +10,6 @@ from zslbench_methods.common.batches import IntArray
 from zslbench_methods.common.bilinear import Array, BilinearConfig, BilinearMethod, Loss, gradient_of, violations
 
 
-def hinge_rank(scores: Array, labels: IntArray, margin: float) -> tuple[float, Array]:
-    """The sum of an image's violations, averaged over the batch, and its gradient."""
-    violation = violations(scores, labels, margin)
-    return float(violation.sum() / len(labels)), gradient_of((violation > 0).astype(scores.dtype), labels)
-
-
 class DeViSE(BilinearMethod):
     """Learns ``F(x, s) = x W s'`` by a hinge loss against every other class.
 
@@ -59,3 +53,9 @@ class DeViSE(BilinearMethod):
     def loss(self, train: TrainingData) -> Loss:
         """The hinge rank loss."""
         return partial(hinge_rank, margin=self.config.margin)
+
+
+def hinge_rank(scores: Array, labels: IntArray, margin: float) -> tuple[float, Array]:
+    """The sum of an image's violations, averaged over the batch, and its gradient."""
+    violation = violations(scores, labels, margin)
+    return float(violation.sum() / len(labels)), gradient_of((violation > 0).astype(scores.dtype), labels)

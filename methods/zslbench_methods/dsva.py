@@ -194,33 +194,6 @@ class DSVA(Method):
         return torch.tensor(phi, dtype=torch.float32, device=self.device_)
 
 
-def make_head(visual_width: int, semantic_width: int, generator: Generator) -> nn.Sequential:
-    """LayerNorm and a linear map, initialised uniformly in ±1/√D as torch does, but from `generator`."""
-    from torch import nn
-
-    linear = nn.Linear(visual_width, semantic_width, device="meta").to_empty(device="cpu")
-    for parameter in linear.parameters():
-        nn.init.uniform_(parameter, -(visual_width**-0.5), visual_width**-0.5, generator=generator)
-    return nn.Sequential(nn.LayerNorm(visual_width), linear)
-
-
-def make_prototypes(map_width: int, semantic_width: int, generator: Generator) -> Tensor:
-    """(A, D'), one prototype per attribute, drawn as the weights of a linear map are."""
-    import torch
-    from torch import nn
-
-    bound = map_width**-0.5
-    return nn.init.uniform_(torch.empty(semantic_width, map_width), -bound, bound, generator=generator)
-
-
-def squared_distances(side: int) -> Tensor:
-    """(P, P) between the cells of a grid with P = side², row by row, in units of a cell."""
-    import torch
-
-    cells = torch.cartesian_prod(torch.arange(side), torch.arange(side))
-    return (cells[:, None] - cells).square().sum(2).float()
-
-
 def loss(head: nn.Module, features: Tensor, labels: Tensor, phi: Tensor, lambda_reg: float) -> Tensor:
     """The global head's loss for `features` (B, D), `labels` (B,) and `phi` (S, A)."""
     return attribute_loss(head(features), labels, phi, lambda_reg)
@@ -258,3 +231,30 @@ def attribute_loss(attributes: Tensor, labels: Tensor, phi: Tensor, weight: floa
     regression = (attributes - phi[labels]).square().mean()
     result: Tensor = cross_entropy + weight * regression
     return result
+
+
+def squared_distances(side: int) -> Tensor:
+    """(P, P) between the cells of a grid with P = side², row by row, in units of a cell."""
+    import torch
+
+    cells = torch.cartesian_prod(torch.arange(side), torch.arange(side))
+    return (cells[:, None] - cells).square().sum(2).float()
+
+
+def make_head(visual_width: int, semantic_width: int, generator: Generator) -> nn.Sequential:
+    """LayerNorm and a linear map, initialised uniformly in ±1/√D as torch does, but from `generator`."""
+    from torch import nn
+
+    linear = nn.Linear(visual_width, semantic_width, device="meta").to_empty(device="cpu")
+    for parameter in linear.parameters():
+        nn.init.uniform_(parameter, -(visual_width**-0.5), visual_width**-0.5, generator=generator)
+    return nn.Sequential(nn.LayerNorm(visual_width), linear)
+
+
+def make_prototypes(map_width: int, semantic_width: int, generator: Generator) -> Tensor:
+    """(A, D'), one prototype per attribute, drawn as the weights of a linear map are."""
+    import torch
+    from torch import nn
+
+    bound = map_width**-0.5
+    return nn.init.uniform_(torch.empty(semantic_width, map_width), -bound, bound, generator=generator)

@@ -16,29 +16,6 @@ if TYPE_CHECKING:
     from zslbench_methods.common.gan import Critic, Encoder, Generator
 
 
-def loss(
-    encoder: Encoder, generator: Generator, critic: Critic, x: Tensor, s: Tensor, noise: Tensor, gamma: float
-) -> Tensor:
-    """The objective of encoder and generator: L_VAE - gamma * mean D(generated features) (section 3.1).
-
-    Args:
-        encoder: the encoder.
-        generator: the decoder and generator.
-        critic: the critic.
-        x: (B, D) scaled visual features.
-        s: (B, A) their semantics.
-        noise: (B, Z) to let the critic see reconstructed features, or (2 B, Z) to let it see generated ones too.
-        gamma: weight of the GAN.
-    """
-    from zslbench_methods.common.gan import latents, vae_loss
-
-    mu, logvar, z = latents(encoder, x, s, noise)
-    s_all = s.repeat(len(z) // len(s), 1)
-    logits = generator.logits(z, s_all)
-    adversarial: Tensor = critic(generator.last(logits), s_all).mean()
-    return vae_loss(logits[: len(x)], x, mu, logvar) - gamma * adversarial
-
-
 class FVAEGAN(Method):
     """f-VAEGAN-D2 without unlabelled images of unseen classes (sections 3.1 and 3.2 of the publication).
 
@@ -130,3 +107,26 @@ class FVAEGAN(Method):
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The last classifier after each of its epochs."""
         return self.classifier_.scorers(candidates)
+
+
+def loss(
+    encoder: Encoder, generator: Generator, critic: Critic, x: Tensor, s: Tensor, noise: Tensor, gamma: float
+) -> Tensor:
+    """The objective of encoder and generator: L_VAE - gamma * mean D(generated features) (section 3.1).
+
+    Args:
+        encoder: the encoder.
+        generator: the decoder and generator.
+        critic: the critic.
+        x: (B, D) scaled visual features.
+        s: (B, A) their semantics.
+        noise: (B, Z) to let the critic see reconstructed features, or (2 B, Z) to let it see generated ones too.
+        gamma: weight of the GAN.
+    """
+    from zslbench_methods.common.gan import latents, vae_loss
+
+    mu, logvar, z = latents(encoder, x, s, noise)
+    s_all = s.repeat(len(z) // len(s), 1)
+    logits = generator.logits(z, s_all)
+    adversarial: Tensor = critic(generator.last(logits), s_all).mean()
+    return vae_loss(logits[: len(x)], x, mu, logvar) - gamma * adversarial

@@ -11,22 +11,6 @@ from zslbench_methods.common.batches import IntArray
 from zslbench_methods.common.bilinear import Array, BilinearConfig, BilinearMethod, Loss, gradient_of, violations
 
 
-def draw_rivals(labels: IntArray, classes: int, rng: np.random.Generator) -> IntArray:
-    """One class other than its own for every image, uniformly; its own where there is no other."""
-    if classes == 1:
-        return labels
-    return np.asarray((labels + rng.integers(1, classes, size=len(labels))) % classes)
-
-
-def rival_hinge(scores: Array, labels: IntArray, rivals: IntArray, margin: float) -> tuple[float, Array]:
-    """The violation of one class per image, averaged over the batch, and its gradient."""
-    rows = np.arange(len(labels))
-    violation = violations(scores, labels, margin)[rows, rivals]
-    weights = np.zeros_like(scores)
-    weights[rows, rivals] = violation > 0
-    return float(violation.sum() / len(labels)), gradient_of(weights, labels)
-
-
 class LatEm(BilinearMethod):
     """Learns a piecewise-linear compatibility: the largest of K bilinear ones.
 
@@ -77,3 +61,19 @@ class LatEm(BilinearMethod):
     def matrices(self) -> int:
         """K."""
         return self.config.matrices
+
+
+def rival_hinge(scores: Array, labels: IntArray, rivals: IntArray, margin: float) -> tuple[float, Array]:
+    """The violation of one class per image, averaged over the batch, and its gradient."""
+    rows = np.arange(len(labels))
+    violation = violations(scores, labels, margin)[rows, rivals]
+    weights = np.zeros_like(scores)
+    weights[rows, rivals] = violation > 0
+    return float(violation.sum() / len(labels)), gradient_of(weights, labels)
+
+
+def draw_rivals(labels: IntArray, classes: int, rng: np.random.Generator) -> IntArray:
+    """One class other than its own for every image, uniformly; its own where there is no other."""
+    if classes == 1:
+        return labels
+    return np.asarray((labels + rng.integers(1, classes, size=len(labels))) % classes)

@@ -12,36 +12,6 @@ from zslbench import Candidates, Choice, Method, MethodInfo, Range, Scorer, Trai
 from zslbench_methods.common.linear import DoubleArray, Standardiser, cosine, distances, ridge
 
 
-@dataclass(frozen=True)
-class AffineMap:
-    """``rows -> (rows - source) W + target``: a ridge regression with an unpenalised intercept."""
-
-    source: DoubleArray
-    """(P,) mean of the inputs."""
-    W: DoubleArray
-    """(P, Q)."""
-    target: DoubleArray
-    """(Q,) mean of the targets."""
-
-    @classmethod
-    def fit(cls, inputs: DoubleArray, targets: DoubleArray, relative_ridge: float) -> AffineMap:
-        """Regress `targets` (N, Q) on `inputs` (N, P).
-
-        The penalty is `relative_ridge` times the mean eigenvalue of the centred Gram matrix (its trace / P),
-        so that multiplying the inputs by a constant changes no prediction.
-        """
-        source, target = inputs.mean(axis=0), targets.mean(axis=0)
-        X = inputs - source
-        mean_eigenvalue = np.square(X).sum() / X.shape[1]
-        # Inputs that do not vary (a single seen class) leave W = 0 under any positive penalty.
-        penalty = relative_ridge * (mean_eigenvalue or 1.0)
-        return cls(source, ridge(X, targets - target, penalty), target)
-
-    def __call__(self, rows: Any) -> DoubleArray:
-        """Map `rows` (M, P) to (M, Q)."""
-        return np.asarray((np.asarray(rows, np.float64) - self.source) @ self.W + self.target)
-
-
 class Projection(Method):
     """One linear map from images to semantics, from semantics to images, or both.
 
@@ -124,3 +94,33 @@ class Projection(Method):
             yield cosine_in_visual_space
         else:
             yield lambda features: -distances(features, prototypes)
+
+
+@dataclass(frozen=True)
+class AffineMap:
+    """``rows -> (rows - source) W + target``: a ridge regression with an unpenalised intercept."""
+
+    source: DoubleArray
+    """(P,) mean of the inputs."""
+    W: DoubleArray
+    """(P, Q)."""
+    target: DoubleArray
+    """(Q,) mean of the targets."""
+
+    @classmethod
+    def fit(cls, inputs: DoubleArray, targets: DoubleArray, relative_ridge: float) -> AffineMap:
+        """Regress `targets` (N, Q) on `inputs` (N, P).
+
+        The penalty is `relative_ridge` times the mean eigenvalue of the centred Gram matrix (its trace / P),
+        so that multiplying the inputs by a constant changes no prediction.
+        """
+        source, target = inputs.mean(axis=0), targets.mean(axis=0)
+        X = inputs - source
+        mean_eigenvalue = np.square(X).sum() / X.shape[1]
+        # Inputs that do not vary (a single seen class) leave W = 0 under any positive penalty.
+        penalty = relative_ridge * (mean_eigenvalue or 1.0)
+        return cls(source, ridge(X, targets - target, penalty), target)
+
+    def __call__(self, rows: Any) -> DoubleArray:
+        """Map `rows` (M, P) to (M, Q)."""
+        return np.asarray((np.asarray(rows, np.float64) - self.source) @ self.W + self.target)

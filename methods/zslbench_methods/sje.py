@@ -12,15 +12,6 @@ from zslbench_methods.common.batches import IntArray
 from zslbench_methods.common.bilinear import Array, BilinearConfig, BilinearMethod, Loss, gradient_of, violations
 
 
-def structured_hinge(scores: Array, labels: IntArray, margin: float) -> tuple[float, Array]:
-    """An image's largest violation, averaged over the batch, and its gradient (the first of equals)."""
-    violation = violations(scores, labels, margin)
-    rows, worst = np.arange(len(labels)), violation.argmax(axis=1)
-    weights = np.zeros_like(violation)
-    weights[rows, worst] = violation[rows, worst] > 0
-    return float(violation[rows, worst].sum() / len(labels)), gradient_of(weights, labels)
-
-
 class SJE(BilinearMethod):
     """Learns ``F(x, s) = x W s'`` by a structured support vector machine's loss.
 
@@ -57,3 +48,12 @@ class SJE(BilinearMethod):
     def loss(self, train: TrainingData) -> Loss:
         """The structured hinge loss with margin 1."""
         return partial(structured_hinge, margin=1.0)
+
+
+def structured_hinge(scores: Array, labels: IntArray, margin: float) -> tuple[float, Array]:
+    """An image's largest violation, averaged over the batch, and its gradient (the first of equals)."""
+    violation = violations(scores, labels, margin)
+    rows, worst = np.arange(len(labels)), violation.argmax(axis=1)
+    weights = np.zeros_like(violation)
+    weights[rows, worst] = violation[rows, worst] > 0
+    return float(violation[rows, worst].sum() / len(labels)), gradient_of(weights, labels)

@@ -18,83 +18,6 @@ if TYPE_CHECKING:
     from zslbench_methods.common.gan import Critic, Encoder, Feedback, Generator, SemanticDecoder
 
 
-def logits(
-    generator: Generator, decoder: SemanticDecoder, feedback: Feedback, z: Tensor, s: Tensor, weight: float
-) -> Tensor:
-    """Features before the sigmoid (B, D): generated, decoded, and generated again with feedback (section 3.3).
-
-    Only the second generation is differentiated, with respect to the generator and the feedback module. A `weight`
-    of 0 leaves the feedback out.
-    """
-    import torch
-
-    if weight == 0:
-        return generator.logits(z, s)
-    with torch.no_grad():
-        hidden = decoder.hidden(generator(z, s))
-    return generator.logits(z, s, weight * feedback(hidden))
-
-
-def cycle_loss(decoder: SemanticDecoder, x: Tensor, s: Tensor) -> Tensor:
-    """The mean over images of |Dec(x) - s|_1 (section 3.2)."""
-    error: Tensor = (decoder(x) - s).abs().sum(1).mean()
-    return error
-
-
-def loss(
-    networks: Networks, x: Tensor, s: Tensor, noise: Tensor, *, gamma: float, cycle: float, feedback: float
-) -> Tensor:
-    """The objective of all networks but the critic: that of f-VAEGAN + cycle * the decoder's loss on generated
-    features.
-
-    Args:
-        networks: all networks.
-        x: (B, D) scaled visual features.
-        s: (B, A) their semantics.
-        noise: (B, Z) to let the critic see reconstructed features, or (2 B, Z) to let it see generated ones too.
-        gamma: weight of the GAN.
-        cycle: weight of the cycle consistency.
-        feedback: weight of the feedback; 0 in the pass without.
-    """
-    from zslbench_methods.common.gan import latents, vae_loss
-
-    mu, logvar, z = latents(networks.encoder, x, s, noise)
-    s_all = s.repeat(len(z) // len(s), 1)
-    out = logits(networks.generator, networks.decoder, networks.feedback, z, s_all, feedback)
-    fake = networks.generator.last(out)
-    adversarial: Tensor = networks.critic(fake, s_all).mean()
-    consistency = cycle_loss(networks.decoder, fake, s_all)
-    return vae_loss(out[: len(x)], x, mu, logvar) - gamma * adversarial + cycle * consistency
-
-
-@dataclass(frozen=True)
-class Networks:
-    """The five networks."""
-
-    encoder: Encoder
-    generator: Generator
-    critic: Critic
-    decoder: SemanticDecoder
-    feedback: Feedback
-
-    @classmethod
-    def make(cls, D: int, A: int, hidden: int, init: torch.Generator, device: str) -> Networks:
-        """Networks for features as wide as D and semantics, hence latents, as wide as A."""
-        from zslbench_methods.common.gan import Critic, Encoder, Feedback, Generator, SemanticDecoder
-
-        return cls(
-            Encoder(D, A, hidden, A, init).to(device),
-            Generator(A, A, hidden, D, "sigmoid", init).to(device),
-            Critic(D, A, hidden, init).to(device),
-            SemanticDecoder(D, hidden, A, init).to(device),
-            Feedback(hidden, init).to(device),
-        )
-
-    def synthesise(self, weight: float, z: Tensor, s: Tensor) -> Tensor:
-        """Features (B, D), with feedback of this weight."""
-        return self.generator.last(logits(self.generator, self.decoder, self.feedback, z, s, weight))
-
-
 class TFVAEGAN(Method):
     """TF-VAEGAN without unlabelled images of unseen classes (section 3 of the publication).
 
@@ -193,6 +116,83 @@ class TFVAEGAN(Method):
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The last classifier after each of its epochs."""
         return self.classifier_.scorers(candidates)
+
+
+def loss(
+    networks: Networks, x: Tensor, s: Tensor, noise: Tensor, *, gamma: float, cycle: float, feedback: float
+) -> Tensor:
+    """The objective of all networks but the critic: that of f-VAEGAN + cycle * the decoder's loss on generated
+    features.
+
+    Args:
+        networks: all networks.
+        x: (B, D) scaled visual features.
+        s: (B, A) their semantics.
+        noise: (B, Z) to let the critic see reconstructed features, or (2 B, Z) to let it see generated ones too.
+        gamma: weight of the GAN.
+        cycle: weight of the cycle consistency.
+        feedback: weight of the feedback; 0 in the pass without.
+    """
+    from zslbench_methods.common.gan import latents, vae_loss
+
+    mu, logvar, z = latents(networks.encoder, x, s, noise)
+    s_all = s.repeat(len(z) // len(s), 1)
+    out = logits(networks.generator, networks.decoder, networks.feedback, z, s_all, feedback)
+    fake = networks.generator.last(out)
+    adversarial: Tensor = networks.critic(fake, s_all).mean()
+    consistency = cycle_loss(networks.decoder, fake, s_all)
+    return vae_loss(out[: len(x)], x, mu, logvar) - gamma * adversarial + cycle * consistency
+
+
+def cycle_loss(decoder: SemanticDecoder, x: Tensor, s: Tensor) -> Tensor:
+    """The mean over images of |Dec(x) - s|_1 (section 3.2)."""
+    error: Tensor = (decoder(x) - s).abs().sum(1).mean()
+    return error
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The five networks."""
+
+    encoder: Encoder
+    generator: Generator
+    critic: Critic
+    decoder: SemanticDecoder
+    feedback: Feedback
+
+    @classmethod
+    def make(cls, D: int, A: int, hidden: int, init: torch.Generator, device: str) -> Networks:
+        """Networks for features as wide as D and semantics, hence latents, as wide as A."""
+        from zslbench_methods.common.gan import Critic, Encoder, Feedback, Generator, SemanticDecoder
+
+        return cls(
+            Encoder(D, A, hidden, A, init).to(device),
+            Generator(A, A, hidden, D, "sigmoid", init).to(device),
+            Critic(D, A, hidden, init).to(device),
+            SemanticDecoder(D, hidden, A, init).to(device),
+            Feedback(hidden, init).to(device),
+        )
+
+    def synthesise(self, weight: float, z: Tensor, s: Tensor) -> Tensor:
+        """Features (B, D), with feedback of this weight."""
+        return self.generator.last(logits(self.generator, self.decoder, self.feedback, z, s, weight))
+
+
+def logits(
+    generator: Generator, decoder: SemanticDecoder, feedback: Feedback, z: Tensor, s: Tensor, weight: float
+) -> Tensor:
+    """Features before the sigmoid (B, D): generated, decoded, and generated again with feedback (section 3.3).
+
+    Only the second generation is differentiated, with respect to the generator and the feedback module. A `weight`
+    of 0 leaves the feedback out.
+    """
+    import torch
+
+    if weight == 0:
+        return generator.logits(z, s)
+    with torch.no_grad():
+        hidden = decoder.hidden(generator(z, s))
+    return generator.logits(z, s, weight * feedback(hidden))
 
 
 def with_hidden(decoder: SemanticDecoder, x: Tensor) -> Tensor:
