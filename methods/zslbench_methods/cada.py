@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zslbench import Candidates, Choice, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench import Candidates, Method, MethodInfo, Range, Scorer, TrainingData, param
 from zslbench_methods.common.batches import distinct
+from zslbench_methods.common.configs import AutoencoderConfig, LatentClassifierConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CADAVAE(Method):
-    """CADA-VAE with the settings of the released program (github.com/edgarschnfld/CADA-VAE-PyTorch).
+    """CADA-VAE with the settings of the released program (github.com/edgarschnfld/CADA-VAE-PyTorch, 26f0085).
 
     Visual features are scaled to [0, 1] on the training rows; semantics are used as they are. An epoch is
     ceil(N / batch) steps, each on a fresh random choice of images. All losses are sums, in both variants, so
@@ -52,19 +53,9 @@ class CADAVAE(Method):
     )
 
     @dataclass(frozen=True)
-    class Config:
-        """Defaults: the released program's."""
+    class Alignment(AutoencoderConfig):
+        """The first stage: the autoencoders and the weights of their losses."""
 
-        variant: Literal["published", "corrected"] = param(
-            "published",
-            "keep the released program's quirks or mend them",
-            search=Choice(("published", "corrected")),
-        )
-        latent: int = param(64, "width of the shared latent space", ge=1, search=Choice((32, 64, 128)))
-        visual_encoder: int = param(1560, "hidden units of the visual encoder", ge=1)
-        visual_decoder: int = param(1660, "hidden units of the visual decoder", ge=1)
-        semantic_encoder: int = param(1450, "hidden units of the semantic encoder", ge=1)
-        semantic_decoder: int = param(665, "hidden units of the semantic decoder", ge=1)
         epochs: int = param(100, "epochs of the autoencoders", ge=1)
         batch: int = param(50, "images per step", ge=1)
         lr: float = param(1.5e-4, "Adam's step size (AMSGrad)", gt=0, search=Range(5e-5, 1e-3, log=True))
@@ -82,13 +73,12 @@ class CADAVAE(Method):
         )
         distance_start: int = param(6, "epoch after which the distance's weight grows", ge=0)
         distance_end: int = param(22, "epoch at which it is reached", ge=0)
-        zsl_epochs: int = param(22, "classifier epochs in ZSL", ge=1)
-        gzsl_epochs: int = param(23, "classifier epochs in GZSL", ge=1)
-        zsl_samples: int = param(200, "latents per unseen class in ZSL", ge=1)
-        seen_samples: int = param(200, "latents of images per seen class in GZSL", ge=1)
-        unseen_samples: int = param(400, "latents per unseen class in GZSL", ge=1, search=Range(100, 800))
-        classifier_lr: float = param(1e-3, "the classifier's step size (Adam)", gt=0)
-        classifier_batch: int = param(32, "latents per step of the classifier", ge=1)
+
+    @dataclass(frozen=True)
+    class Config(LatentClassifierConfig, Alignment):
+        """Defaults: the released program's, of the classifier those for CUB."""
+
+    config: Config
 
     def fit(self, train: TrainingData) -> None:
         """Train the autoencoders on seen classes."""

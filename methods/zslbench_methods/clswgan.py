@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zslbench import Candidates, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench_methods.common.configs import FeatureClassifierConfig, GanConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,14 +47,9 @@ class CLSWGAN(Method):
     )
 
     @dataclass(frozen=True)
-    class Config:
-        """Defaults: the publication's; where it differs by data set, those for CUB."""
+    class Generation(GanConfig):
+        """The first stage: the GAN, and the classifier of seen classes that guides it."""
 
-        hidden: int = param(4096, "hidden units of the generator and of the critic", ge=1)
-        epochs: int = param(50, "epochs of the GAN", ge=1)
-        batch: int = param(64, "images per step", ge=1)
-        critic_steps: int = param(5, "steps of the critic per step of the generator", ge=1)
-        lr: float = param(1e-4, "step size (Adam) of both", gt=0, search=Range(1e-5, 1e-3, log=True))
         penalty: float = param(10.0, "weight of the gradient penalty", ge=0)
         classification: float = param(
             0.01, "weight of the classification loss", ge=0, search=Range(1e-3, 1.0, log=True)
@@ -61,10 +57,10 @@ class CLSWGAN(Method):
         seen_epochs: int = param(50, "epochs of the classifier of seen classes", ge=1)
         seen_lr: float = param(1e-3, "its step size (Adam)", gt=0)
         seen_batch: int = param(100, "its images per step", ge=1)
-        samples: int = param(300, "synthetic features per unseen class", ge=1, search=Range(50, 1000, log=True))
-        classifier_epochs: int = param(25, "epochs of the last classifier", ge=1)
-        classifier_lr: float = param(1e-3, "its step size (Adam)", gt=0)
-        classifier_batch: int = param(300, "its features per step", ge=1)
+
+    @dataclass(frozen=True)
+    class Config(FeatureClassifierConfig, Generation):
+        """Defaults: the publication's; where it differs by data set, those for CUB."""
 
     config: Config
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zslbench import Candidates, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench_methods.common.configs import FeatureClassifierConfig, GanConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,21 +49,16 @@ class FVAEGAN(Method):
     )
 
     @dataclass(frozen=True)
-    class Config:
-        """Defaults: the publication's, and those of the re-implementation in TF-VAEGAN's released program for CUB."""
+    class Generation(GanConfig):
+        """The first stage: encoder, generator and critic."""
 
-        hidden: int = param(4096, "hidden units of every network", ge=1)
-        epochs: int = param(50, "epochs of the VAE-GAN", ge=1)
-        batch: int = param(64, "images per step", ge=1)
-        critic_steps: int = param(5, "steps of the critic per step of the generator", ge=1)
-        lr: float = param(1e-4, "step size (Adam) of every network", gt=0, search=Range(1e-5, 1e-3, log=True))
         penalty: float = param(10.0, "weight of the gradient penalty", ge=0)
         gamma: float = param(10.0, "weight of the GAN", ge=0, search=Range(0.1, 1000.0, log=True))
         sampled: bool = param(True, "show the critic features generated from the prior beside reconstructed ones")
-        samples: int = param(300, "synthetic features per unseen class", ge=1, search=Range(50, 1000, log=True))
-        classifier_epochs: int = param(25, "epochs of the last classifier", ge=1)
-        classifier_lr: float = param(1e-3, "its step size (Adam)", gt=0)
-        classifier_batch: int = param(300, "its features per step", ge=1)
+
+    @dataclass(frozen=True)
+    class Config(FeatureClassifierConfig, Generation):
+        """Defaults: the publication's, and those of the re-implementation in TF-VAEGAN's released program for CUB."""
 
     config: Config
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from zslbench import Candidates, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench_methods.common.configs import FeatureClassifierConfig, GanConfig
 
 if TYPE_CHECKING:
     import torch
@@ -54,13 +55,10 @@ class TFVAEGAN(Method):
     )
 
     @dataclass(frozen=True)
-    class Config:
-        """Defaults: the released program's for CUB, but for `epochs` (there 300)."""
+    class Generation(GanConfig):
+        """The first stage: the five networks."""
 
-        hidden: int = param(4096, "hidden units of every network", ge=1)
         epochs: int = param(50, "epochs, each a pass without and one with feedback", ge=1)
-        batch: int = param(64, "images per step", ge=1)
-        critic_steps: int = param(5, "steps of the critic per step of the generator", ge=1)
         lr: float = param(
             1e-4, "step size (Adam) of encoder, generator and critic", gt=0, search=Range(1e-5, 1e-3, log=True)
         )
@@ -72,10 +70,10 @@ class TFVAEGAN(Method):
         a1: float = param(1.0, "weight of the feedback in training", ge=0, search=Range(0.01, 1.0, log=True))
         a2: float = param(1.0, "weight of the feedback in synthesis", ge=0, search=Range(0.01, 1.0, log=True))
         sampled: bool = param(False, "show the critic features generated from the prior beside reconstructed ones")
-        samples: int = param(300, "synthetic features per unseen class", ge=1, search=Range(50, 1000, log=True))
-        classifier_epochs: int = param(25, "epochs of the last classifier", ge=1)
-        classifier_lr: float = param(1e-3, "its step size (Adam)", gt=0)
-        classifier_batch: int = param(300, "its features per step", ge=1)
+
+    @dataclass(frozen=True)
+    class Config(FeatureClassifierConfig, Generation):
+        """Defaults: the released program's for CUB, but for `epochs` (there 300)."""
 
     config: Config
 
@@ -93,20 +91,32 @@ class TFVAEGAN(Method):
         move_generator, move_feedback = adam(c.lr, encoder, networks.generator), adam(c.feedback_lr, networks.feedback)
         blocks = 2 if c.sampled else 1
 
+        def critic_step(x: Tensor, s: Tensor, feedback: float) -> None:
+            """The decoder on real features, then the critic on real against generated ones."""
+            descend(cycle_loss(decoder, x, s) * c.cycle, move_decoder)
+            with torch.no_grad():
+                _, _, z = latents(encoder, x, s, data.normal(blocks * len(x)))
+                fake = networks.synthesise(feedback, z, s.repeat(blocks, 1))
+            alpha = data.uniform(len(fake))
+            descend(critic_loss(critic, x, fake, s, alpha, c.penalty), move_critic)
+
+        def generator_step(x: Tensor, s: Tensor, feedback: float) -> None:
+            """All networks but the critic."""
+            noise = data.normal(blocks * len(x))
+            objective = loss(networks, x, s, noise, gamma=c.gamma, cycle=c.cycle, feedback=feedback)
+            descend(objective, move_generator, move_decoder, move_feedback)
+
+        def one_pass(feedback: float) -> None:
+            """As many steps of the generator as batches make the images, each after `critic_steps` of the critic."""
+            for batches in data.epoch():
+                for x, s, _ in batches:
+                    critic_step(x, s, feedback)
+                x, s, _ = batches[-1]
+                generator_step(x, s, feedback)
+
         for epoch in range(c.epochs):
-            for a in (0.0, c.a1):
-                for batches in data.epoch():
-                    for x, s, _ in batches:
-                        descend(cycle_loss(decoder, x, s) * c.cycle, move_decoder)
-                        with torch.no_grad():
-                            _, _, z = latents(encoder, x, s, data.normal(blocks * len(x)))
-                            fake = networks.synthesise(a, z, s.repeat(blocks, 1))
-                        alpha = data.uniform(len(fake))
-                        descend(critic_loss(critic, x, fake, s, alpha, c.penalty), move_critic)
-                    x, s, _ = batches[-1]
-                    noise = data.normal(blocks * len(x))
-                    objective = loss(networks, x, s, noise, gamma=c.gamma, cycle=c.cycle, feedback=a)
-                    descend(objective, move_generator, move_decoder, move_feedback)
+            one_pass(feedback=0.0)
+            one_pass(feedback=c.a1)
             train.progress(epoch + 1, c.epochs)
         self.networks_ = networks
         self.classifier_ = FeatureClassifier(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from zslbench_methods.common.batches import ClassRows
 from zslbench_methods.common.vae import AlignedVAEs
-from zslbench_methods.mcfa import MCFA, Relations, loss, sample_rows
+from zslbench_methods.mcfa import MCFA, Relations, contrast, loss, s2v, sample_rows, v2s, v2v
 
 OFF = dict.fromkeys(("kl", "cross", "distance", "v2v", "v2s", "s2v"), 0.0)
 WAYS, SHOTS = 3, 4
@@ -85,6 +85,20 @@ def test_each_term_equals_its_formula(term, tau):
     assert value(case).item() == pytest.approx(terms["reconstruction"], rel=1e-12)
     expected = terms["reconstruction"] + 1.7 * terms[term]
     assert value(case, tau=tau, **{term: 1.7}).item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("tau", [2.0, 0.1])
+def test_the_fused_contrast_is_the_weighted_sum_of_its_three_formulas(tau):
+    """`contrast` and the formulas v2v, v2s and s2v agree in value and gradient, for any weights."""
+    generator = torch.Generator().manual_seed(3)
+    latents = torch.randn(WAYS * (SHOTS + 1), 6, generator=generator, dtype=torch.float64, requires_grad=True)
+    z, s = latents[: WAYS * SHOTS], latents[WAYS * SHOTS :]
+    y = torch.arange(WAYS).repeat_interleave(SHOTS)
+    weights = MCFA.Config(v2v=3.0, v2s=5.0, s2v=7.0)
+    formulas = 3 * v2v(z, y, tau) + 5 * v2s(z, s, y, tau) + 7 * s2v(z, s, y, tau)
+    fused = contrast(latents, Relations.of(WAYS, SHOTS, weights, like=latents), tau)
+    torch.testing.assert_close(fused, formulas)
+    torch.testing.assert_close(*(torch.autograd.grad(value, latents)[0] for value in (fused, formulas)))
 
 
 @pytest.mark.parametrize(("published", "factor"), [(True, 1.0), (False, 0.5)])

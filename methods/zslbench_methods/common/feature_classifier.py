@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from zslbench import Candidates, Scorer, TrainingData
 from zslbench_methods.common.batches import IntArray
+from zslbench_methods.common.configs import FeatureClassifierConfig
 from zslbench_methods.common.gan import SeenData
 from zslbench_methods.common.latent_classifier import Array, log_probabilities, softmax_regression
 from zslbench_methods.common.linear import unit_rows
@@ -31,9 +31,7 @@ def unchanged(features: Tensor) -> Tensor:
 class FeatureClassifier:
     """Trains a fresh classifier for every set of candidates and yields a scorer per epoch of it.
 
-    Unseen classes are represented by synthetic features; in GZSL, seen classes by all their training images. Of a
-    method's configuration it reads `samples` (synthetic features per unseen class), `classifier_epochs`,
-    `classifier_lr` and `classifier_batch`.
+    Unseen classes are represented by synthetic features; in GZSL, seen classes by all their training images.
     """
 
     def __init__(
@@ -41,7 +39,7 @@ class FeatureClassifier:
         synthesise: Synthesise,
         data: SeenData,
         train: TrainingData,
-        config: Any,
+        config: FeatureClassifierConfig,
         represent: Represent = unchanged,
     ) -> None:
         self.synthesise, self.represent, self.scale = synthesise, represent, data.scale

@@ -7,7 +7,6 @@ slope 0.2; weights start normal with standard deviation 0.02 and biases at zero,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from torch.nn.functional import leaky_relu, softplus
 
 from zslbench import TrainingData
 from zslbench_methods.common.batches import distinct
+from zslbench_methods.common.configs import GanConfig
 from zslbench_methods.common.linear import unit_rows
 from zslbench_methods.common.scaling import MinMax
 from zslbench_methods.common.vae import kl
@@ -202,10 +202,10 @@ class SeenData:
     """The seen images as networks are trained on them, and every random number of the training.
 
     Features are scaled to [0, 1] on the training rows and semantics to unit length, as the publications find them in
-    their data. Of a method's configuration it reads `batch` and `critic_steps`.
+    their data.
     """
 
-    def __init__(self, train: TrainingData, config: Any) -> None:
+    def __init__(self, train: TrainingData, config: GanConfig) -> None:
         self.scale = MinMax.fit(train.features)
         self.X, self.y = train.tensor(self.scale(train.features)), train.tensor(train.labels)
         self.S = train.tensor(unit_rows(train.semantics).astype(np.float32))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from zslbench import Candidates, Scorer, TrainingData
 from zslbench_methods.common.batches import ClassRows, IntArray, stream
+from zslbench_methods.common.configs import LatentClassifierConfig
 from zslbench_methods.common.scaling import MinMax
 from zslbench_methods.common.scoring import Represented
 from zslbench_methods.common.vae import Affine, AlignedVAEs
@@ -28,13 +28,9 @@ EPSILON = 1e-8
 
 
 class LatentClassifier:
-    """Trains a fresh classifier for every set of candidates.
+    """Trains a fresh classifier for every set of candidates and yields a scorer per epoch of it."""
 
-    Of a method's configuration it reads `variant`, `zsl_epochs`, `gzsl_epochs`, `zsl_samples`,
-    `seen_samples`, `unseen_samples`, `classifier_lr` and `classifier_batch`.
-    """
-
-    def __init__(self, vaes: AlignedVAEs, scale: MinMax, train: TrainingData, config: Any) -> None:
+    def __init__(self, vaes: AlignedVAEs, scale: MinMax, train: TrainingData, config: LatentClassifierConfig) -> None:
         self.vaes, self.scale, self.train, self.config = vaes, scale, train, config
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:

@@ -7,12 +7,12 @@ columns, as in the publications that use them, so a batch size or a width change
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zslbench import TrainingData
+from zslbench_methods.common.configs import AutoencoderConfig
 
 
 class Affine(nn.Module):
@@ -79,7 +79,7 @@ class AlignedVAEs(nn.Module):
         self.published = published
 
     @classmethod
-    def build(cls, train: TrainingData, config: Any) -> AlignedVAEs:
+    def build(cls, train: TrainingData, config: AutoencoderConfig) -> AlignedVAEs:
         """The autoencoders for these training data, with the sizes named in a method's configuration."""
         return cls(
             (train.features.shape[1], config.visual_encoder, config.visual_decoder),

@@ -1,0 +1,63 @@
+"""Hyper-parameters that several methods share, declared once for each stage that reads them. Imports no torch.
+
+A method with two stages lists the second stage's parameters first among its base classes: a dataclass takes the fields
+of its last base first, so they appear in the order of the stages. A method with another default declares the field
+anew, which leaves it in its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from zslbench import Choice, Range, param
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """The two autoencoders of `vae.AlignedVAEs`. Defaults: CADA-VAE's released program's."""
+
+    variant: Literal["published", "corrected"] = param(
+        "published",
+        "keep the released program's quirks or mend them",
+        search=Choice(("published", "corrected")),
+    )
+    latent: int = param(64, "width of the shared latent space", ge=1, search=Choice((32, 64, 128)))
+    visual_encoder: int = param(1560, "hidden units of the visual encoder", ge=1)
+    visual_decoder: int = param(1660, "hidden units of the visual decoder", ge=1)
+    semantic_encoder: int = param(1450, "hidden units of the semantic encoder", ge=1)
+    semantic_decoder: int = param(665, "hidden units of the semantic decoder", ge=1)
+
+
+@dataclass(frozen=True)
+class LatentClassifierConfig:
+    """The classifier on their latents, `latent_classifier.LatentClassifier`. Defaults: CADA-VAE's for CUB."""
+
+    zsl_epochs: int = param(22, "classifier epochs in ZSL", ge=1)
+    gzsl_epochs: int = param(23, "classifier epochs in GZSL", ge=1)
+    zsl_samples: int = param(200, "latents per unseen class in ZSL", ge=1)
+    seen_samples: int = param(200, "latents of images per seen class in GZSL", ge=1)
+    unseen_samples: int = param(400, "latents per unseen class in GZSL", ge=1, search=Range(100, 800))
+    classifier_lr: float = param(1e-3, "the classifier's step size (Adam)", gt=0)
+    classifier_batch: int = param(32, "latents per step of the classifier", ge=1)
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """Networks trained against a critic on the batches of `gan.SeenData`. Defaults: f-CLSWGAN's."""
+
+    hidden: int = param(4096, "hidden units of every network", ge=1)
+    epochs: int = param(50, "epochs of the GAN", ge=1)
+    batch: int = param(64, "images per step", ge=1)
+    critic_steps: int = param(5, "steps of the critic per step of the generator", ge=1)
+    lr: float = param(1e-4, "step size (Adam) of every network", gt=0, search=Range(1e-5, 1e-3, log=True))
+
+
+@dataclass(frozen=True)
+class FeatureClassifierConfig:
+    """The last classifier, on real and synthetic features: `feature_classifier.FeatureClassifier`."""
+
+    samples: int = param(300, "synthetic features per unseen class", ge=1, search=Range(50, 1000, log=True))
+    classifier_epochs: int = param(25, "epochs of the last classifier", ge=1)
+    classifier_lr: float = param(1e-3, "its step size (Adam)", gt=0)
+    classifier_batch: int = param(300, "its features per step", ge=1)
