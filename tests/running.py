@@ -61,10 +61,10 @@ class Ended:
 class Started:
     """A command in a session of its own, by which all of its descendants can be found."""
 
-    def __init__(self, args: list[str], folder: Path, env: dict[str, str]) -> None:
+    def __init__(self, args: list[str], folder: Path, env: dict[str, str], command: Sequence[str] = ()) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "zslbench", *args], cwd=folder, env=os.environ | env, text=True,
+            [*(command or (sys.executable, "-m", "zslbench")), *args], cwd=folder, env=os.environ | env, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 

@@ -1,8 +1,13 @@
 """zslbench: honest, parallel, resumable benchmarks of zero-shot learning methods."""
 
-from zslbench.configuration import Choice, Range, param
-from zslbench.errors import InputError
-from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData
+# Before anything else is imported.
+from zslbench._searchpath import leave_current_folder
+
+leave_current_folder()
+
+from zslbench.configuration import Choice, Range, param  # noqa: E402
+from zslbench.errors import InputError  # noqa: E402
+from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData  # noqa: E402
 
 __version__ = "0.1.0"
 

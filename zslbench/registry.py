@@ -2,27 +2,23 @@
 
 import contextlib
 import dataclasses
-import hashlib
-import importlib.util
 import inspect
 import sys
 import typing
-from collections.abc import Iterable, Mapping
-from importlib.machinery import SourceFileLoader
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import msgspec
 
 from zslbench.calibration import CALIBRATED, calibrated
 from zslbench.configuration import METHOD_NAME, MethodSpec, close_matches, label, resolve
 from zslbench.errors import InputError
-from zslbench.hashing import derive_seed
 from zslbench.methods import Method, MethodInfo
+from zslbench.plugins import ENTRY_POINT_GROUP, OwnModule, Plugin, import_plugin
 from zslbench.runner.surroundings import importing
 
-ENTRY_POINT_GROUP = "zslbench.methods"
 OWN_PACKAGE = "zslbench"
 
 
@@ -30,16 +26,13 @@ class Registry:
     """The methods that can be run, by name.
 
     Args:
-        plugins: files that define subclasses of `Method`.
-        texts: path -> contents of further plugin files, which this machine may not have.
+        plugins: files that define subclasses of `Method`, or plugins from another process.
 
     Raises:
         InputError: a plugin is missing, fails to import, defines no method, or takes a name in use.
     """
 
-    def __init__(self, plugins: Iterable[str | Path] = (), texts: Mapping[str, bytes] | None = None) -> None:
-        texts = texts or {}
-        self.plugins = (*(str(Path(path).expanduser().resolve()) for path in plugins), *texts)
+    def __init__(self, plugins: Iterable[str | Path | Plugin] = ()) -> None:
         self._installed: dict[str, EntryPoint] = {}
         for point in entry_points(group=ENTRY_POINT_GROUP):
             twin = self._installed.setdefault(point.name, point)
@@ -49,14 +42,21 @@ class Registry:
                     f"uninstall one."
                 )
         self._from_files: dict[str, type[Method]] = {}
+        imported = [import_plugin(given) for given in plugins]
+        self._plugins = {plugin.path: plugin for plugin, _ in imported}
         self._owners: dict[str, str] = {}
-        for path in self.plugins:
-            for method in load_plugin(path, texts.get(path)):
+        _check_own_modules(self._plugins.values())
+        for plugin, module in imported:
+            for method in _methods_of(plugin, module):
                 name = method.info.name
                 if name in self._installed or name in self._from_files:
-                    raise InputError(f"plugin {path} names its method {name!r}, which is taken; choose another.")
-                self._from_files[name] = method
-                self._owners[name] = path
+                    raise InputError(f"plugin {plugin.path} names its method {name!r}, which is taken; choose another.")
+                self._from_files[name], self._owners[name] = method, plugin.path
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """The paths of plugin files."""
+        return tuple(self._plugins)
 
     @property
     def names(self) -> list[str]:
@@ -109,16 +109,14 @@ class Registry:
         point = self._installed.get(name)
         return "" if point is None else _package(point)
 
-    def texts_of(self, owner: str) -> list[tuple[str, bytes]]:
-        """The plugin file of that owner and what it holds, for other processes; none for an installed package."""
-        return [(path, Path(path).read_bytes()) for path in self.plugins if path == owner]
+    def plugins_of(self, owner: str) -> list[Plugin]:
+        """The plugin of that owner as it was read, for other processes; none for an installed package."""
+        return [self._plugins[owner]] if owner in self._plugins else []
 
     def source(self, name: str) -> str:
-        """SHA-256 of the plugin file that defines the method; empty for an installed one, whose version speaks."""
-        name = name.removesuffix(CALIBRATED)
-        if name not in self._from_files:
-            return ""
-        return hashlib.sha256(Path(inspect.getfile(self._from_files[name])).read_bytes()).hexdigest()
+        """SHA-256 of the plugin that defines the method; empty for an installed one, whose version speaks."""
+        owner = self._owners.get(name.removesuffix(CALIBRATED))
+        return "" if owner is None else self._plugins[owner].source
 
     def build(self, spec: MethodSpec) -> tuple[type[Method], object, str]:
         """The method class, its validated configuration and its label ``name[changed=value]``."""
@@ -133,55 +131,36 @@ def _package(point: EntryPoint) -> str:
     return "" if name == OWN_PACKAGE else name
 
 
-class _Text(SourceFileLoader):
-    """Loads a module from a text, under the path that it has elsewhere."""
-
-    def __init__(self, name: str, path: str, text: bytes) -> None:
-        super().__init__(name, path)
-        self.text = text
-
-    def get_data(self, path: str) -> bytes:
-        """The text instead of the file's."""
-        return self.text
-
-    def path_stats(self, path: str) -> Any:
-        """None, so that no compiled file is looked for or written."""
-        raise OSError
+def _check_own_modules(plugins: Iterable[Plugin]) -> None:
+    """Refuse two modules of one name: a process holds one, and the other plugin would be given it."""
+    first: dict[str, tuple[Plugin, OwnModule]] = {}
+    for plugin in plugins:
+        for module in plugin.modules:
+            other, its = first.setdefault(module.name, (plugin, module))
+            if its.kind != "namespace" and (its.path, its.sha256) != (module.path, module.sha256):
+                raise InputError(
+                    f"plugin {plugin.path} imports {module.name} from {module.path}, and {other.path} imports it from "
+                    f"{its.path}: rename one, or run them one after the other."
+                )
 
 
-def load_plugin(path: str | Path, text: bytes | None = None) -> list[type[Method]]:
-    """Import a plugin file and return the methods it defines, in order of definition.
+def load_plugin(given: str | Path | Plugin) -> list[type[Method]]:
+    """Import a plugin and return the methods it defines, in order of definition.
 
     Args:
-        path: the file.
-        text: what it holds, if it may not be there.
+        given: its file, or a plugin from another process, whose files this machine may not have.
 
     Raises:
         InputError: no such file, an error while importing it, or no method in it.
     """
-    path = Path(path)
-    if text is None and not path.is_file():
-        raise InputError(f"no plugin file {path}: expected a Python file that defines a zslbench.Method.")
-    name = f"zslbench_plugin_{path.stem}_{derive_seed(path.resolve()):x}"
-    if name not in sys.modules:
-        loader = None if text is None else _Text(name, str(path), text)
-        spec = importlib.util.spec_from_file_location(name, path, loader=loader)
-        if spec is None or spec.loader is None:
-            raise InputError(f"plugin {path} is not a Python file: expected a name ending in .py.")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # dataclasses and pickle look the module up by name
-        try:
-            with importing(str(path), f"plugin {path}"), contextlib.redirect_stdout(sys.stderr):  # stdout: for results
-                spec.loader.exec_module(module)
-        except InputError:
-            del sys.modules[name]
-            raise
-        except (Exception, SystemExit) as error:
-            del sys.modules[name]
-            raise InputError(f"plugin {path} fails to import: {type(error).__name__}: {error}") from error
+    return _methods_of(*import_plugin(given))
+
+
+def _methods_of(plugin: Plugin, module: ModuleType) -> list[type[Method]]:
+    path, name = plugin.path, module.__name__
     defined = [
         member
-        for member in vars(sys.modules[name]).values()
+        for member in vars(module).values()
         if inspect.isclass(member) and issubclass(member, Method) and member.__module__ == name
     ]
     methods = [method for method in defined if not inspect.isabstract(method)]
@@ -191,7 +170,7 @@ def load_plugin(path: str | Path, text: bytes | None = None) -> list[type[Method
     if not methods:
         raise InputError(f"plugin {path} defines no method: expected a subclass of zslbench.Method.")
     for method in methods:
-        _check_method(method, str(path))
+        _check_method(method, path)
     return methods
 
 

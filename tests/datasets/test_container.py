@@ -326,10 +326,11 @@ def test_what_is_on_disk_is_what_is_read(synthetic: Path) -> None:
     assert view.hashes == {kind: array_digest(np.load(synthetic / name)) for kind, name in files.items()}
 
 
-def test_features_stay_on_disk(synthetic: Path) -> None:
-    """Features and maps are memory maps; the rows asked for are a fresh, writable copy in single precision."""
+def test_features_stay_on_disk(synthetic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large features and maps are memory maps; the rows asked for are a fresh, writable copy in single precision."""
     replace(synthetic / VISUAL_FILE, npy(np.asfortranarray(features(synthetic).astype(np.float16))))
     replace(synthetic / "maps/made.npy", npy(np.ones((IMAGES, 2, 3), np.float16)))
+    monkeypatch.setattr(container, "_LARGE_BYTES", 1)
     view = Dataset(synthetic).view(maps="made")
     assert isinstance(view.features, np.memmap)
     assert isinstance(view.maps, np.memmap)
@@ -526,3 +527,57 @@ def test_a_pipe_in_a_data_set_is_refused_at_once(synthetic, file):
     with pytest.raises(InputError, match=file):
         use(synthetic)
     assert any(file in error for error in examine(synthetic).errors)
+
+
+def swapped(path: Path) -> None:
+    """Another file takes its place."""
+    new = path.with_name("new")
+    np.save(new, np.load(path)[::-1])
+    new.with_suffix(".npy").replace(path)
+
+
+def overwritten(path: Path) -> None:
+    """Other numbers are written into it, and its time of modification is put back."""
+    before = path.stat()
+    with open(path, "r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(b"\x00\x00\x80\x3f")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def truncated(path: Path) -> None:
+    """Its end is cut off."""
+    os.truncate(path, path.stat().st_size // 2)
+
+
+CHANGES = (swapped, overwritten, truncated, Path.unlink)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("file", [VISUAL_FILE, WORD_FILE, LABEL_FILE, "maps/made.npy"])
+def test_small_arrays_cannot_change_under_a_run(synthetic: Path, change: Callable[[Path], None], file: str) -> None:
+    """What is hashed is in memory: whatever happens to the files, a view keeps the numbers that its hashes name."""
+    replace(synthetic / "maps/made.npy", npy(np.ones((IMAGES, 2, 3), np.float32)))
+    view = Dataset(synthetic).view(maps="made")
+    change(synthetic / file)
+    held = {"features": view.features, "labels": view.labels, "semantics": view.semantics, "maps": view.maps}
+    assert {kind: array_digest(array) for kind, array in held.items()} == view.hashes
+    view.check_unchanged()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("file", [VISUAL_FILE, "maps/made.npy"])
+def test_large_arrays_that_change_are_named(
+    synthetic: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None], file: str
+) -> None:
+    """A file that is read while trials run is compared with what was hashed, and named when it holds other numbers."""
+    (synthetic / "maps").mkdir(exist_ok=True)
+    np.save(synthetic / "maps/made.npy", np.arange(IMAGES * 6, dtype=np.float32).reshape(-1, 2, 3))
+    monkeypatch.setattr(container, "_LARGE_BYTES", 1)
+    view = Dataset(synthetic).view(maps="made")
+    view.check_unchanged()
+    (synthetic / file).touch()
+    view.check_unchanged()  # the same numbers at another time
+    change(synthetic / file)
+    with pytest.raises(InputError, match=rf"{file} was changed while trials ran"):
+        view.check_unchanged()

@@ -90,6 +90,7 @@ def run(
     from zslbench.records import Store
     from zslbench.registry import Registry
     from zslbench.report import tables
+    from zslbench.runner.cluster import private_environment
     from zslbench.runner.durations import seconds_of
     from zslbench.runner.executors import Events, run_serially, run_with_ray
     from zslbench.runner.plan import Job, make_jobs, outlook
@@ -112,6 +113,8 @@ def run(
         raise click.UsageError("--select val needs the validation trials: leave out --no-validation.")
     if splits_file and split_family:
         raise click.UsageError("--split-family and --splits-file exclude each other.")
+    # A plugin may import Ray at its top, which reads its settings then.
+    click.get_current_context().with_resource(private_environment(where))
     registry = Registry(plugins)
     with _blaming(None if dataset else suite, "dataset"):
         data = load_dataset(plan.dataset)
@@ -139,7 +142,10 @@ def run(
 
     progress = Progress(progress_console(), workers, quiet)
     command = shelltext.command("zslbench", *sys.argv[1:])
-    summary = run_jobs(jobs, records, command, events, progress, retry_failed=retry_failed, fail_fast=fail_fast)
+    summary = run_jobs(
+        jobs, records, command, events, progress,
+        retry_failed=retry_failed, fail_fast=fail_fast, check=view.check_unchanged,
+    )  # fmt: skip
     result = leaderboard(summary.records.values(), [summary.plan], selection=plan.select, sort=plan.sort)
     if as_json:
         emit(tables.as_json(result))

@@ -80,6 +80,7 @@ def tune(
     from zslbench.configuration import MethodSpec, parse_methods
     from zslbench.datasets import load_dataset
     from zslbench.registry import Registry
+    from zslbench.runner.cluster import private_environment
     from zslbench.runner.plan import make_jobs
     from zslbench.splits import make_splits
     from zslbench.tuning import outputs
@@ -93,6 +94,7 @@ def tune(
     if where.workers == 0:
         raise click.UsageError("--workers 0: a search needs Ray; at least one worker is expected.")
     (spec,) = specs
+    click.get_current_context().with_resource(private_environment(where))  # before a plugin imports Ray
     registry = Registry(plugins)
     data = load_dataset(dataset)
     view = data.view(features, semantics, maps)
@@ -153,6 +155,7 @@ def _search(
 
     from zslbench.runner.cluster import ray_session
     from zslbench.runner.durations import clock
+    from zslbench.runner.identity import Home, Identity
     from zslbench.tuning.blind import blind
     from zslbench.tuning.outputs import show
 
@@ -175,8 +178,9 @@ def _search(
     with ray_session(where) as (_, slots):
         from zslbench.tuning.search import Task, run_search  # after Ray is set up: it imports it
 
-        plugins = tuple((path, Path(path).read_bytes()) for path in registry.plugins)
-        task = Task(plugins, report.spec, report.metric, slots.device)
+        home = Home.here() if slots.local else None
+        plugins = tuple(registry.plugins_of(registry.owner(report.spec.name)))
+        task = Task(plugins, report.spec, report.metric, slots.device, Identity.here(), home)
         run_search(ledger, report.axes, splits, task, slots, trials=trials, seed=seed, report=show_end)
 
 

@@ -1,7 +1,7 @@
-"""A data set on disk: a card and plain arrays, checked when read and never copied whole into memory.
+"""A data set on disk: a card and plain arrays, checked when read; large ones are never copied whole into memory.
 
 A folder holds ``card.toml``, ``labels.npy`` (N,), ``features/NAME.npy`` (N, D), ``semantics/NAME.npy`` (C, A) and
-optionally ``maps/NAME.npy`` (N, P, D). Arrays are memory-mapped; no file is ever unpickled.
+optionally ``maps/NAME.npy`` (N, P, D). Large arrays are memory-mapped; no file is ever unpickled.
 """
 
 import contextlib
@@ -102,9 +102,25 @@ class DataView:
     """Whether every column of the semantics is an attribute that the card names."""
     joint_space: bool = False
     """Whether the card says that features and semantics share one space."""
+    mapped: tuple["MappedFile", ...] = ()
+    """What is read from the disk while trials run; other arrays are in memory."""
+
+    def check_unchanged(self) -> None:
+        """Ask whether the arrays are still those that `hashes` names.
+
+        Raises:
+            InputError: a file holds other numbers by now.
+        """
+        for file in self.mapped:
+            file.check()
 
     def rows(self, images: IntArray) -> FloatArray:
-        """(n, D) features of these images as a fresh float32 array, converted in blocks."""
+        """(n, D) features of these images as a fresh float32 array, converted in blocks.
+
+        Raises:
+            InputError: the file was changed; to read behind the end of one that was cut off would kill the process.
+        """
+        self.check_unchanged()
         rows = np.empty((len(images), self.features.shape[1]), np.float32)
         for start in range(0, len(images), _BLOCK_ROWS):
             part = slice(start, start + _BLOCK_ROWS)
@@ -120,7 +136,7 @@ class DataView:
 
         Its `hashes` are empty: the arrays are no longer those that they name.
         """
-        return replace(
+        part = replace(
             self,
             class_names=tuple(self.class_names[label] for label in classes),
             features=np.array(self.features[images]),
@@ -128,7 +144,36 @@ class DataView:
             semantics=self.semantics[classes],
             hashes={},
             maps=None if self.maps is None else np.array(self.maps[images]),
+            mapped=(),
         )
+        self.check_unchanged()  # until now
+        return part
+
+
+class MappedFile:
+    """A file of numbers that is read while trials run."""
+
+    def __init__(self, path: Path, key: list[int], sha256: str) -> None:
+        self.path, self.key, self.sha256 = path, key, sha256
+
+    def check(self) -> None:
+        """Read it again if it seems to be another by size, inode or times.
+
+        Raises:
+            InputError: it holds other numbers, or is gone.
+        """
+        if (key := _file_key(self.path)) == self.key:
+            return
+        try:
+            same = _digest(self.path, load_npy(self.path)) == self.sha256
+        except InputError:
+            same = False
+        if not same:
+            raise InputError(
+                f"{self.path} was changed while trials ran: no trial is stored from then on; put back what it held, or "
+                f"run the same command again for the numbers that it holds now."
+            )
+        self.key = key
 
 
 class LazyRows:
@@ -171,6 +216,7 @@ class Dataset:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._digests: dict[tuple[str, str], str] = {}
+        self._mapped: dict[tuple[str, str], MappedFile] = {}
         self.card = self._read_card()
         self.name = self.card.name
         self.class_names = tuple(self.card.classes)
@@ -183,11 +229,11 @@ class Dataset:
                 raise InputError(f"{self.folder}: no array in {kind}/: expected at least one {kind}/NAME.npy.")
 
     def features(self, name: str | None = None) -> NDArray[Any]:
-        """(N, D) memory map of the features of that name (default: the card's)."""
+        """(N, D) features of that name (default: the card's)."""
         return self._per_image("features", name or self.card.default_features, self.feature_names, 2)
 
     def maps(self, name: str) -> NDArray[Any]:
-        """(N, P, D) memory map of the local features of that name."""
+        """(N, P, D) local features of that name."""
         return self._per_image("maps", name, self.map_names, 3)
 
     def semantics(self, name: str | None = None) -> FloatArray:
@@ -217,10 +263,11 @@ class Dataset:
         if maps is not None:
             local = self.maps(maps)
             hashes["maps"] = self._digests["maps", maps]
+        chosen = (self._mapped.get(key) for key in (("features", features), ("maps", maps or "")))
         return DataView(
             self.name, self.class_names, features, semantics, visual, self.labels, words,
             self._groups(semantics), hashes, local, self._names_attributes(semantics),
-            self._share_a_space(features, semantics),
+            self._share_a_space(features, semantics), tuple(filter(None, chosen)),
         )  # fmt: skip
 
     @cached_property
@@ -275,7 +322,7 @@ class Dataset:
         labels = load_npy(path)
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
             raise InputError(f"{path}: expected (N,) integers, found {labels.shape} {labels.dtype}.")
-        labels = np.asarray(labels, dtype=np.int64)
+        labels = np.array(labels, dtype=np.int64)
         classes = len(self.class_names)
         if labels.min() < 0 or labels.max() >= classes:
             raise InputError(
@@ -290,13 +337,16 @@ class Dataset:
 
     def _per_image(self, kind: str, name: str, known: list[str], dimensions: int) -> NDArray[Any]:
         path = self._path(kind, name, known)
+        key = _file_key(path)
         array = load_npy(path)
         if array.ndim != dimensions or array.dtype.kind != "f" or 0 in array.shape:
             shape = "(N, D)" if dimensions == 2 else "(N, P, D)"
             raise InputError(f"{path}: expected {shape} floating-point numbers, found {array.shape} {array.dtype}.")
         if len(array) != len(self.labels):
             raise InputError(f"{path}: {len(array)} rows, but labels.npy has {len(self.labels)}.")
-        self._digests[kind, name] = _verified(path, array)
+        self._digests[kind, name] = _verified(path, array, key)
+        if isinstance(array, np.memmap):
+            self._mapped[kind, name] = MappedFile(path, key, self._digests[kind, name])
         return array
 
     def _semantics_block(self, name: str) -> FloatArray:
@@ -318,7 +368,9 @@ class Dataset:
                     f"but {path} has {array.shape[1]} columns."
                 )
         _check_finite(array, path, 0)
-        return np.asarray(array, dtype=np.float32)
+        words = np.array(array, dtype=np.float32)
+        words.flags.writeable = False
+        return words
 
     def _path(self, kind: str, name: str, known: list[str]) -> Path:
         if name not in known:
@@ -353,7 +405,8 @@ def _first_few(things: list[str]) -> list[str]:
 
 
 def load_npy(path: Path) -> NDArray[Any]:
-    """The array of a .npy file as a read-only memory map.
+    """The array of a .npy file, read-only: in memory, where nothing can change it any more, or a memory map if it is
+    large.
 
     Raises:
         InputError: no such file, or not a plain .npy array.
@@ -362,7 +415,12 @@ def load_npy(path: Path) -> NDArray[Any]:
         raise InputError(f"{path} is not a readable .npy array: it is no regular file.")
     try:
         # Unlike np.load, this reads plain .npy files alone and refuses Python objects, whatever the file holds.
-        return np.lib.format.open_memmap(path, mode="r")
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        if array.nbytes < _LARGE_BYTES:
+            with open(path, "rb") as file:
+                array = np.lib.format.read_array(file, allow_pickle=False)
+            array.flags.writeable = False
+        return array
     except FileNotFoundError:
         raise InputError(f"{path} is missing.") from None
     except Exception as error:  # a damaged header makes NumPy raise nearly anything, tokenize.TokenError included
@@ -371,17 +429,20 @@ def load_npy(path: Path) -> NDArray[Any]:
         raise InputError(f"{path} is not a readable .npy array: {error}") from error
 
 
-def _verified(path: Path, array: NDArray[Any]) -> str:
+def _verified(path: Path, array: NDArray[Any], key: list[int]) -> str:
     """The array's digest, once every number in it is known to be finite.
 
     Reading gigabytes takes minutes, so the digest of a large file is kept beside it, and believed as long as the file
     is the same by size, inode and times. The time of change (ctime) cannot be set, as that of modification can: a copy,
     an unpacked archive and an edited file are read again.
+
+    Args:
+        path: the file.
+        array: what it holds.
+        key: `_file_key` from before it was opened.
     """
     if array.nbytes < _LARGE_BYTES:
         return _digest(path, array)
-    status = path.stat()
-    key = [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
     beside = path.with_name(f".{path.name}.digest.json")
     try:
         kept = msgspec.json.decode(beside.read_bytes(), type=_Kept)
@@ -395,6 +456,15 @@ def _verified(path: Path, array: NDArray[Any]) -> str:
         temporary.write_bytes(msgspec.json.encode(kept))
         temporary.replace(beside)
     return kept.digest
+
+
+def _file_key(path: Path) -> list[int]:
+    """By which a file is the same; nothing if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
 
 
 class _Kept(msgspec.Struct):

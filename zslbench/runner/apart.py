@@ -19,6 +19,7 @@ import numpy as np
 
 from zslbench.datasets import DataView
 from zslbench.errors import InputError
+from zslbench.plugins import Plugin
 from zslbench.records import Failure
 from zslbench.registry import Registry
 from zslbench.runner.attempt import Attempt, Timeout, describe_failure, new_run, now, read_printed
@@ -62,7 +63,7 @@ class Apart:
         if process is None:
             while len(self._processes) >= _AT_ONCE:
                 self._processes.pop(next(iter(self._processes))).end()
-            process = _Process(self.registry.texts_of(owner), self.view, self.device)
+            process = _Process(self.registry.plugins_of(owner), self.view, self.device)
         self._processes[owner] = process  # the last one is the one used last
         return process
 
@@ -101,7 +102,7 @@ def _death(error: BaseException, tries: int) -> Failure:
 
 
 class _Process:
-    def __init__(self, plugins: list[tuple[str, bytes]], view: DataView, device: str) -> None:
+    def __init__(self, plugins: list[Plugin], view: DataView, device: str) -> None:
         # A group of its own, so that Ctrl-C at a terminal is this process's to handle, and its children end with it.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _CHILD, json.dumps(sys.path)],

@@ -4,32 +4,48 @@ import importlib.metadata
 import logging
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from zslbench.errors import InputError
-from zslbench.machine import cores
+from zslbench.machine import cores, memory, shared_memory
+from zslbench.runner.identity import sources
 from zslbench.runner.scratch import scratch_folder
 
 Device = Literal["auto", "cpu", "cuda"]
 LOCAL = "local"
 """The address that means: no cluster, whatever the environment names."""
+_USERS_OWN = ("RAY_TMPDIR", "RAY_memory_usage_threshold", "RAY_memory_monitor_refresh_ms")
+"""What the environment may tell a private Ray: where its files go, and when a worker takes too much memory."""
+_STORE_SHARE = 0.3
+"""Of the memory, for what workers share: as Ray has it."""
+_STORE_BYTES = (80 << 20, 200 << 30)
+"""Least and most: Ray needs 75 MiB."""
 _KNOCK_SECONDS = 10
+_LOOK_SECONDS = 1
+_END_SECONDS = 3
+"""What ends all processes of a run at once ends it by its own signal, given so long."""
 _WATCH_SECONDS = 5
 _GONE_SECONDS = 30
 """Less than the minute for which Ray waits. A head that is restarted within is found again."""
 _GONE = """
 zslbench: the Ray cluster at {address} is gone; what was finished is stored, run the same command again when there is \
 one, or with --address {local}
+"""
+_DIED = """
+zslbench: the private Ray of this run died ({process} ended); what was finished is stored, run the same command again
 """
 
 
@@ -79,6 +95,7 @@ def ray_session(where: Where) -> Iterator[tuple[Any, Slots]]:
         InputError: Ray is missing or of another version, cannot start, cannot be reached, or has no GPU that was
             asked for.
     """
+    sources()  # what workers must have is what is here now, whatever is edited while Ray starts
     with _local_ray(where) if where.local else _cluster(where) as ray:
         yield ray, _slots(ray, where)
 
@@ -134,6 +151,85 @@ def _keeping_sigterm() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
+@cache
+def _token() -> str:
+    """Ray reads a token once per process, so there is one."""
+    return secrets.token_hex(32)
+
+
+@contextmanager
+def private_environment(where: Where) -> Iterator[None]:
+    """Settings under which Ray can only be this run's own, whoever imports it first; afterwards all is as before.
+
+    Ray reads some of them when it is imported, which a plugin may do at its top, and others when it starts. So nothing
+    that begins with ``RAY_`` is left of the environment's but what cannot open a private Ray.
+    """
+    if not where.local or where.workers == 0:
+        yield
+        return
+    before = _ray_variables()
+    for name in before:
+        if name not in _USERS_OWN:
+            del os.environ[name]
+    os.environ.update(
+        RAY_AUTH_MODE="token",
+        RAY_AUTH_TOKEN=_token(),  # else Ray writes one to the home folder
+        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # Ray's name for: local only, as its default is on those systems
+        RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",  # else `uv run` rebuilds the environment per worker
+        # What a method starts as a process of its own ends with its worker.
+        RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper="true",
+    )
+    try:
+        yield
+    finally:
+        for name in _ray_variables():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _ray_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
+
+
+@contextmanager
+def _standing_in(folder: str, **variables: str) -> Iterator[None]:
+    """Have another current folder and these variables for a moment: Ray hands both on to its processes.
+
+    It also puts the current folder first on the search path of every worker, where a file called like a module would
+    be imported in its place.
+    """
+    before = {name: os.environ.get(name) for name in variables}
+    here = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))  # it may be one that cannot be read
+    os.chdir(folder)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def store_bytes(memory: int, shared: int) -> int | None:
+    """How much of the memory workers may share; None for Ray's own choice where this machine does not say.
+
+    Args:
+        memory: what this process may use.
+        shared: what is free where processes share memory; too little of that, and Ray uses a file.
+    """
+    least, most = _STORE_BYTES
+    if not memory:
+        return None
+    wanted = int(memory * _STORE_SHARE)
+    if shared >= least:
+        wanted = min(wanted, int(shared * 0.9))
+    return max(least, min(most, wanted))
+
+
 @contextmanager
 def _local_ray(where: Where) -> Iterator[Any]:
     """A private Ray on this machine, whatever cluster the environment or a stale file may name.
@@ -141,38 +237,41 @@ def _local_ray(where: Where) -> Iterator[Any]:
     It listens on the loopback interface alone and asks for a token that only its processes know. It writes
     to a folder of its own, which is removed, and neither to the home folder nor to the current one.
     """
-    settings = {
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),  # else Ray writes one to the home folder
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's name for: local only, as its default is on those systems
-        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else `uv run` rebuilds the environment per worker
-        # What a method starts as a process of its own ends with its worker.
-        "RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper": "true",
-    }
-    if "ray" not in sys.modules:  # a plugin may have imported it; then it heeds this no more, and does so by default
-        settings["RAY_AUTH_MODE"] = "token"
-    for name, value in settings.items():
-        os.environ.setdefault(name, value)  # Ray reads a token once per process, so the first one stays
-    ray = _import_ray()
     with ExitStack() as stack:
+        stack.enter_context(private_environment(where))
+        ray = _import_ray()
         try:
             temporary = stack.enter_context(scratch_folder())
             stack.enter_context(_quiet())
             stack.callback(ray.shutdown)
-            with _keeping_sigterm():
+            ray._private.ray_constants.ENABLE_RAY_CLUSTER = False  # whatever was set when a plugin imported Ray
+            store = store_bytes(memory(), shared_memory())
+            with _keeping_sigterm(), _standing_in(temporary, PYTHONPATH=_search_path(), PYTHONSAFEPATH="1"):
                 ray.init(
                     address=LOCAL,
                     num_cpus=where.workers or cores(),
                     num_gpus=0 if where.device == "cpu" else None,  # None: Ray looks for them
+                    object_store_memory=store,
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
+                    _node_ip_address="127.0.0.1",
+                    _memory=None if store is None else max(memory() - store, 1 << 20),
                     _temp_dir=temporary,
                 )
+        except InputError:
+            raise
         except Exception as error:
             raise InputError(
                 f"ray cannot start ({_first_line(error)}); use --workers 0 to run in this process."
             ) from error
+        stack.enter_context(_guarding(ray, Path(temporary).parent))
         yield ray
+
+
+def _search_path() -> str:
+    """Where this process looks for modules, for processes that shall look there too."""
+    return os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
 
 
 @contextmanager
@@ -188,7 +287,8 @@ def _cluster(where: Where) -> Iterator[Any]:
             ray = _import_ray()
             stack.enter_context(_quiet())
             stack.callback(ray.shutdown)
-            with _keeping_sigterm():
+            nowhere = stack.enter_context(tempfile.TemporaryDirectory(prefix="zslbench-"))
+            with _keeping_sigterm(), _standing_in(nowhere):
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except InputError:
             raise
@@ -208,20 +308,58 @@ def _watching(address: str) -> Iterator[None]:
     Calls into Ray then block, and after a minute Ray would abort the process with a message of its own. What is
     stored is on disk already.
     """
+    seen = time.monotonic()
+
+    def gone() -> str:
+        nonlocal seen
+        try:
+            _knock(address)
+            seen = time.monotonic()
+        except OSError:
+            if time.monotonic() - seen > _GONE_SECONDS:
+                return _GONE.format(address=address, local=LOCAL)
+        return ""
+
+    with _looking(gone, _WATCH_SECONDS):
+        yield
+
+
+@contextmanager
+def _guarding(ray: Any, folder: Path) -> Iterator[None]:
+    """End this process with a clear line, and remove its folder, if one of the two died without which Ray does nothing.
+
+    Its processes are children of this one, and end with it.
+    """
+    node = ray._private.worker._global_node
+    needed = {
+        name: info.process
+        for kind, name in (("raylet", "its raylet"), ("gcs_server", "its control service"))
+        for info in node.all_processes.get(kind, ())
+    }
+
+    def died() -> str:
+        for name, process in needed.items():
+            if process.poll() is not None:
+                return _DIED.format(process=name)
+        return ""
+
+    with _looking(died, _LOOK_SECONDS, lambda: shutil.rmtree(folder, ignore_errors=True)):
+        yield
+
+
+@contextmanager
+def _looking(why_end: Callable[[], str], seconds: float, tidy: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Ask every so many seconds why this process should end; if there is a reason, say it, tidy up and end with 2."""
     over = threading.Event()
 
-    def watch() -> None:
-        seen = time.monotonic()
-        while not over.wait(_WATCH_SECONDS):
-            try:
-                _knock(address)
-                seen = time.monotonic()
-            except OSError:
-                if time.monotonic() - seen > _GONE_SECONDS and not over.is_set():
-                    os.write(2, _GONE.format(address=address, local=LOCAL).encode())
-                    os._exit(2)
+    def look() -> None:
+        while not over.wait(seconds):
+            if (reason := why_end()) and not over.wait(_END_SECONDS):
+                os.write(2, reason.encode())
+                tidy()
+                os._exit(2)
 
-    threading.Thread(target=watch, name="watch the cluster", daemon=True).start()
+    threading.Thread(target=look, name="watch Ray", daemon=True).start()
     try:
         yield
     finally:
@@ -252,7 +390,9 @@ def _auth_mode(address: str) -> str:
     A driver has to know before it loads Ray: without a token it tries in vain for half a minute, and with one it cannot
     start workers on a cluster that asks for none. Hence another process asks.
     """
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    # Not by -m, which would import from the current folder.
+    ask = "from ray.scripts.scripts import main; main()"
+    command = [sys.executable, "-P", "-c", ask, "health-check", "--address", address]
     asked = subprocess.run(
         command, env=os.environ | {"RAY_AUTH_MODE": "disabled"}, capture_output=True, text=True, timeout=60, check=False
     )

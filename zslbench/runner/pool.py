@@ -4,9 +4,7 @@ Workers and nodes may die, hang or run out of GPU memory at any time. A job whos
 a bounded number of times; a job past its time is killed and recorded; a worker that ended is replaced.
 """
 
-import importlib.metadata
 import os
-import socket
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -17,12 +15,14 @@ from typing import Any, NamedTuple
 
 from zslbench.datasets import DataView
 from zslbench.errors import InputError
+from zslbench.plugins import Plugin
 from zslbench.records import Failure, Run
 from zslbench.registry import Registry
 from zslbench.runner.attempt import Attempt, Printed, Timeout, attempt, describe_failure, new_run, now, read_printed
 from zslbench.runner.children import guard_children, remember_sockets
 from zslbench.runner.cluster import Slots
 from zslbench.runner.events import MAX_ATTEMPTS, Events, Finished, Notice, Opened, Returned, Started, Tick, Told
+from zslbench.runner.identity import Home, Identity
 from zslbench.runner.plan import Job
 
 _TICK_SECONDS = 0.2
@@ -84,8 +84,10 @@ class Pool:
     def __init__(self, ray: Any, registry: Registry, view: DataView, slots: Slots, timeout: float | None) -> None:
         self.ray = ray
         self.registry = registry
-        self.texts = {owner: registry.texts_of(owner) for owner in registry.plugins}
+        self.home = Home.here() if slots.local else None
+        self.identity = Identity.here()
         self.view = ray.put(view)
+        view.check_unchanged()  # what was put there is what its hashes name
         self.splits: dict[str, Any] = {}
         self.slots = slots
         self.timeout = timeout
@@ -147,7 +149,7 @@ class Pool:
             resources = replace(self.slots, per_gpu=self.per_gpu).resources
             # Two calls at a time: one runs the trial, the other answers how far it is.
             worker = self.ray.remote(max_concurrency=2, max_restarts=0, **resources)(Worker)
-            handle = worker.remote(self.texts.get(owner, []), self.view, self.slots.device)
+            handle = worker.remote(self.registry.plugins_of(owner), self.view, self.slots.device, self.home)
             self._greet(_Actor(handle, owner, self.per_gpu))
 
     def _actors(self) -> list[_Actor]:
@@ -180,15 +182,15 @@ class Pool:
     def _arrived(self, reference: Any) -> None:
         actor = self.starting.pop(reference)
         try:
-            host, version = self.ray.get(reference)
+            theirs = self.ray.get(reference)
         except self.ray.exceptions.RayError as error:
             self._kill(actor)
             self.failed_starts += 1
             if self.failed_starts >= MAX_ATTEMPTS + self.count:
                 raise InputError(f"workers cannot start: {_last_line(error)}") from error
             return
-        if version != (own := importlib.metadata.version("zslbench")):
-            raise InputError(f"host {host} of the cluster has zslbench {version}, this one {own}: install the same.")
+        if differs := self.identity.difference(theirs, one_machine=self.slots.local):
+            raise InputError(f"workers must be like this process, but {differs}.")
         self.failed_starts = 0
         self.idle.append(actor)
 
@@ -316,19 +318,21 @@ class Pool:
 class Worker:
     """Lives in an actor: holds the data and the methods, runs one trial at a time."""
 
-    def __init__(self, plugins: Sequence[tuple[str, bytes]], view: DataView, device: str) -> None:
+    def __init__(self, plugins: Sequence[Plugin], view: DataView, device: str, home: Home | None = None) -> None:
+        if home is not None:
+            home.take_up()
         if device == "cpu":
             os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves all GPUs in sight of those who asked for none
         guard_children()
-        self.registry = Registry(texts=dict(plugins))
+        self.registry = Registry(plugins)
         self.view = view
         self.device = device
         self.key, self.done, self.total = "", 0, 0
         self.printed = Printed()
 
-    def hello(self) -> tuple[str, str]:
-        """The host's name and its version of zslbench."""
-        return socket.gethostname(), importlib.metadata.version("zslbench")
+    def hello(self) -> Identity:
+        """What this worker is, for the driver to compare with itself."""
+        return Identity.here()
 
     def run(self, trial: Any, split: Any, place: str = "", executor: str = "ray") -> Attempt:
         """Run a trial.

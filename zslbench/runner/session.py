@@ -39,6 +39,7 @@ def run(
     *,
     retry_failed: bool = True,
     fail_fast: bool = False,
+    check: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Run what is missing or failed and record it.
 
@@ -50,6 +51,7 @@ def run(
         progress: shows what happens.
         retry_failed: whether trials that failed before run again.
         fail_fast: stop at the first trial that fails.
+        check: asked before a trial is recorded; raises if what it ran on has changed.
 
     Raises:
         InputError: the store cannot be written, is in use, or holds a line that is no record.
@@ -67,6 +69,7 @@ def run(
                     case Started(job):
                         progress.started(job)
                     case Finished(job, attempt):
+                        check()
                         record, place = _record(store, job, attempt)
                         known.note(record, place)
                         summary.ran += 1

@@ -23,9 +23,12 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from zslbench.configuration import Choice, MethodSpec, resolve
+from zslbench.errors import InputError
 from zslbench.hashing import derive_seed
+from zslbench.plugins import Plugin
 from zslbench.runner.attempt import THREADS, describe_failure, limited_threads
 from zslbench.runner.cluster import Slots
+from zslbench.runner.identity import Home, Identity
 from zslbench.runner.pool import Worker
 from zslbench.runner.scratch import scratch_folder
 from zslbench.tuning.blind import BlindSplit, Metric, score
@@ -50,12 +53,16 @@ _SETTINGS = {
 class Task:
     """What workers need to know, besides the configuration."""
 
-    plugins: tuple[tuple[str, bytes], ...]
-    """Path and text of plugin files, which travel with the search."""
+    plugins: tuple[Plugin, ...]
+    """Their texts travel with the search."""
     spec: MethodSpec
     """The method with what the user fixed."""
     metric: Metric
     device: str
+    identity: Identity
+    """The driver's, which a worker's must be like."""
+    home: Home | None
+    """The driver's, for workers on its machine."""
 
 
 def run_search(
@@ -127,7 +134,10 @@ class _Trial(tune.Trainable):
         assert task is not None
         self.task, self.splits = task, splits
         # A run's worker finds methods on any node and sees the GPUs that it may use.
-        self.method = Worker(task.plugins, splits[0].view, task.device).registry.get(task.spec.name)
+        worker = Worker(task.plugins, splits[0].view, task.device, task.home)
+        if differs := task.identity.difference(worker.hello(), one_machine=task.home is not None):
+            raise InputError(f"workers must be like this process, but {differs}.")
+        self.method = worker.registry.get(task.spec.name)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
