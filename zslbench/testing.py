@@ -43,6 +43,7 @@ from zslbench.methods import Candidates, Method, MethodInfo, TrainingData
 from zslbench.protocol import MethodError, run_trial
 from zslbench.registry import load_plugin
 from zslbench.runner.attempt import THREADS, limited_threads
+from zslbench.runner.surroundings import listed, undisturbed
 from zslbench.splits import Split, make_splits
 
 Check = Callable[[type[Method], Any], None]
@@ -254,11 +255,11 @@ _checks: list[Check] = []
 
 
 def _check(function: Check) -> Check:
-    """Register a check: it runs with the threads of a real trial."""
+    """Register a check: it runs with the threads and in the surroundings of a real trial."""
 
     @functools.wraps(function)
     def check(method: type[Method], config: Any = None) -> None:
-        with limited_threads(THREADS):
+        with undisturbed(_owner(method), 0), limited_threads(THREADS):
             function(method, method.Config() if config is None else config)
 
     _checks.append(check)
@@ -450,6 +451,25 @@ def _random_states() -> dict[str, Any]:
 
 
 @_check
+def surroundings(method: type[Method], config: Any) -> None:
+    """Nothing that it sets in its process outlasts a trial: settings of torch and NumPy, patches, threads, files."""
+    trial = _trial(method.info)
+    _play(method, config, trial)  # by now it has imported what it needs, which sets things too
+    with undisturbed(_owner(method), 0) as traces:
+        _play(method, config, trial)
+    if left := traces[0].named:
+        raise ConformanceError(
+            f"it left {listed(left)}: put back what fit and the scorers set (`with` does so), and end what they start"
+        )
+
+
+def _owner(method: type[Method]) -> str:
+    """Whose method it is, as far as its settings of import go: a plugin's module is known by its file."""
+    module = sys.modules.get(method.__module__)
+    return str(getattr(module, "__file__", "")) if method.__module__.startswith("zslbench_plugin_") else ""
+
+
+@_check
 def rows_on_their_own(method: type[Method], config: Any) -> None:
     """The scores of an image depend neither on the images beside it nor on their order."""
     _expect_row_scores(method, config, lambda count: [np.arange(count)[::-1], np.arange(0, count, 3)])
@@ -551,7 +571,7 @@ _answer(plugins, sent)
 def _in_fresh_process(plugins: list[str | None], sent: list[bytes]) -> list[list[Curve] | str]:
     """For each pickled method: its curves, or the line that says why there are none."""
     done = subprocess.run(
-        [sys.executable, "-c", _CHILD],
+        [sys.executable, "-P", "-c", _CHILD],
         input=pickle.dumps((sys.path, plugins, sent)),
         capture_output=True,
         check=False,

@@ -5,6 +5,9 @@ in which something was patched is used no more. Names that are added are no patc
 """
 
 import sys
+
+# Names of this module, so that it works where somebody has replaced them.
+from builtins import all, any, enumerate, getattr, isinstance, len, list, map, setattr, str, tuple, type, vars, zip  # noqa: UP029
 from collections.abc import Iterator
 from operator import attrgetter, is_
 from types import FunctionType, ModuleType
@@ -56,10 +59,12 @@ class _Space:
         self.insides = [list(map(part, self.functions)) for part in _INSIDES]
 
     def _matters(self, name: str, value: Any) -> bool:
+        if name == "Storage" and self.name == "torch":
+            return False  # it follows the default number type
         dunder = name.startswith("__") and name.endswith("__")
         if not isinstance(self.holder, type) and dunder:
             return False
-        return callable(value) or isinstance(value, _DESCRIPTORS) or (self.measuring and not dunder)
+        return callable(value) or isinstance(value, _DESCRIPTORS) or (self.measuring and isinstance(value, _CONSTANTS))
 
     @property
     def whole(self) -> bool:
@@ -76,7 +81,7 @@ class _Space:
         """Make it as it was, as far as that goes, and say what was not."""
         for index, (name, value) in enumerate(zip(self.names, self.values, strict=True)):
             if self.get(name) is not value:
-                if _wraps(self.get(name), value):
+                if _wraps(self.get(name), value) or _says_the_same(self.get(name), value):
                     self.values[index] = self.get(name)
                     continue
                 yield f"{self.name}.{name}"
@@ -90,6 +95,11 @@ class _Space:
                 function.__code__, function.__defaults__, function.__kwdefaults__ = insides
 
 
+def _says_the_same(found: Any, original: Any) -> bool:
+    """An equal constant in place of another: pandas has the time zone read again."""
+    return isinstance(original, _CONSTANTS) and type(found) is type(original) and bool(found == original)
+
+
 def _wraps(found: Any, original: Any) -> bool:
     """Whether a package has wrapped its own function: torch does so when an optimizer is made for the first time."""
     package = getattr(sys.modules.get(str(getattr(original, "__module__", "")).split(".")[0]), "__path__", ())
@@ -101,6 +111,7 @@ def _wraps(found: Any, original: Any) -> bool:
     return True
 
 
+_CONSTANTS = (int, float, str, tuple, frozenset)
 _DESCRIPTORS = (property, classmethod, staticmethod)
 _spaces: dict[int, _Space] = {}
 _looked_at: dict[str, ModuleType | None] = {}

@@ -119,7 +119,7 @@ def _set_decimal(state: tuple[Any, ...]) -> None:
 
 
 _LIMITS = sorted({number for name, number in vars(resource).items() if name.startswith("RLIMIT_")})
-_SIGNALS = sorted(map(int, signal.valid_signals()))
+_SIGNALS = sorted(set(map(int, signal.valid_signals())) - {int(signal.SIGCHLD)})
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
@@ -168,6 +168,7 @@ except (OSError, AttributeError):  # a system whose C library does not tell
 
 ENVIRONMENT, PATH = "the environment", "sys.path"
 SETTINGS: list[Setting] = [
+    *_FLOATS,  # first: with another rounding, others are read otherwise
     Setting("the working folder", _folder, _go_to),
     Setting(ENVIRONMENT, lambda: dict(os.environ), _set_environment, quiet=True),
     Setting("the umask", _umask, os.umask),
@@ -200,6 +201,10 @@ SETTINGS: list[Setting] = [
     ),
     Setting("the root logger", _logging, _set_logging, quiet=True, kept=False),
     Setting("signal handlers", _handlers, _set_handlers, kept=False),
+    Setting(  # torch sets it where it loads data in processes
+        "the handler of SIGCHLD", lambda: getsignal(signal.SIGCHLD),
+        lambda handler: signal.signal(signal.SIGCHLD, handler), quiet=True, kept=False,
+    ),
     Setting(
         "blocked signals", lambda: frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
         lambda mask: signal.pthread_sigmask(signal.SIG_SETMASK, mask),
@@ -220,7 +225,6 @@ SETTINGS: list[Setting] = [
     Setting("numpy.seterrcall", np.geterrcall, np.seterrcall),
     Setting("numpy.setbufsize", np.getbufsize, np.setbufsize),
     Setting("numpy.set_printoptions", np.get_printoptions, lambda options: np.set_printoptions(**options)),
-    *_FLOATS,
 ]  # fmt: skip
 if hasattr(os, "sched_setaffinity"):
     SETTINGS.append(Setting("the cores", lambda: os.sched_getaffinity(0), lambda cores: os.sched_setaffinity(0, cores)))

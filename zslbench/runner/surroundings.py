@@ -43,6 +43,11 @@ class Traces(NamedTuple):
     tampered: tuple[str, ...] = ()
     """Among the lasting: what the trial was measured with, so that its numbers are worth nothing."""
 
+    @property
+    def named(self) -> list[str]:
+        """All of it, as in "the method left ..."."""
+        return [*(f"{name} changed" for name in self.restored), *self.lasting]
+
 
 _torch: dict[str, Setting] = {}
 _torch_at_first: dict[str, Any] = {}
@@ -140,14 +145,17 @@ def importing(owner: str, blame: str) -> Iterator[None]:
         InputError: it changed something that cannot be undone, or what trials are measured with.
     """
     originals.accept()
-    before = _at_first(read())
+    before, files = read(), Descriptors()
     watch = originals.Watch(measuring=True)
     try:
         yield
     finally:
+        patched = watch.undone()  # first: what follows may need what was replaced
+        _, lost = files.mend()
         _imported.setdefault(owner, {}).update(_news(_at_first(before), read()))
-        _, stays = restore(_at_first(before))
-        patched = watch.undone()
+        _, stays = restore(before)
+    if lost:
+        stays.append("the open files")
     if stays:
         raise InputError(
             f"{blame} changes {listed(stays)} of its process for good when it is imported: do that in `fit`."
@@ -205,25 +213,22 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
         seed: for the global generators of Python, NumPy and torch, so that a method that draws from them is repeatable.
     """
     traces: list[Traces] = []
-    before = read()
-    restore(_with_imported(owner, _at_first(before)))
-    files = Descriptors()
-    watch, threads, children = originals.Watch(), _threads(), _children()
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  the generator that careless methods draw from
-    if torch := sys.modules.get("torch"):
-        torch.manual_seed(seed)
+    before, drawn = read(), _generators()
+    start = _with_imported(owner, _at_first(before))
+    restore(start)
+    files, watch, threads, children = Descriptors(), originals.Watch(), _threads(), _children()
+    _seed(seed)
     _seeds.append(seed)
     try:
         yield traces
     finally:
+        patched, tampered = watch.undone(), watch.tampered  # first: what follows may need what was replaced
         _seeds.pop()
         started = _children() - children
         for child in started:
             _end(child)
         closed, lost = files.mend()
-        changed, stays = restore(_at_first(before))
-        patched, tampered = watch.undone(), watch.tampered
+        changed, stays = restore(start)
         lasting = [*(f"{name} changed" for name in (*patched, *stays)), *_threads_left(threads)]
         if lost:
             lasting.append(FILES_CLOSED)
@@ -231,7 +236,30 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
             changed.append("open files")
         if started:
             lasting.append("a running process")
-        traces.append(Traces(tuple(name for name in changed if name not in stays), tuple(lasting), tuple(tampered)))
+        restore(before)
+        _set_generators(drawn)
+        restored = tuple(name for name in changed if name not in stays)
+        traces.append(Traces(restored, tuple(lasting), tuple(tampered)))
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  the generator that careless methods draw from
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(seed)
+
+
+def _generators() -> tuple[Any, ...]:
+    """The states of the global generators."""
+    torch = sys.modules.get("torch")
+    return random.getstate(), np.random.get_state(), torch.get_rng_state() if torch else None  # noqa: NPY002
+
+
+def _set_generators(states: tuple[Any, ...]) -> None:
+    random.setstate(states[0])
+    np.random.set_state(states[1])  # noqa: NPY002
+    if states[2] is not None:
+        sys.modules["torch"].set_rng_state(states[2])
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:
@@ -269,7 +297,7 @@ def _threads_left(before: set[int]) -> list[str]:
 
 
 def _children() -> set[int]:
-    """Child processes, without waiting for any; the helper that Python's own multiprocessing keeps does not count."""
+    """Child processes, without waiting for any."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -278,8 +306,14 @@ def _children() -> set[int]:
     for path in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
             found |= set(map(int, path.read_text().split()))
-    tracker = sys.modules.get("multiprocessing.resource_tracker")
-    return found - {getattr(getattr(tracker, "_resource_tracker", None), "_pid", None)}
+    return {child for child in found if not _keeps_track(child)}
+
+
+def _keeps_track(process: int) -> bool:
+    """Whether it is the helper of Python's (or joblib's) multiprocessing, which ends with this process."""
+    with contextlib.suppress(OSError):
+        return b"resource_tracker" in Path(f"/proc/{process}/cmdline").read_bytes()
+    return False
 
 
 def _end(child: int) -> None:
