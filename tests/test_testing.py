@@ -99,6 +99,21 @@ BREAKS = {
     "torch seeded": (
         "global random state", "pass  # here: fit\n", "import torch; torch.manual_seed(0)\n", "of torch",
     ),
+    "a number type for all": (
+        "surroundings", "pass  # here: fit\n", "import torch; torch.set_default_dtype(torch.float64)\n",
+        "it left torch.set_default_dtype changed",
+    ),
+    "warnings turned into errors": (
+        "surroundings", "pass  # here: score\n", "np.seterr(all='raise')\n", "it left numpy.seterr changed",
+    ),
+    "a patch": (
+        "surroundings", "pass  # here: fit\n", "np.linalg.norm = np.linalg.det\n", "it left numpy.linalg.norm changed",
+    ),
+    "a thread": (
+        "surroundings", "pass  # here: fit\n",
+        "import threading, time; threading.Thread(target=time.sleep, args=(3,), daemon=True).start()\n",
+        "it left a running thread",
+    ),
     "scores centred over the batch": (
         "rows on their own", "pass  # here: score\n", "scores = scores - scores.mean(0)\n", "row alone",
     ),
@@ -190,7 +205,8 @@ def test_every_check_has_a_fault_that_it_catches():
 
 @pytest.mark.parametrize(
     "fault",
-    ["no docstring", "a search beyond the bounds", "a first setting that decides", "NumPy's generator seeded",
+    ["no docstring", "a number type for all", "a search beyond the bounds", "a first setting that decides",
+     "NumPy's generator seeded",
      "three images or more", "classes of one size", "three seen classes", "columns that vary",
      "what cannot be pickled", "a number of this process"],
 )  # fmt: skip
