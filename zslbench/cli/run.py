@@ -113,8 +113,7 @@ def run(
         raise click.UsageError("--select val needs the validation trials: leave out --no-validation.")
     if splits_file and split_family:
         raise click.UsageError("--split-family and --splits-file exclude each other.")
-    # A plugin may import Ray at its top, which reads its settings then.
-    click.get_current_context().with_resource(private_environment(where))
+    click.get_current_context().with_resource(private_environment(where, load=bool(plugins) and not dry_run))
     registry = Registry(plugins)
     with _blaming(None if dataset else suite, "dataset"):
         data = load_dataset(plan.dataset)

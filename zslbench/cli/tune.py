@@ -94,7 +94,7 @@ def tune(
     if where.workers == 0:
         raise click.UsageError("--workers 0: a search needs Ray; at least one worker is expected.")
     (spec,) = specs
-    click.get_current_context().with_resource(private_environment(where))  # before a plugin imports Ray
+    click.get_current_context().with_resource(private_environment(where, load=bool(plugins)))
     registry = Registry(plugins)
     data = load_dataset(dataset)
     view = data.view(features, semantics, maps)

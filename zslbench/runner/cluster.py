@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -158,11 +158,15 @@ def _token() -> str:
 
 
 @contextmanager
-def private_environment(where: Where) -> Iterator[None]:
-    """Settings under which Ray can only be this run's own, whoever imports it first; afterwards all is as before.
+def private_environment(where: Where, *, load: bool = False) -> Iterator[None]:
+    """Settings under which Ray can only be this run's own; afterwards all is as before.
 
-    Ray reads some of them when it is imported, which a plugin may do at its top, and others when it starts. So nothing
-    that begins with ``RAY_`` is left of the environment's but what cannot open a private Ray.
+    Ray reads some of them when it is imported and others when it starts. So nothing that begins with ``RAY_`` is left
+    of the environment's but what cannot open a private Ray.
+
+    Args:
+        where: nothing changes unless it says that Ray is this run's own.
+        load: whether to import Ray now, before a plugin can do so under settings of its own.
     """
     if not where.local or where.workers == 0:
         yield
@@ -180,6 +184,9 @@ def private_environment(where: Where) -> Iterator[None]:
         RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper="true",
     )
     try:
+        if load:
+            with suppress(ImportError):  # which matters once it is needed
+                import ray  # noqa: F401
         yield
     finally:
         for name in _ray_variables():
