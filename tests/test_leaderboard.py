@@ -15,6 +15,7 @@ from zslbench.leaderboard import Row, Table, leaderboard
 from zslbench.protocol import METRICS, Outcome
 from zslbench.published import Citation, PublishedData, PublishedRow, PublishedTable, Source
 from zslbench.records import Cell, Failure, Plan, PlanRow, Record, Run, Trial
+from zslbench.report.tables import notes
 from zslbench.stats import estimate
 
 SELECTIONS = ("last", "val", "test-max")
@@ -559,3 +560,22 @@ def test_published_numbers_stand_beside_the_rows_they_are_about() -> None:
     assert row(leaderboard(records, sort="S", published=[published]), "eszsl").published == {"T1": 0.54}
     assert row(leaderboard([record("eszsl", family="5/3")], published=[published]), "eszsl").published == {}
     assert row(leaderboard(records), "eszsl").published == {}
+
+
+def test_mixed_machines_are_said_with_the_table() -> None:
+    """Trials of one table on other devices or versions are named where the table is printed; failures and trials that
+    count nowhere are not."""
+    made = [record("m", split) for split in range(3)]
+    for number, each in enumerate(made):
+        each.run.device, each.run.versions = "cpu", {"numpy": f"2.{min(number, 1)}", "python": "3.11"}
+    made[2].run.device, made[2].run.device_name = "cuda", "Some GPU"
+    other = failed("m", 3)
+    other.run.versions = {"numpy": "9"}
+    table = only(leaderboard([*made, other]))
+    said = [
+        "Trials ran on different devices (cpu, cuda Some GPU): compare neither times nor memory.",
+        "Trials ran with different versions of numpy: 2.0, 2.1.",
+    ]
+    assert table.mixtures == said
+    assert notes(table)[-2:] == said
+    assert only(leaderboard(made[:1])).mixtures == []

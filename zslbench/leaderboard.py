@@ -11,11 +11,11 @@ computed from averaged S and U.
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,7 +26,7 @@ from zslbench.hashing import digest
 from zslbench.plaintext import plain
 from zslbench.protocol import GZSL_METRICS, METRICS, ZSL_METRICS, Curve
 from zslbench.published import PublishedTable, published_for
-from zslbench.records import Plan, PlanRow, Record, Trial
+from zslbench.records import Plan, PlanRow, Record, Run, Trial
 from zslbench.stats import Estimate, estimates, split_means
 
 Selection = Literal["last", "val", "test-max"]
@@ -101,6 +101,8 @@ class Table(msgspec.Struct):
     protocol: int
     sort: str
     rows: list[Row]
+    mixtures: list[str] = []
+    """What keeps trials of the table from being compared, one sentence each: other devices, other versions."""
 
     @property
     def data(self) -> str:
@@ -132,11 +134,12 @@ def leaderboard(
         InputError: a record with an accuracy outside 0 to 1, or without one; the message names it.
     """
     kinds: dict[tuple[object, ...], _Kind] = {}
+    machines: dict[Machine, Machine] = {}  # one object for all that are alike
     plans, source, cells = list(plans), dict[str, str](), dict[str, _Cell]()
     for record in records:  # one at a time: 100,000 outcomes take more than a GB
         source[record.trial.method] = record.trial.source
         if (known := cells.get(record.key)) is None or not known.done:
-            cells[record.key] = _cell(record, _kind(record, kinds))
+            cells[record.key] = _cell(record, _kind(record, kinds), machines)
     newest = _newest_splits(cells, plans)
     groups: dict[tuple[Any, ...], dict[str, _RowData]] = {}
 
@@ -169,7 +172,7 @@ def leaderboard(
     tables = [
         Table(
             dataset, features, semantics, family, dict(hashes), protocol, sort,
-            _ranked(list(rows.values()), selection, sort),
+            _ranked(list(rows.values()), selection, sort), mixtures(_machines(rows.values())),
         )
         for (dataset, features, semantics, family, protocol, hashes), rows in groups.items()
     ]  # fmt: skip
@@ -180,6 +183,44 @@ def leaderboard(
             told = {name: published_for(*where, name, others) for name in dict.fromkeys((sort, "T1"))}
             shown.published = {name: number.value / 100 for name, number in told.items() if number is not None}
     return tables
+
+
+class Machine(NamedTuple):
+    """What a trial ran on."""
+
+    device: str
+    device_name: str
+    versions: tuple[tuple[str, str], ...]
+
+
+def machine_of(run: Run) -> Machine:
+    """What that was."""
+    return Machine(run.device, run.device_name, tuple(run.versions.items()))
+
+
+def mixtures(machines: Iterable[Machine]) -> list[str]:
+    """What differs between the machines that trials of one table ran on, one sentence each."""
+    machines = set(machines)
+    said = []
+    devices = sorted({" ".join(filter(None, (machine.device, machine.device_name))) for machine in machines} - {""})
+    if len(devices) > 1:
+        said.append(
+            f"Trials ran on different devices ({', '.join(map(plain, devices))}): compare neither times nor memory."
+        )
+    versions: dict[str, set[str]] = {}
+    for machine in machines:
+        for name, version in machine.versions:
+            versions.setdefault(name, set()).add(version)
+    for name, found in sorted(versions.items()):
+        if len(found) > 1:
+            said.append(f"Trials ran with different versions of {plain(name)}: {', '.join(map(plain, sorted(found)))}.")
+    return said
+
+
+def _machines(rows: Iterable["_RowData"]) -> Iterator[Machine]:
+    for row in rows:
+        for cells in row.cells.values():
+            yield from {cell.machine for cell in cells.values() if cell.done}
 
 
 def lacking_validation(rows: Iterable[Row]) -> str | None:
@@ -242,7 +283,7 @@ class _Cell(msgspec.Struct, gc=False):  # 100,000 of them would keep the garbage
     fit_seconds: float | None
     seconds: float | None
     peak_mb: float | None
-    device: str
+    machine: Machine
     best: _Epochs = (0, 0)
     """The epoch of the highest lead in each setting."""
     zsl: Any = None
@@ -262,12 +303,13 @@ class _Cell(msgspec.Struct, gc=False):  # 100,000 of them would keep the garbage
         return found
 
 
-def _cell(record: Record, kind: _Kind) -> _Cell:
+def _cell(record: Record, kind: _Kind, machines: dict[Machine, Machine]) -> _Cell:
     trial, run, outcome = record.trial, record.run, record.outcome
     fit, score = run.fit_seconds, run.score_seconds
+    machine = machine_of(run)
     cell = _Cell(
         kind, trial.stage, trial.split, sys.intern(trial.split_hash), trial.seed, record.status == "done",
-        fit, None if fit is None or score is None else fit + score, run.peak_mb, sys.intern(run.device),
+        fit, None if fit is None or score is None else fit + score, run.peak_mb, machines.setdefault(machine, machine),
     )  # fmt: skip
     if outcome is not None:
         zsl, gzsl = _joined(record, outcome.zsl, ZSL_METRICS), _joined(record, outcome.gzsl, GZSL_METRICS)
@@ -476,7 +518,7 @@ def _row(
         seeds=len({seed for _, seed in places}),
         fit_seconds=_mean_of(cell.fit_seconds for cell in tests.values()),
         peak_mb=max((cell.peak_mb for cell in tests.values() if cell.peak_mb is not None), default=None),
-        device=", ".join(sorted({cell.device for cell in tests.values()})),
+        device=", ".join(sorted({cell.machine.device for cell in tests.values()})),
     )
 
 

@@ -324,6 +324,7 @@ def test_json_comes_back(given_rows: list[Row]) -> None:
         "hashes": {"features": "f"},
         "protocol": 1,
         "sort": "H",
+        "mixtures": [],
     }
     for plain, each in zip(found["rows"], made.rows, strict=True):
         assert (plain["label"], plain["rank"], plain["done"]) == (each.label, each.rank, each.done)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from zslbench.leaderboard import Table, lacking_validation
+from zslbench.leaderboard import Table, lacking_validation, machine_of, mixtures
 from zslbench.plaintext import MOST_SAID, plain, visible
 from zslbench.records import Plan, Record
 
@@ -61,7 +61,12 @@ def warnings(table: Table, records: Sequence[Record], too_few: str | None, named
         too_few: the sentence on too few splits, if they are.
         named: whether the classes' names are known.
     """
-    return [*_cautions(table, too_few, named), *_gaps(table), *_mixtures(records), *_failures(records)]
+    return [
+        *_cautions(table, too_few, named),
+        *_gaps(table),
+        *mixtures(machine_of(record.run) for record in records),
+        *_failures(records),
+    ]
 
 
 def _gaps(table: Table) -> Iterator[str]:
@@ -90,19 +95,6 @@ def _failures(records: Sequence[Record]) -> Iterator[str]:
             where.setdefault((plain(record.label), said), []).append(trial)
     for (label, said), trials in where.items():
         yield f"Failed: {label}, {', '.join(trials)}: {said}"
-
-
-def _mixtures(records: Sequence[Record]) -> Iterator[str]:
-    devices = _devices(records)
-    if len(devices) > 1:
-        yield f"Trials ran on different devices ({', '.join(map(plain, devices))}): compare neither times nor memory."
-    versions: dict[str, set[str]] = {}
-    for record in records:
-        for name, version in record.run.versions.items():
-            versions.setdefault(name, set()).add(version)
-    for name, found in sorted(versions.items()):
-        if len(found) > 1:
-            yield f"Trials ran with different versions of {plain(name)}: {', '.join(map(plain, sorted(found)))}."
 
 
 def _cautions(table: Table, too_few: str | None, named: bool) -> Iterator[str]:

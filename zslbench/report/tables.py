@@ -66,7 +66,7 @@ def notes(table: Table) -> list[str]:
             "Bounds are no methods: they mark what chance, a classifier of seen classes or ideal semantics would give."
         )
     said += _about_rows(rows)
-    return said
+    return said + table.mixtures
 
 
 def _about_rows(rows: Sequence[Row]) -> list[str]:
