@@ -46,7 +46,7 @@ def test_a_private_ray_stays_private_and_its_death_ends_the_run(tmp_path, victim
         with started(tmp_path, *SLOW, "--store", "s", "--address", "local", **env) as run:
             run.wait_for_records(2, records)
             check_that_ray_is_private(run.processes())
-            (folder,) = temporary.glob("zslbench-*")
+            (folder,) = temporary.glob("zslray-*")
             assert (folder.stat().st_uid, stat.S_IMODE(folder.stat().st_mode)) == (os.geteuid(), 0o700)
             kept = records.read_bytes()
             (process,) = (number for number, name in run.processes().items() if name == victim)
@@ -58,7 +58,7 @@ def test_a_private_ray_stays_private_and_its_death_ends_the_run(tmp_path, victim
         said = f"zslbench: the private Ray of this run died ({DEATHS[victim]} ended); what was finished is stored, run"
         assert said in ended.stderr
         assert records.read_bytes().startswith(kept)
-        assert list(temporary.glob("zslbench-*")) == []
+        assert list(temporary.glob("zslray-*")) == []
 
 
 def test_the_environment_is_the_user_s_again_afterwards(monkeypatch):

@@ -61,7 +61,7 @@ def test_what_may_be_somebody_s_is_left(place, tmp_path, left):
     """Only this user's own folders of that name go, and one without a lock only when it is too old to be in the
     making."""
     (tmp_path / "precious").mkdir()
-    path = place / ("zslbench-1234-abcdefgh" if left == "other name" else "zslbench-abcdefgh")
+    path = place / ("zslbench-abcdefgh" if left == "other name" else "zslray-abcdefgh")
     if left == "link":
         path.symlink_to(tmp_path / "precious")
     elif left == "file":

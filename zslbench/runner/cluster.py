@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from zslbench.errors import InputError
 from zslbench.machine import cores, memory, shared_memory
-from zslbench.runner.identity import sources
+from zslbench.runner.identity import search_path, sources
 from zslbench.runner.scratch import scratch_folder
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -253,7 +253,8 @@ def _local_ray(where: Where) -> Iterator[Any]:
             stack.callback(ray.shutdown)
             ray._private.ray_constants.ENABLE_RAY_CLUSTER = False  # whatever was set when a plugin imported Ray
             store = store_bytes(memory(), shared_memory())
-            with _keeping_sigterm(), _standing_in(temporary, PYTHONPATH=_search_path(), PYTHONSAFEPATH="1"):
+            path = os.pathsep.join(entry for entry in search_path() if os.pathsep not in entry)
+            with _keeping_sigterm(), _standing_in(temporary, PYTHONPATH=path, PYTHONSAFEPATH="1"):
                 ray.init(
                     address=LOCAL,
                     num_cpus=where.workers or cores(),
@@ -274,11 +275,6 @@ def _local_ray(where: Where) -> Iterator[Any]:
             ) from error
         stack.enter_context(_guarding(ray, Path(temporary).parent))
         yield ray
-
-
-def _search_path() -> str:
-    """Where this process looks for modules, for processes that shall look there too."""
-    return os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
 
 
 @contextmanager

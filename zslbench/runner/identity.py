@@ -35,12 +35,12 @@ class Home:
     def here(cls) -> "Home":
         """This process's."""
         names = ("PYTHONPATH", "PYTHONSAFEPATH")
-        path = tuple(os.path.abspath(entry) for entry in sys.path if entry)
-        return cls(os.getcwd(), path, {name: os.environ.get(name) for name in names})
+        return cls(_current_folder(), tuple(search_path()), {name: os.environ.get(name) for name in names})
 
     def take_up(self) -> None:
         """Stand there."""
-        os.chdir(self.folder)
+        if self.folder:
+            os.chdir(self.folder)
         sys.path[:] = self.search_path
         for name, value in self.variables.items():
             if value is None:
@@ -98,6 +98,20 @@ class Identity:
             if mine is None or not _same_file(mine, file):
                 return f"{who} imports {name} from {file}, this process from {mine or 'nowhere'}: move one of them away"
         return None
+
+
+def search_path() -> list[str]:
+    """Where this process looks for modules, for processes that shall look there too: not in whatever folder is the
+    current one."""
+    return [os.path.abspath(entry) for entry in sys.path if entry]
+
+
+def _current_folder() -> str:
+    """Nothing if it is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 @cache

@@ -17,12 +17,14 @@ from pathlib import Path
 
 from zslbench.errors import InputError
 
-_NAME = re.compile(r"zslbench-\w{8}")
+_PREFIX = "zslray-"
+"""Not that of other temporary folders here, which nobody locks."""
+_NAME = re.compile(_PREFIX + r"\w{8}")
 _LOCK = "lock"
 _MAKING_SECONDS = 3600
 """Longer than anybody needs to lock a folder that was just made."""
-_LONGEST = 18
-"""This module adds 20 characters and Ray 65, and a socket's path holds 103."""
+_LONGEST = 20
+"""This module adds 18 characters and Ray 65, and a socket's path holds 103."""
 _ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")
 _NOBODY = 65534
 """Whom a file belongs to that is root's outside of a container without root."""
@@ -39,7 +41,7 @@ def scratch_folder() -> Iterator[str]:
     """
     parent = _safe_folder()
     _remove_left_ones(parent)
-    private = Path(tempfile.mkdtemp(prefix="zslbench-", dir=parent))  # new, mode 0700, and no link
+    private = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))  # new, mode 0700, and no link
     try:
         with _locked(private):
             (private / "r").mkdir()
@@ -62,7 +64,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _remove_left_ones(parent: Path) -> None:
     """Remove this user's folders that nobody holds any more."""
-    for left in parent.glob("zslbench-*"):
+    for left in parent.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             status = left.lstat()
             if not (_NAME.fullmatch(left.name) and stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()):
