@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         mine="time.sleep(float(os.environ.get('NAP', 0)))",
         raises="raise ValueError('on purpose')",
         hangs=f"print('so far so good'); os.path.exists({str(folder / 'calm')!r}) or time.sleep(600)",
-        leaves="os._exit(1)",
+        leaves="print('last words'); os._exit(1)",
         killed="import signal; os.kill(os.getpid(), signal.SIGKILL)",  # as the kernel does to one that takes too much
     )
 
@@ -69,6 +69,9 @@ def test_every_failure_is_a_record_and_no_honest_method_suffers(folder, mixed):
     log = found["hangs"][0].run.log
     assert log is not None
     assert (folder / "bad" / log).read_text() == "so far so good\n"
+    log = found["leaves"][0].run.log  # printed just before the worker died
+    assert log is not None
+    assert (folder / "bad" / log).read_text() == "last words\n"
 
 
 def test_running_again_retries_what_failed_and_nothing_else(folder, mixed):
@@ -116,14 +119,77 @@ def test_a_time_limit_holds_in_this_process_too(folder):
     assert (folder / "late" / str(hung.run.log)).read_text() == "so far so good\n"
 
 
-def test_a_method_cannot_swallow_its_time_limit(tmp_path):
-    """A method that goes on whatever exception is raised in it is stopped by the time limit all the same."""
-    stubborn = "exec('while True:\\n    try: time.sleep(60)\\n    except Exception: pass')"
-    write_folder(tmp_path, stubborn=stubborn)
-    args = ("--methods", "stubborn", "--splits", 1, "--no-validation", "--store", "s", "--workers", 0)
-    ended, _ = complete(tmp_path, *args, "--timeout", "1s")
-    assert ended.code == 1
-    assert [record.failure and record.failure.type for record in Store(tmp_path / "s").records()] == ["Timeout"]
+STAYS = "exec('while True:\\n    try: time.sleep(60)\\n    except {}: pass')"
+
+
+def test_a_method_cannot_escape_its_time_limit(tmp_path):
+    """With --workers 0 too: one that goes on whatever is raised in it, and one that never returns from native code, are
+    stopped and recorded with what they printed; the next method runs."""
+    write_folder(
+        tmp_path,
+        stubborn="print('I stay'); " + STAYS.format("BaseException"),
+        native="import ctypes; ctypes.CDLL(None).sleep(600)",
+        dies="print('last words'); os._exit(3)",
+        mine="pass",
+    )
+    args = ("--methods", "stubborn,native,dies,mine", "--splits", 1, "--no-validation", "--store", "s", "--workers", 0)
+    ended, left = complete(tmp_path, *args, "--timeout", "2s")
+    assert (ended.code, left) == (1, {})
+    found = {label: records[0] for label, records in by_label(tmp_path / "s").items()}
+    failures = {label: record.failure.type for label, record in found.items() if record.failure}
+    assert failures == {"stubborn": "Timeout", "native": "Timeout", "dies": "WorkerDied"}
+    assert found["mine"].status == "done"
+    assert {record.run.executor for record in found.values()} == {"serial"}
+    logs = {label: (tmp_path / "s" / str(found[label].run.log)).read_text() for label in ("stubborn", "dies")}
+    assert logs == {"stubborn": "I stay\n", "dies": "last words\n"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_method_cannot_swallow_an_interrupt(tmp_path, number):
+    """A method in this process that goes on whatever is raised in it is left some seconds after Ctrl-C or SIGTERM, with
+    130 and a line; the records before it are whole."""
+    write_folder(tmp_path, mine="pass", stubborn=STAYS.format("BaseException"))
+    args = ("--methods", "mine,stubborn", "--splits", 1, "--no-validation", "--store", "s", "--workers", 0)
+    with started(tmp_path, *args) as run:
+        run.wait_for_records(1, tmp_path / "s/records.jsonl")
+        time.sleep(0.5)
+        run.process.send_signal(number)
+        ended = run.end()
+        assert run.left_after(5) == {}
+    assert ended.code == 130
+    assert ended.stderr.splitlines()[-1].startswith("zslbench: interrupted; a method went on")
+    assert [record.status for record in Store(tmp_path / "s").records()] == ["done"]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_a_method_leaves_running_keeps_no_run_from_ending(tmp_path, workers):
+    """A thread, a child and an exit handler that never end: the run ends with 0, and nothing is left of them."""
+    head = "import atexit, threading\n"
+    write_folder(
+        tmp_path,
+        head,
+        threads="threading.Thread(target=time.sleep, args=(300,)).start()",
+        children="os.fork() or time.sleep(300)",
+        handlers="atexit.register(time.sleep, 300)",
+        mine="pass",
+    )
+    args = ("--methods", "threads,children,handlers,mine", "--splits", 1, "--no-validation", "--store", "s")
+    ended, left = complete(tmp_path, *args, "--workers", workers)
+    assert (ended.code, left) == (0, {})
+    assert "method threads left a running thread: no other trial runs in its process." in ended.stderr
+    assert "method children left a running process: no other trial runs in its process." in ended.stderr
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_process_in_which_our_own_code_fails_is_replaced(tmp_path, workers):
+    """A method after which no trial can begin there costs the next ones an attempt and not their records."""
+    breaks = "from zslbench.runner.settings import *; SETTINGS.append(Setting('it', lambda: 1 / 0, print))"
+    write_folder(tmp_path, breaks=f"exec({breaks!r})", mine="pass")
+    args = ("--methods", "breaks,mine,mine[ridge=2]", "--splits", 1, "--no-validation", "--store", "s")
+    ended, _ = complete(tmp_path, *args, "--workers", workers)
+    assert ended.code == 0, ended.stderr
+    assert ended.stderr.count("is tried again: its worker failed, attempt 1 of 3.") == workers
+    assert "Traceback" not in ended.stderr
 
 
 SERIAL = ("--methods", "mine,eszsl", "--splits", 2, "--no-validation", "--workers", 0)

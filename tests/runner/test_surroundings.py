@@ -302,7 +302,7 @@ def test_threads_and_children_are_not_left():
     assert traces == [Traces()]
 
 
-@pytest.mark.parametrize("which", ["low", "many", "elsewhere"])
+@pytest.mark.parametrize("which", ["low", "many", "all", "elsewhere"])
 def test_closed_files_are_opened_again(tmp_path, which):
     """Descriptors that a trial closes, or makes lead elsewhere, are as before; a lock that they hold is held."""
     with open(tmp_path / "locked", "w") as locked:
@@ -312,6 +312,8 @@ def test_closed_files_are_opened_again(tmp_path, which):
                 os.close(locked.fileno())
             elif which == "many":
                 os.closerange(locked.fileno(), 4096)
+            elif which == "all":
+                os.closerange(locked.fileno(), 1 << 20)
             else:
                 with open(os.devnull) as nothing:
                     os.dup2(nothing.fileno(), locked.fileno())

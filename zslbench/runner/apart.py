@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,9 @@ class _Process:
             self._ready = True
         with contextlib.suppress(OSError):
             _send(self._to, pickle.dumps((trial, split, str(place))))
-        answer: Attempt = self._answer(timeout)
+        answer: Attempt | str = self._answer(timeout)
+        if isinstance(answer, str):
+            raise DiedError(answer)
         return answer
 
     def _answer(self, seconds: float | None) -> Any:
@@ -201,7 +204,12 @@ def _serve() -> None:
         _send(answers, pickle.dumps(""))
         while data := _received(requests):
             trial, split, place = pickle.loads(data)  # noqa: S301
-            _send(answers, pickle.dumps(worker.run(trial, split, place, executor="serial")))
+            try:
+                ended = worker.run(trial, split, place, executor="serial")
+            except Exception:  # not the method's: this process is not what it was, and a new one takes the trial over
+                _send(answers, pickle.dumps(traceback.format_exc()))
+                break
+            _send(answers, pickle.dumps(ended))
     os._exit(0)
 
 

@@ -16,11 +16,12 @@ from pathlib import Path
 
 from zslbench.configuration import MethodSpec
 from zslbench.datasets import DataView
-from zslbench.protocol import Measured, MethodError, run_trial
+from zslbench.errors import InputError
+from zslbench.protocol import Measured, MethodError, run_trial, trial_seed
 from zslbench.records import Failure, Run, Trial
 from zslbench.registry import Registry
 from zslbench.runner.durations import clock
-from zslbench.runner.surroundings import Traces, listed, seed_of, told, undisturbed
+from zslbench.runner.surroundings import Traces, listed, told, undisturbed
 from zslbench.splits import Split
 
 THREADS = 1
@@ -72,33 +73,48 @@ def attempt(
     run = new_run(executor, device)
     printed = Printed() if printed is None else printed
     measured, failure = None, None
-    traces: list[Traces] = []
-    try:
-        owner = registry.owner(trial.method)
-        registry.get(trial.method)  # imported before anything is noted; its own settings hold in the block
-        with undisturbed(owner, seed_of(trial.key)) as traces, _captured(printed):
-            # Built first, so that the libraries that the method's module loads are limited too.
-            method, config, _ = registry.build(MethodSpec(trial.method, trial.config))
-            with limited_threads(THREADS):
-                measured = run_trial(
-                    method, config, view, split, trial.stage, trial.seed, device=device, progress=progress
-                )
-        if traces[0].tampered:
-            raise MethodError(
-                f"it replaced {listed(traces[0].tampered)}, which it is measured with: its numbers are worth nothing."
-            )
-    except passes:
-        raise
-    except BaseException as error:
-        measured, failure = None, describe_failure(error)
+    with contextlib.suppress(InputError):  # said below; imported before anything is noted
+        registry.get(trial.method)
+    # What fails outside of the inner block is this process's fault, and passes through.
+    with undisturbed(registry.owner(trial.method), trial_seed(view, split, trial.seed)) as traces:
+        try:
+            with _captured(printed):
+                # Built first, so that the libraries that the method's module loads are limited too.
+                method, config, _ = registry.build(MethodSpec(trial.method, trial.config))
+                with limited_threads(THREADS):
+                    measured = run_trial(
+                        method, config, view, split, trial.stage, trial.seed, device=device, progress=progress
+                    )
+        except passes:
+            raise
+        except BaseException as error:
+            failure = describe_failure(error)
+    if measured is not None:
+        try:
+            check_untampered(traces[0])
+        except MethodError as error:
+            measured, failure = None, describe_failure(error)
     run.finished = now()
     run.device_name = run.device_name or _device_name(device)
     if measured is not None:
         run.fit_seconds, run.score_seconds = measured.fit_seconds, measured.score_seconds
         run.peak_mb = measured.peak_mb
-    left = traces[0] if traces else Traces()
-    log = printed.getvalue()[-_LOG_CHARACTERS:] + "".join(f"zslbench: the method left {one}\n" for one in told(left))
-    return Attempt(measured, failure, run, log, left)
+    log = printed.getvalue()[-_LOG_CHARACTERS:] + "".join(
+        f"zslbench: the method left {one}\n" for one in told(traces[0])
+    )
+    return Attempt(measured, failure, run, log, traces[0])
+
+
+def check_untampered(traces: Traces) -> None:
+    """Refuse numbers that were made with something else than what they are made with.
+
+    Raises:
+        MethodError: the method replaced some of it.
+    """
+    if traces.tampered:
+        raise MethodError(
+            f"it replaced {listed(traces.tampered)}, which it is measured with: its numbers are worth nothing."
+        )
 
 
 def new_run(executor: str, device: str = "cpu") -> Run:

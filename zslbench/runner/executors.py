@@ -13,7 +13,7 @@ from zslbench.errors import InputError
 from zslbench.registry import Registry
 from zslbench.runner import originals
 from zslbench.runner.apart import Apart
-from zslbench.runner.attempt import attempt
+from zslbench.runner.attempt import Attempt, attempt
 from zslbench.runner.cluster import Device, Where, ray_session
 from zslbench.runner.events import Event, Events, Finished, Notice, Opened, Returned, Started, Tick, Told
 from zslbench.runner.plan import Job
@@ -49,20 +49,30 @@ def run_serially(
                     apart.start(owner)
         for job in jobs:
             yield Started(job)
-            if registry.owner(job.trial.method) == here:
-                with _left_at_last():
-                    ended = attempt(registry, view, job.trial, job.split, executor="serial", device=device)
-                if FILES_CLOSED in ended.traces.lasting:
-                    raise InputError(f"method {job.trial.method} closed this process's files: use --workers 1 for it.")
-                events: Iterable[Event] = [Finished(job, ended)]
-            else:
-                events = apart.run(job)
+            ended = _attempt_here(registry, view, job, device) if registry.owner(job.trial.method) == here else None
+            events: Iterable[Event] = apart.run(job) if ended is None else [Finished(job, ended)]
             for event in events:
                 yield event
                 if isinstance(event, Finished):
                     yield from spoken.notices(job, event.attempt)
                     if event.attempt.traces.lasting:
                         here = None
+
+
+def _attempt_here(registry: Registry, view: DataView, job: Job, device: str) -> Attempt | None:
+    """Run it in this process; None where an earlier trial has left this process unfit for it.
+
+    Raises:
+        InputError: the method closed this process's files.
+    """
+    try:
+        with _left_at_last():
+            ended = attempt(registry, view, job.trial, job.split, executor="serial", device=device)
+    except Exception:
+        return None
+    if FILES_CLOSED in ended.traces.lasting:
+        raise InputError(f"method {job.trial.method} closed this process's files: use --workers 1 for it.")
+    return ended
 
 
 def _owner_here(registry: Registry, owners: Sequence[str]) -> str | None:

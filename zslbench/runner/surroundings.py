@@ -62,7 +62,7 @@ def _torch_came() -> None:
     _torch_at_first.update({name: setting.read() for name, setting in _torch.items()})
     originals.watch_loaded()
     if _seeds:
-        torch.manual_seed(_seeds[-1])
+        torch.manual_seed(derive_seed("global generators", _seeds[-1]))
 
 
 class _AwaitTorch:
@@ -243,6 +243,7 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
 
 
 def _seed(seed: int) -> None:
+    seed = derive_seed("global generators", seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  the generator that careless methods draw from
     if torch := sys.modules.get("torch"):
@@ -320,11 +321,6 @@ def _end(child: int) -> None:
     with contextlib.suppress(OSError):
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-
-
-def seed_of(trial_key: str) -> int:
-    """Of the global generators, which no method should draw from, in a trial."""
-    return derive_seed("global generators", trial_key)
 
 
 if "torch" in sys.modules:

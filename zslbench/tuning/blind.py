@@ -12,6 +12,8 @@ from typing import Any, Literal
 from zslbench.datasets import DataView
 from zslbench.methods import Method
 from zslbench.protocol import measure, trial_seed
+from zslbench.runner.attempt import check_untampered
+from zslbench.runner.surroundings import undisturbed
 from zslbench.splits import Partition, Split
 
 Metric = Literal["T1", "H"]
@@ -41,6 +43,8 @@ class Score:
     epochs: int
     seconds: float
     """For fitting and scoring, over all seeds."""
+    lasting: tuple[str, ...] = ()
+    """What it left behind in the process, which must then measure nothing else."""
 
 
 def blind(view: DataView, split: Split, seeds: Iterable[int], rehearse: bool) -> BlindSplit:
@@ -57,13 +61,28 @@ def blind(view: DataView, split: Split, seeds: Iterable[int], rehearse: bool) ->
     )
 
 
-def score(method: type[Method], config: Any, split: BlindSplit, metric: Metric, device: str = "cpu") -> Score:
-    """Train and measure on one split. Whatever the method raises passes through."""
+def score(
+    method: type[Method], config: Any, split: BlindSplit, metric: Metric, device: str = "cpu", owner: str = ""
+) -> Score:
+    """Train and measure on one split. Whatever the method raises passes through.
+
+    Args:
+        method: its class.
+        config: its hyper-parameters.
+        split: what it is measured on.
+        metric: what counts.
+        device: ``cpu`` or ``cuda``.
+        owner: whose method it is; see `Registry.owner`.
+    """
     values, epochs, seconds = [], 0, 0.0
+    lasting: tuple[str, ...] = ()
     for seed in split.seeds:
-        measured = measure(method, config, split.view, split.part, seed, split.rehearsal, device=device)
+        with undisturbed(owner, seed) as traces:
+            measured = measure(method, config, split.view, split.part, seed, split.rehearsal, device=device)
+        check_untampered(traces[0])
+        lasting += traces[0].lasting
         curve = (measured.outcome.zsl | measured.outcome.gzsl)[metric]
         values.append(curve[-1])
         epochs = len(curve)
         seconds += measured.fit_seconds + measured.score_seconds
-    return Score(statistics.fmean(values), epochs, seconds)
+    return Score(statistics.fmean(values), epochs, seconds, lasting)

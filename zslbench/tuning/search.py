@@ -137,11 +137,14 @@ class _Trial(tune.Trainable):
         worker = Worker(task.plugins, splits[0].view, task.device, task.home)
         if differs := task.identity.difference(worker.hello(), one_machine=task.home is not None):
             raise InputError(f"workers must be like this process, but {differs}.")
-        self.method = worker.registry.get(task.spec.name)
+        self.method, self.owner = worker.registry.get(task.spec.name), worker.registry.owner(task.spec.name)
+        self.spoiled = False
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up another configuration."""
+        """Take up another configuration; a process in which something was left behind is replaced."""
+        if self.spoiled:
+            return False
         self.params, self.values = new_config["params"], list(new_config["known"])
         self.replayed = 0
         return True
@@ -155,11 +158,13 @@ class _Trial(tune.Trainable):
             # As attempts of a run do: the method's libraries are loaded by now, so they are limited too.
             config = resolve(self.method.Config, {**self.task.spec.overrides, **self.params}, self.task.spec.name)
             with limited_threads(THREADS):
-                reached = score(self.method, config, self.splits[len(self.values)], self.task.metric, self.task.device)
+                split, task = self.splits[len(self.values)], self.task
+                reached = score(self.method, config, split, task.metric, task.device, self.owner)
         except (Exception, SystemExit) as error:
             failure = describe_failure(error)
             return {"failure": f"{failure.type}: {failure.message}", "done": True}
         self.values.append(reached.value)
+        self.spoiled = self.spoiled or bool(reached.lasting)
         self.replayed += 1
         return {
             "splits": len(self.values), "mean": statistics.fmean(self.values), "value": reached.value,
