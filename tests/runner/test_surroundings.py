@@ -375,10 +375,11 @@ def test_torch_begins_as_torch_begins_wherever_it_is_first_imported():
     code = (
         "from zslbench.runner.surroundings import undisturbed\nfound = []\n"
         "for seed in (1, 1):\n"
-        "    with undisturbed('', seed):\n"
+        "    with undisturbed('', seed) as traces:\n"
         "        import torch\n"
         "        found.append((torch.get_default_dtype(), torch.is_grad_enabled(), float(torch.rand(1))))\n"
         "        torch.set_default_dtype(torch.float64); torch.set_grad_enabled(False)\n"
+        "    assert traces[0].restored == ('torch.set_default_dtype', 'torch.set_grad_enabled')\n"
         "assert found[0] == found[1], found"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -153,7 +153,7 @@ def importing(owner: str, blame: str) -> Iterator[None]:
         patched = watch.undone()  # first: what follows may need what was replaced
         _, lost = files.mend()
         _imported.setdefault(owner, {}).update(_news(_at_first(before), read()))
-        _, stays = restore(before)
+        _, stays = restore(_torch_at_first | before)
     if lost:
         stays.append("the open files")
     if stays:
@@ -228,7 +228,7 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
         for child in started:
             _end(child)
         closed, lost = files.mend()
-        changed, stays = restore(start)
+        changed, stays = restore(_torch_at_first | start)  # torch may have come meanwhile
         lasting = [*(f"{name} changed" for name in (*patched, *stays)), *_threads_left(threads)]
         if lost:
             lasting.append(FILES_CLOSED)
@@ -236,7 +236,7 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
             changed.append("open files")
         if started:
             lasting.append("a running process")
-        restore(before)
+        restore(_torch_at_first | before)
         _set_generators(drawn)
         restored = tuple(name for name in changed if name not in stays)
         traces.append(Traces(restored, tuple(lasting), tuple(tampered)))
