@@ -59,7 +59,7 @@ def _print(found: Any, holder: str | None, every: bool) -> None:
         console.print(Text(visible(text), style), soft_wrap=True)  # Text: no markup in labels and messages
 
     what = f"{found.plans} plans of {found.store}, the newest" if every else f"the newest plan of {found.store}"
-    say(f"{what}, of {found.created}: {found.command}")
+    say(f"{what}, of {plain(found.created)}: {found.command}")
     say(f"running: {holder} writes to the store." if holder else "not running: nobody writes to the store.")
     several = len({(row.dataset, row.features, row.semantics) for row in found.rows}) > 1
     table = Table("method", "data")

@@ -24,7 +24,7 @@ from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.files import read_text
 from zslbench.hashing import array_digest
-from zslbench.plaintext import plain
+from zslbench.plaintext import MOST, plain
 
 FORMAT = 1
 _BLOCK_ROWS = 8192
@@ -310,12 +310,16 @@ class Dataset:
         named |= {kind: list(getattr(card, kind)) for kind in ("features", "maps", "semantics")}
         for key, names in named.items():
             for given in names:
-                if not given.strip() or not given.isprintable():
-                    raise InputError(f"{path}: {key}: {given!r} is empty or holds characters that cannot be printed.")
+                _check_name(given, f"{path}: {key}")
+        if set(card.name) & set("/\\"):  # it is a part of the names of files
+            raise InputError(f"{path}: name: {card.name!r} holds a slash or a backslash; leave it out.")
         return card
 
     def _names(self, kind: str) -> list[str]:
-        return sorted(path.stem for path in (self.folder / kind).glob("*.npy"))
+        names = sorted(path.stem for path in (self.folder / kind).glob("*.npy"))
+        for name in names:
+            _check_name(name, f"{self.folder / kind}: the name of a file")
+        return names
 
     def _read_labels(self) -> IntArray:
         path = self.folder / "labels.npy"
@@ -402,6 +406,13 @@ def equal_semantics(array: NDArray[Any], class_names: Sequence[str], where: str)
 
 def _first_few(things: list[str]) -> list[str]:
     return things if len(things) <= _SHOWN else [*things[:_SHOWN], f"{len(things) - _SHOWN} more"]
+
+
+def _check_name(name: str, where: str) -> None:
+    if not name.strip() or not name.isprintable():
+        raise InputError(f"{where}: {name!r} is empty or holds characters that cannot be printed.")
+    if len(name) > MOST:
+        raise InputError(f"{where}: {plain(name, 40)} has {len(name)} characters; at most {MOST} are expected.")
 
 
 def load_npy(path: Path) -> NDArray[Any]:

@@ -53,7 +53,7 @@ def _likenesses(trial: Trial) -> Iterator[tuple[tuple[object, ...], bool]]:
     The family of splits is among it, since it says how many images are trained on.
     """
     method, stage, family = trial.method, trial.stage, trial.family
-    data = trial.hashes["features"], trial.hashes["semantics"]
+    data = trial.hashes.get("features"), trial.hashes.get("semantics")
     config = msgspec.json.encode(trial.config, order="deterministic")
     yield ("family", method, data, stage, config, family), False
     yield ("configuration", method, data, stage, config), False
