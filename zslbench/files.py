@@ -6,6 +6,7 @@ whole or not there: an existing file stays as it was until its successor is comp
 
 import codecs
 import contextlib
+import errno
 import io
 import os
 import stat
@@ -134,7 +135,7 @@ def replacing(path: Path | str, *, sync: bool = False) -> Iterator[Path]:
         InputError: it cannot be written.
     """
     try:
-        target = Path(path).resolve()
+        target = resolved(path)
         if target.exists() and not target.is_file():
             if target.is_dir():
                 raise IsADirectoryError(0, "it is a folder")
@@ -157,6 +158,18 @@ def replacing(path: Path | str, *, sync: bool = False) -> Iterator[Path]:
         raise InputError(f"{path} cannot be written: {_why(error)}.") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def resolved(path: Path | str) -> Path:
+    """Where the links of a path lead to, whether something is there or not.
+
+    Raises:
+        OSError: in a circle, or a name on the way is too long.
+    """
+    try:
+        return Path(path).resolve()
+    except RuntimeError:  # so says Python 3.11
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
 
 
 def write_whole(path: Path | str, content: str | bytes, *, sync: bool = False) -> None:

@@ -211,10 +211,11 @@ def checked_output(path: Path, *stores: Path, inputs: Sequence[Path] = ()) -> Pa
 
 def _check_output(path: Path, stores: Sequence[Path], inputs: Sequence[Path]) -> None:
     from zslbench.errors import InputError
+    from zslbench.files import resolved
 
     if not path.name or path.name == "..":
         raise InputError(f"'{path}' cannot be written: the name of a file is expected.")
-    target = path.resolve()
+    target = resolved(path)
     for store in (*stores, *target.parents):
         records = store / "records.jsonl"
         kept = [*map(Path.resolve, (store / name for name in STORED))] if store in stores or records.exists() else []
@@ -222,7 +223,7 @@ def _check_output(path: Path, stores: Sequence[Path], inputs: Sequence[Path]) ->
         if linked or any(target.is_relative_to(part) for part in kept):
             raise InputError(f"{path} is part of the store {store}, which nothing may overwrite; choose another file.")
     for source in inputs:
-        if target == source.resolve() or (target.is_file() and source.is_file() and source.samefile(target)):
+        if target == resolved(source) or (target.is_file() and source.is_file() and source.samefile(target)):
             raise InputError(f"{path} is read by this command and would be overwritten; choose another file.")
     if not target.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}.")
