@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from hostile import HARMLESS, write_store
+from nasty_names import HARMLESS, write_store
 from plugins import write_plugin
 from reports import several
 
