@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zslbench.cli.options import emit
+from zslbench.cli.streams import say
 from zslbench.jsontext import pretty
 
 if TYPE_CHECKING:
@@ -26,9 +28,9 @@ def check(data: str, as_json: bool) -> int:
 
     found = examine(bundled_folder(data) if data in bundled_names() else data)
     if as_json:
-        click.echo(pretty(found))
+        emit(pretty(found))
     else:
-        click.echo("\n".join(_lines(found)))
+        say(*_lines(found))
     return 2 if found.errors else 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from zslbench.cli.options import emit
+from zslbench.cli.streams import say, tell
 from zslbench.errors import InputError
 from zslbench.files import read_text, write_whole
 from zslbench.hashing import file_digest
 from zslbench.jsontext import pretty
+from zslbench.shelltext import command
 
 if TYPE_CHECKING:
     from zslbench.datasets.known import Checksum, Known
@@ -53,7 +55,7 @@ def download(name: str, place: Path, yes: bool, url: str, sha256: str, keep_arch
     checksum = _expected(card, url, sha256)
     folder = place / card.archive.folder
     if folder.is_dir() and _source(folder).is_file():
-        click.echo(f"{folder} is complete already; nothing was fetched.", err=True)
+        tell(f"{folder} is complete already; nothing was fetched.")
     elif folder.exists():
         raise InputError(
             f"{folder} exists and was not made by this command: remove it, choose another place by --to, or use it "
@@ -62,7 +64,10 @@ def download(name: str, place: Path, yes: bool, url: str, sha256: str, keep_arch
     else:
         _obtain(card, folder, checksum, url, yes, keep_archive)
     result = _result(card, folder)
-    click.echo(pretty(result) if as_json else _text(result))
+    if as_json:
+        emit(pretty(result))
+    else:
+        say(*_lines(result))
     return 0
 
 
@@ -158,7 +163,7 @@ def _show(card: Known, origin: Path | str, checksum: Checksum | None) -> None:
         ("from", origin),
         ("checksum", verified),
     ):
-        click.echo(f"{key:9}{value}", err=True)
+        tell(f"{key}: {value}")
 
 
 def _ask(here: bool) -> None:
@@ -177,24 +182,24 @@ def _result(card: Known, folder: Path) -> dict[str, Any]:
     return {"name": card.name, "folder": str(folder), "source": record, "next": _next_step(card, folder)}
 
 
-def _text(result: dict[str, Any]) -> str:
+def _lines(result: dict[str, Any]) -> list[str]:
     source = result["source"]
     lines = [f"folder   {result['folder']}"]
     if source:
         verified = "verified" if source["verified"] else "not verified: no checksum is known"
         lines.append(f"archive  sha256 {source['archive_sha256']} ({verified})")
-    return "\n".join([*lines, f"next     {result['next']}"])
+    return [*lines, f"next     {result['next']}"]
 
 
 def _next_step(card: Known, folder: Path) -> str:
     root = folder / card.root if (folder / card.root).is_dir() else folder
     if card.kind == "xlsa17":
         files = [str(root / "res101.mat"), str(root / "att_splits.mat")]
-        return f"zslbench data import xlsa17 {shlex.join(files)} --name {card.name}"
+        return command("zslbench", "data", "import", "xlsa17", *files, "--name", card.name)
     told = ["--images", str(root), "--title", card.title]
     for family in card.families:
         told += ["--split-family", str(family)]
-    return f"zslbench data prepare {card.name} {shlex.join(told)}"
+    return command("zslbench", "data", "prepare", card.name, *told)
 
 
 def _source(folder: Path) -> Path:
@@ -203,7 +208,7 @@ def _source(folder: Path) -> Path:
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    tell(line)
 
 
 @contextmanager
@@ -215,7 +220,7 @@ def _progress(verb: str, name: str) -> Iterator[Callable[[int, int], None]]:
 
     console = progress_console()
     if not console.is_terminal:
-        click.echo(f"{verb} {name}", err=True)
+        tell(f"{verb} {name}")
     columns = (
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
     )  # fmt: skip

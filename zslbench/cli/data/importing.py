@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zslbench.cli.options import emit
+from zslbench.cli.streams import say
+
 if TYPE_CHECKING:
     from zslbench.datasets.importing import Imported
 
@@ -156,12 +159,12 @@ def _import(
         "notes": made.notes,
     }
     if as_json:
-        click.echo(json.dumps(result, indent=2))
+        emit(json.dumps(result, indent=2))
         return
-    click.echo(f"folder    {result['folder']}")
-    click.echo(f"images    {made.images} in {result['classes']} classes")
-    click.echo("features  " + ", ".join(f"{title} ({width})" for title, width in result["features"].items()))
-    click.echo("semantics " + ", ".join(made.card["semantics"]))
-    click.echo("splits    " + (", ".join(made.card["split_families"]) or "none named: any S/U"))
+    say(f"folder    {result['folder']}")
+    say(f"images    {made.images} in {result['classes']} classes")
+    say("features  " + ", ".join(f"{title} ({width})" for title, width in result["features"].items()))
+    say("semantics " + ", ".join(made.card["semantics"]))
+    say("splits    " + (", ".join(made.card["split_families"]) or "none named: any S/U"))
     for note in made.notes:
-        click.echo(f"note      {note}")
+        say(f"note      {note}")

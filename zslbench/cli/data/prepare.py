@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zslbench.cli.options import emit, progress_console
+from zslbench.cli.streams import say, tell
 from zslbench.errors import InputError
 from zslbench.files import read_text
 from zslbench.plaintext import plain
+from zslbench.shelltext import command
 
 if TYPE_CHECKING:
     from zslbench.datasets.prepare.layout import ClassFolders
@@ -135,7 +137,7 @@ def prepare(
         made = make(name, images, out or Path(name), report, options)
     seconds = time.perf_counter() - started
     for warning in made.warnings:
-        click.echo(f"zslbench: warning: {warning}", err=True)
+        tell(f"zslbench: warning: {warning}")
 
     reference = BUNDLED / name
     comparable = not (backbone or semantics or maps or skip_bad) and (reference / "card.toml").is_file()
@@ -158,10 +160,13 @@ def prepare(
         "bundled_overall": worst(verdicts) if verdicts is not None else None,
         "seconds": round(seconds, 1),
     }
-    click.echo(json.dumps(result, indent=2) if as_json else _as_text(result, str(made.passed)))
+    if as_json:
+        emit(json.dumps(result, indent=2))
+    else:
+        say(*_lines(result, str(made.passed)))
 
 
-def _as_text(result: dict[str, Any], passed: str) -> str:
+def _lines(result: dict[str, Any], passed: str) -> list[str]:
     folder = result["folder"]
     lines = [
         f"folder   {folder}",
@@ -175,12 +180,10 @@ def _as_text(result: dict[str, Any], passed: str) -> str:
     if result["bundled"] is not None:
         lines.append(f"bundled  {result['bundled_overall']}")
         lines += [f"         {verdict}: {name}" for name, verdict in result["bundled"].items()]
-    where = shlex.quote(folder if Path(folder).is_absolute() else f"./{folder}")
-    lone = result["split_families"][0].startswith("1/")  # a single seen class leaves none for validation
-    lines.append(
-        f"next     zslbench run --methods eszsl,projection --dataset {where}{' --no-validation' if lone else ''}"
-    )
-    return "\n".join(lines)
+    words = ["--dataset", folder if Path(folder).is_absolute() else f"./{folder}"]
+    if result["split_families"][0].startswith("1/"):  # a single seen class leaves none for validation
+        words.append("--no-validation")
+    return [*lines, f"next     {command('zslbench', 'run', '--methods', 'eszsl,projection', *words)}"]
 
 
 def _side(text: str) -> int:
@@ -208,10 +211,9 @@ def _read_classes(path: Path) -> tuple[str, ...]:
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """Yield a callback (stage, done, total) that draws a bar on a terminal and single lines elsewhere."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    console = progress_console()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -227,7 +229,7 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
                 tasks[stage] = bars.add_task(title, total=total)
                 if not console.is_terminal:
                     before = f"; {done} are done already" if done else ""
-                    click.echo(f"{title} ({total}{before})", err=True)
+                    tell(f"{title} ({total}{before})")
             bars.update(tasks[stage], completed=done)
 
         yield report

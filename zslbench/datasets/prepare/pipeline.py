@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench import shelltext
 from zslbench.datasets.container import equal_semantics
 from zslbench.datasets.prepare import semantics as text
 from zslbench.datasets.prepare.backbones import Backbone, find_backbone, versions
@@ -312,7 +312,7 @@ def _command(recipe: Recipe, images: ImageSet, options: Options) -> str:
     words += [word for source in options.semantics or () for word in ("--semantics", source)]
     if options.skip_bad:
         words.append("--skip-bad")
-    return shlex.join(words)
+    return shelltext.command(*words)
 
 
 def _alike(blocks: Sequence[text.SemanticsBlock], classes: Sequence[str]) -> list[str]:
