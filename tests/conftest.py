@@ -60,6 +60,12 @@ def timeless(text: str) -> Any:
 
 
 @pytest.fixture
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is brought to the disk itself, which takes milliseconds each time; for tests that write often."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture
 def synthetic(tmp_path: Path) -> Path:
     """The folder of a SYNTHETIC data set of 8 classes x 12 images."""
     return write_synthetic(tmp_path / "toy")

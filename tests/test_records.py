@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from zslbench.errors import InputError
+from zslbench.lines import sealed
 from zslbench.protocol import Outcome
 from zslbench.records import Cell, Failure, Plan, PlanRow, Record, Run, Store, Trial
 
+pytestmark = pytest.mark.usefixtures("unsynced")
 TORN = pytest.mark.filterwarnings("ignore:.*torn")
 
 
@@ -171,23 +173,51 @@ def corrupt_lines() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", corrupt_lines())
-def test_a_line_that_is_no_record_is_named_and_nothing_is_changed(store, kind):
-    """A damaged or foreign line stops the reader with file and line, and the file stays as it is."""
+def test_a_line_that_is_no_record_is_named_left_out_and_set_aside(store, kind):
+    """A damaged or foreign line is named with file and number and left out by a reader, and the file stays as it is;
+    the next run moves it aside."""
     fill(store, record(0), record(2))
     first, last = store.records_path.read_bytes().splitlines(keepends=True)
     content = first + corrupt_lines()[kind] + b"\n" + last
     store.records_path.write_bytes(content)
-    with pytest.raises(InputError, match=r"records\.jsonl, line 2 is not a record of this version"):
+    with pytest.warns(UserWarning, match=r"records\.jsonl, line 2 (is not a record|does not fit)"):
+        assert list(Store(store.folder).latest()) == [trial(0).key, trial(2).key]
+    assert store.records_path.read_bytes() == content
+    with store.writing():
+        with pytest.warns(UserWarning, match=r"records\.jsonl, line 2 .*: moved to records\.bad"):
+            found = store.latest()
+        assert [found[key].trial.split for key in found] == [0, 2]
+    assert store.records_path.read_bytes() == first + last
+    assert store.records_path.with_suffix(".bad").read_bytes() == corrupt_lines()[kind] + b"\n"
+
+
+def test_a_sound_line_of_another_version_is_refused(store):
+    """A line that is as it was written, but that this version cannot read, is no damage: nothing is moved, and readers
+    and writers stop with file and line."""
+    fill(store, record(0))
+    future = msgspec.to_builtins(record(1))
+    future["trial"]["schema"] = 2
+    line = sealed(msgspec.convert(future, msgspec.defstruct("Future", [(name, Any) for name in future])))
+    content = store.records_path.read_bytes() + line
+    store.records_path.write_bytes(content)
+    with pytest.raises(InputError, match=r"records\.jsonl, line 2 is not a record of this version of zslbench"):
+        store.latest()
+    with store.writing(), pytest.raises(InputError, match="use another --store; nothing was changed"):
         store.latest()
     assert store.records_path.read_bytes() == content
 
 
-def test_a_foreign_plan_is_named(store):
+def test_a_foreign_plan_is_named_and_set_aside(store):
     """The plan file is held to the same rule as the records."""
     store.folder.mkdir()
     store.plans_path.write_text('{"key": 1}\n')
-    with pytest.raises(InputError, match=r"plan\.jsonl, line 1 is not a plan of this version"):
-        store.plans()
+    with pytest.warns(UserWarning, match=r"plan\.jsonl, line 1 is not a plan"):
+        assert store.plans() == []
+    plan = Plan("now", "zslbench run", [])
+    with store.writing(), pytest.warns(UserWarning, match=r"plan\.jsonl, line 1 .*: moved to plan\.bad"):
+        store.append_plan(plan)
+    assert store.plans() == [plan]
+    assert store.plans_path.with_suffix(".bad").read_text() == '{"key": 1}\n'
 
 
 def test_empty_lines_are_passed_over(store):
@@ -313,17 +343,26 @@ with store.writing():
     assert [item.trial.split for item in store.records()] == [0, 2]
 
 
-def test_a_full_device_is_a_readable_error(store):
+def test_a_full_disk_is_a_readable_error(store):
     """No space left is said in one sentence, for plans and logs as for records."""
     store.folder.mkdir()
+    store.plans_path.write_bytes(b"\n" * 2000)
     (store.folder / "logs").mkdir()
-    store.plans_path.symlink_to("/dev/full")
-    (store.folder / "logs/abc.log").symlink_to("/dev/full")
-    with store.writing():
-        with pytest.raises(InputError, match="No space left on device"):
-            store.append_plan(Plan("", "", []))
-        with pytest.raises(InputError, match="No space left on device"):
-            store.write_log("abc", "text")
+    (store.folder / "logs/abc.log").write_bytes(b"\n" * 2000)
+    code = f"""
+import resource, signal
+from zslbench.records import Plan, Store
+store = Store({str(store.folder)!r})
+with store.writing():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
+    for work in (lambda: store.append_plan(Plan("", "", [])), lambda: store.write_log("abc", "text")):
+        try:
+            work()
+        except Exception as error:
+            print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.count(f"InputError store {store.folder} cannot be written: File too large") == 2
 
 
 def test_half_written_predictions_are_no_predictions(store, monkeypatch):

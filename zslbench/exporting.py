@@ -13,7 +13,7 @@ from zslbench.errors import InputError
 from zslbench.files import replacing
 from zslbench.jsontext import compact, readable
 from zslbench.protocol import METRICS, Curve
-from zslbench.records import Record, Store
+from zslbench.records import Record, Status, Store, counts_before
 
 Column = type[str] | type[int] | type[float] | type[bool]
 Row = dict[str, Any]
@@ -29,7 +29,7 @@ class Export:
     """Every record of a store in order of writing, or every epoch of every finished one.
 
     Accuracies are fractions. `counts` says whether a record is the one that
-    counts for its trial: a finished one if there is one, else the newest failure. Columns named ``test_max.*`` are at
+    counts for its trial: the newest finished one, else the newest failure. Columns named ``test_max.*`` are at
     the epoch that is best on the test set (by T1 in ZSL, by H in GZSL), an oracle and no result.
 
     Args:
@@ -45,12 +45,10 @@ class Export:
         self._curves = curves
         self._counting: dict[str, int] = {}
         """Key -> number of the record that counts."""
-        done, kinds = set[str](), dict[str, set[type]]()
+        status, kinds = dict[str, Status](), dict[str, set[type]]()
         for number, brief in enumerate(store.briefs()):
-            if brief.key not in done:
-                self._counting[brief.key] = number
-            if brief.status == "done":
-                done.add(brief.key)
+            if counts_before(brief.status, status.get(brief.key)):
+                self._counting[brief.key], status[brief.key] = number, brief.status
             for name, value in brief.trial.config.items():
                 kinds.setdefault(name, set()).add(type(value))
         self._parameters = {f"param.{name}": _column(found) for name, found in kinds.items()}

@@ -13,6 +13,7 @@ import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from zslbench.errors import InputError
 
@@ -57,6 +58,36 @@ def kind_of(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "nothing that can be read")
 
 
+def open_regular(path: Path | str, flags: int = os.O_RDONLY) -> BinaryIO:
+    """Open a regular file, or a link to one, without waiting for anything else that may lie there.
+
+    Args:
+        path: the file.
+        flags: as of `os.open`; with O_CREAT the file is made where there is none.
+
+    Raises:
+        InputError: it is no regular file, or cannot be read.
+        OSError: it cannot be written, where `flags` ask for that.
+    """
+    path = Path(path)
+    writes = bool(flags & (os.O_WRONLY | os.O_RDWR))
+    if not writes or os.path.lexists(path):
+        regular_file(path)
+    try:
+        # Not blocking, and asked again once it is open: another file may have taken its place.
+        handle = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if writes:
+            raise
+        raise InputError(f"{path} cannot be read: {_why(error)}.") from error
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        raise InputError(f"{path}: expected a file, found {kind_of(mode)}.")
+    how = "rb" if not writes else "r+b" if flags & os.O_RDWR else "ab"
+    return cast(BinaryIO, open(handle, how))
+
+
 def read_bytes(path: Path | str, most: int = MAX_BYTES) -> bytes:
     """The bytes of a regular file.
 
@@ -67,18 +98,14 @@ def read_bytes(path: Path | str, most: int = MAX_BYTES) -> bytes:
     Raises:
         InputError: it is no regular file, larger, or cannot be read.
     """
-    path = regular_file(path)
-    try:
-        # Not blocking, and asked again once it is open: another file may have taken its place.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise InputError(f"{path}: expected a file, found {kind_of(status.st_mode)}.")
+    with open_regular(path) as file:
+        try:
             content = file.read(most + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {_why(error)}.") from error
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {_why(error)}.") from error
+        size = os.fstat(file.fileno()).st_size
     if len(content) > most:
-        raise InputError(f"{path}: {status.st_size} bytes, more than the {most} that are expected of it.")
+        raise InputError(f"{path}: {size} bytes, more than the {most} that are expected of it.")
     return content
 
 

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK_BYTES = 1 << 24
+_CANONICAL = msgspec.json.Encoder(order="deterministic")
 
 
 def digest(value: Any) -> str:
     """SHA-256 hex digest of a JSON-able value; keys are sorted, so the order of dictionaries is irrelevant."""
-    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(value)).hexdigest()
 
 
 def array_digest(array: NDArray[Any]) -> str:

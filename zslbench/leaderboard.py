@@ -24,15 +24,14 @@ from zslbench._types import DoubleArray
 from zslbench.errors import InputError
 from zslbench.hashing import digest
 from zslbench.plaintext import plain
-from zslbench.protocol import GZSL_METRICS, METRICS, ZSL_METRICS, Curve
+from zslbench.protocol import GZSL_METRICS, METRICS, ROUNDING, ZSL_METRICS, Curve
 from zslbench.published import PublishedTable, published_for
-from zslbench.records import Plan, PlanRow, Record, Run, Trial
+from zslbench.records import Plan, PlanRow, Record, Run, Trial, counts_before
 from zslbench.stats import Estimate, estimates, split_means
 
 Selection = Literal["last", "val", "test-max"]
 _LEADS = {"zsl": "T1", "gzsl": "H"}
 """The metric by which an epoch is chosen in each setting."""
-_ROUNDING = 1e-9
 _FEW = 3
 """So many missing splits are named; of more only the number is."""
 
@@ -122,7 +121,7 @@ def leaderboard(
     """Tables from stored records.
 
     Args:
-        records: in order of writing; of a trial's records a finished one counts, else the newest failure.
+        records: in order of writing; of a trial's records the newest finished one counts, else the newest failure.
         plans: what was asked for, so that holes are seen.
         selection: which epoch is reported. ``last``; ``val``: the epoch that is best on the validation classes;
             ``test-max``: the epoch that is best on the test set, an oracle.
@@ -138,7 +137,8 @@ def leaderboard(
     plans, source, cells = list(plans), dict[str, str](), dict[str, _Cell]()
     for record in records:  # one at a time: 100,000 outcomes take more than a GB
         source[record.trial.method] = record.trial.source
-        if (known := cells.get(record.key)) is None or not known.done:
+        known = cells.get(record.key)
+        if known is None or counts_before(record.status, "done" if known.done else "failed"):
             cells[record.key] = _cell(record, _kind(record, kinds), machines)
     newest = _newest_splits(cells, plans)
     groups: dict[tuple[Any, ...], dict[str, _RowData]] = {}
@@ -274,6 +274,7 @@ _Place = tuple[int, int]
 class _Cell(msgspec.Struct, gc=False):  # 100,000 of them would keep the garbage collector busy, and form no cycle
     """What a table needs of one record."""
 
+    key: str
     kind: _Kind
     stage: str
     split: int
@@ -308,31 +309,36 @@ def _cell(record: Record, kind: _Kind, machines: dict[Machine, Machine]) -> _Cel
     fit, score = run.fit_seconds, run.score_seconds
     machine = machine_of(run)
     cell = _Cell(
-        kind, trial.stage, trial.split, sys.intern(trial.split_hash), trial.seed, record.status == "done",
+        record.key, kind, trial.stage, trial.split, sys.intern(trial.split_hash), trial.seed, record.status == "done",
         fit, None if fit is None or score is None else fit + score, run.peak_mb, machines.setdefault(machine, machine),
     )  # fmt: skip
     if outcome is not None:
-        zsl, gzsl = _joined(record, outcome.zsl, ZSL_METRICS), _joined(record, outcome.gzsl, GZSL_METRICS)
+        zsl, gzsl = _joined(cell, outcome.zsl, ZSL_METRICS), _joined(cell, outcome.gzsl, GZSL_METRICS)
         cell.best = _best(outcome.zsl[_LEADS["zsl"]]), _best(outcome.gzsl[_LEADS["gzsl"]])
         if trial.stage == "test":
-            cell.zsl, cell.gzsl = zsl, gzsl
+            cell.zsl, cell.gzsl = array("d", zsl), array("d", gzsl)
     return cell
 
 
-def _joined(record: Record, curves: Curve, names: Sequence[str]) -> "array[float]":
+def _joined(cell: _Cell, curves: Curve, names: Sequence[str]) -> list[float]:
     values: list[float] = []
     for name in names:
-        curve = curves.get(name, [])
-        if not curve or min(curve) < -_ROUNDING or max(curve) > 1 + _ROUNDING:
-            found = max(curve, key=lambda value: abs(value - 0.5), default=None)
-            trial = record.trial
-            raise InputError(
-                f"record {record.key} ({record.label}, split {trial.split}, seed {trial.seed}, {trial.stage}) has "
-                f"{name} = {found}; an accuracy from 0 to 1 is expected. Move its line out of records.jsonl, or use "
-                f"another --store."
-            )
+        curve = curves.get(name)
+        if not curve:
+            raise _no_accuracy(cell, name, None)
         values += curve
-    return array("d", values)
+    if len(values) != len(names) * len(curves[names[0]]):
+        for name in names:
+            _check_range(np.array(curves[name])[:, None], [cell] * len(curves[name]), [name])
+        raise InputError(f"record {cell.key} ({cell.kind.label}) has curves of unequal length.")
+    return values
+
+
+def _no_accuracy(cell: _Cell, name: str, value: float | None) -> InputError:
+    return InputError(
+        f"record {cell.key} ({cell.kind.label}, split {cell.split}, seed {cell.seed}, {cell.stage}) has {name} = "
+        f"{value}; an accuracy from 0 to 1 is expected. Move its line out of records.jsonl, or use another --store."
+    )
 
 
 def _stages(selection: Selection) -> tuple[str, ...]:
@@ -464,6 +470,8 @@ def _rows(data: Sequence[_RowData], selection: Selection, base: frozenset[_Place
             "test-max": _numbers(cell.at(cell.best) for cell in tests.values()),
             "val": _numbers(tests[place].at(validations[place].best) for place in validated),
         }
+        for values in numbers.values():
+            _check_range(values, [tests[place] for place in (tests if len(values) == len(tests) else validated)])
         is_validated = [place in validations for place in tests]
         row = _row(source, selection, tests, places, base if based else None)
         row.inflation_last = _gain(list(tests), numbers["test-max"] - numbers["last"])
@@ -481,6 +489,13 @@ def _rows(data: Sequence[_RowData], selection: Selection, base: frozenset[_Place
         for row, _ in members:
             row.metrics = {name: next(found) for name in METRICS}
     return rows
+
+
+def _check_range(numbers: DoubleArray, cells: Sequence[_Cell], metrics: Sequence[str] = METRICS) -> None:
+    """Refuse a number (cells, metrics) that is no accuracy. Those of a store were all looked at when it was read."""
+    wrong = np.argwhere(~((numbers >= -ROUNDING) & (numbers <= 1 + ROUNDING)))
+    for row, column in wrong[:1].tolist():
+        raise _no_accuracy(cells[row], metrics[column], numbers[row, column].item())
 
 
 def _row(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 import numpy as np
@@ -39,7 +39,11 @@ _HELD_BYTES = 1 << 30
 ZSL_METRICS = ("T1", "OA")
 GZSL_METRICS = ("S", "U", "H", "AUSUC")
 METRICS = (*ZSL_METRICS, *GZSL_METRICS)
-Curve = dict[str, list[float]]
+ROUNDING = 1e-9
+"""By so much an accuracy may leave 0 to 1."""
+Accuracy = Annotated[float, msgspec.Meta(ge=-ROUNDING, le=1 + ROUNDING)]
+"""A fraction; a record with another number is refused when it is read."""
+Curve = dict[str, list[Accuracy]]
 
 
 class MethodError(Exception):
@@ -53,9 +57,9 @@ class Outcome(msgspec.Struct):
     """Metric -> value after each epoch, for T1 (per-class) and OA."""
     gzsl: Curve
     """Metric -> value after each epoch, for S, U, H and AUSUC."""
-    per_class: dict[str, list[float]]
+    per_class: dict[str, list[Accuracy]]
     """After the last epoch: ``zsl`` over the unseen classes, ``gzsl`` over seen then unseen classes."""
-    best_calibrated_h: float
+    best_calibrated_h: Accuracy
     """H at the calibration constant that is best on the test images: an oracle, to be marked as such."""
 
 

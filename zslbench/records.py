@@ -1,29 +1,35 @@
 """What a trial is, what it leaves, and the store that keeps it.
 
-A store is a folder: ``records.jsonl`` (one JSON object per finished or failed trial, appended and flushed),
+A store is a folder: ``records.jsonl`` (one JSON object per finished or failed trial, with a check sum),
 ``predictions/KEY.npz`` (what the metrics were computed from), ``plan.jsonl`` (what was asked for) and
-``logs/``. Nothing in it is ever rewritten.
+``logs/``. Nothing in it that is sound is ever changed; lines that are not are moved to ``records.bad``.
 """
 
 import contextlib
 import errno
-import io
+import hashlib
 import os
 import socket
+import stat
 import warnings
 import weakref
+import zipfile
 from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
+from zslbench import lines
+from zslbench.committing import Commits
 from zslbench.errors import InputError
+from zslbench.files import kind_of, open_regular, read_bytes, read_text, sync_path
 from zslbench.hashing import digest
-from zslbench.protocol import Outcome
+from zslbench.plaintext import plain
+from zslbench.predictions import MOST, packed, unpacked
+from zslbench.protocol import GZSL_METRICS, ZSL_METRICS, Outcome
 
 SCHEMA: Final = 1
 Status = Literal["done", "failed"]
@@ -54,10 +60,15 @@ class Trial(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def key(self) -> str:
         """32 hex digits that identify the trial."""
-        decisive = msgspec.to_builtins(self)
-        if not self.source:
-            del decisive["source"]
-        return digest(decisive)[:32]
+        return key_of(self)
+
+
+def key_of(trial: Trial) -> str:
+    """The key of a trial, derived anew."""
+    decisive = msgspec.structs.asdict(trial)
+    if not trial.source:
+        del decisive["source"]
+    return digest(decisive)[:32]
 
 
 class Failure(msgspec.Struct):
@@ -106,6 +117,10 @@ class Record(msgspec.Struct, kw_only=True):
     failure: Failure | None = None
     predictions: str | None = None
     """Path relative to the store."""
+    predictions_bytes: int | None = None
+    """Of the file; None in records of earlier versions."""
+    predictions_digest: str = ""
+    """SHA-256 of the file; empty in records of earlier versions."""
     run: Run = msgspec.field(default_factory=Run)
 
 
@@ -117,6 +132,9 @@ class Brief(msgspec.Struct, kw_only=True):
     status: Status
     trial: Trial
     failure: Failure | None = None
+    predictions: str | None = None
+    predictions_bytes: int | None = None
+    predictions_digest: str = ""
     run: Run = msgspec.field(default_factory=Run)
 
 
@@ -149,8 +167,60 @@ class Plan(msgspec.Struct):
     rows: list[PlanRow]
 
 
+_ZSL, _GZSL = set(ZSL_METRICS), set(GZSL_METRICS)
+
+
+def problem(record: Record) -> str:
+    """What is wrong with a record that could be decoded, in a few words; empty where nothing is."""
+    outcome = record.outcome
+    if record.key != (key := key_of(record.trial)):
+        return f"has the key {plain(record.key, 40)!r}, and its trial has {key}"
+    if (record.status == "done") != (outcome is not None):
+        return f"is {record.status} and has {'no' if outcome is None else 'an'} outcome"
+    if record.status == "done" and record.failure is not None:
+        return "is done and says why it failed"
+    if outcome is not None:
+        for curves, names in ((outcome.zsl, _ZSL), (outcome.gzsl, _GZSL)):
+            lengths = {*map(len, curves.values())}
+            if curves.keys() != names or len(lengths) != 1 or 0 in lengths:
+                told = ", ".join(f"{plain(name, 20)} {len(curve)}" for name, curve in curves.items())
+                return f"has curves of {told or 'no'} epochs; {', '.join(sorted(names))} of equal length are expected"
+        seen, unseen = len(outcome.per_class.get("gzsl", ())), len(outcome.per_class.get("zsl", ()))
+        if outcome.per_class and not 0 < unseen < seen:
+            return f"has accuracies of {unseen} unseen classes among {seen} in all"
+    for what, path, folder in (("predictions", record.predictions, "predictions"), ("log", record.run.log, "logs")):
+        if path is not None and not _is_in(folder, path):
+            return f"has its {what} in {plain(path, 60)!r}; a file in {folder} of the store is expected"
+    return ""
+
+
+def _is_in(folder: str, path: str) -> bool:
+    parent, _, name = path.partition("/")
+    return parent == folder and bool(name) and not name.startswith(".") and "/" not in name and "\0" not in name
+
+
+def problem_of_brief(brief: Brief | Record) -> str:
+    """The same of what was read of a record."""
+    if isinstance(brief, Record):
+        return problem(brief)
+    if brief.key != (key := key_of(brief.trial)):
+        return f"has the key {plain(brief.key, 40)!r}, and its trial has {key}"
+    return ""
+
+
+def problem_of_plan(plan: Plan) -> str:
+    """The same of a plan."""
+    for row in plan.rows:
+        first = row.trial
+        place = first.split, first.seed, first.stage
+        keys = {cell.key for cell in row.cells if (cell.split, cell.seed, cell.stage) == place}
+        if keys - {first.key}:
+            return f"has the key {plain(min(keys), 40)!r} for a trial of {plain(row.label, 40)} that has {first.key}"
+    return ""
+
+
 class Latest(Mapping[str, Record]):
-    """The record that counts of every trial, by key: a finished one if there is one, else the newest failure.
+    """The record that counts of every trial, by key: the newest finished one, else the newest failure.
 
     Only the statuses are kept, and where in the file a record is: the outcomes of 100,000 trials would take more than
     a GB. A record is read anew whenever it is asked for.
@@ -164,7 +234,7 @@ class Latest(Mapping[str, Record]):
 
     def note(self, record: Record, place: tuple[int, int]) -> None:
         """Take a later record into account; `place`: offset and length of its line."""
-        if self.status.get(record.key) != "done":
+        if counts_before(record.status, self.status.get(record.key)):
             self.status[record.key] = record.status
             self._places[record.key] = place
 
@@ -187,6 +257,11 @@ class Latest(Mapping[str, Record]):
         return len(self._places)
 
 
+def counts_before(later: Status, earlier: Status | None) -> bool:
+    """Whether a record counts instead of an earlier one of its trial: a failure does not count where one is done."""
+    return later == "done" or earlier != "done"
+
+
 class Store:
     """A folder of records.
 
@@ -197,32 +272,54 @@ class Store:
     """What chooses another folder, for messages."""
 
     def __init__(self, folder: str | Path) -> None:
+        if not str(folder):
+            raise InputError(f"{self.option}: expected the name of a folder, found an empty one.")
         self.folder = Path(folder)
         self.records_path = self.folder / "records.jsonl"
         self.plans_path = self.folder / "plan.jsonl"
+        self._commits: Commits | None = None
+        """None while nobody writes through this object."""
+        self._told: set[str] = set()
 
     def records(self) -> Iterator[Record]:
-        """Every record in order of writing; a torn last line is passed over with a warning.
+        """Every record in order of writing; a line that is torn or damaged is left out with a warning.
 
         Raises:
-            InputError: a line that is no record of this schema; the message names file and line.
+            InputError: the file cannot be read, or was written by another version; the message says where.
         """
-        yield from self._lines(self.records_path, Record)
+        return (record for _, record in self._records(self.reader()))
 
-    def briefs(self) -> Iterator[Brief]:
-        """The same records, without what they measured."""
-        yield from self._lines(self.records_path, Brief)
+    def briefs(self, *, lasting: bool = False) -> Iterator[Brief]:
+        """The same records, without what they measured.
 
-    def latest(self, keys: Container[str] | None = None) -> Latest:
+        Args:
+            lasting: leave out those whose predictions are gone or damaged, with a warning: their trials run again.
+        """
+        reader = lines.Reader(self.records_path, Brief, problem_of_brief, careful=Record, remedy=self._remedy)
+        kept = _Kept(self.folder)
+        for _, brief in self._told_of(reader):
+            if not lasting or brief.status == "failed" or kept.has(brief):
+                yield brief
+        self._tell_lost(kept)
+
+    def latest(self, keys: Container[str] | None = None, *, lasting: bool = False) -> Latest:
         """The record that counts of every trial, or of those with these keys.
 
+        Args:
+            keys: of the trials.
+            lasting: pass over records whose predictions are gone or damaged, with a warning: their trials run again.
+
         Raises:
-            InputError: a line that is no record.
+            InputError: the file cannot be read, or was written by another version.
         """
-        latest = Latest(self.records_path)
-        for place, record in self._placed_lines(self.records_path, Record):
-            if keys is None or record.key in keys:
-                latest.note(record, place)
+        reader, latest, kept = self.reader(), Latest(self.records_path), _Kept(self.folder)
+        for line, record in self._records(reader):
+            wanted = keys is None or record.key in keys
+            if wanted and (not lasting or record.status == "failed" or kept.has(record)):
+                latest.note(record, (line.start, line.length))
+        if self._set_aside(reader):
+            return self.latest(keys, lasting=lasting)
+        self._tell_lost(kept)
         return latest
 
     def plans(self) -> list[Plan]:
@@ -231,15 +328,25 @@ class Store:
 
     def each_plan(self) -> Iterator[Plan]:
         """The same, one at a time: a plan of 100,000 trials is long."""
-        yield from self._lines(self.plans_path, Plan)
+        return (plan for _, plan in self._told_of(self.plan_reader()))
+
+    def reader(self) -> lines.Reader:
+        """Of the records, with their lines; it tells of damage when asked."""
+        return lines.Reader(self.records_path, Record, problem, remedy=self._remedy)
+
+    def plan_reader(self) -> lines.Reader:
+        """The same of the plans."""
+        return lines.Reader(self.plans_path, Plan, problem_of_plan, word="plan", remedy=self._remedy)
 
     def holder(self) -> str | None:
         """Who writes to the store at the moment; None for nobody. Changes nothing."""
         from filelock import FileLock, Timeout
 
         path, owner = self.folder / "lock", _text_of(self.folder / "lock.owner")
-        if not path.exists():
+        if not os.path.lexists(path):
             return None
+        if not _is_file(path):  # nobody can hold it
+            return owner or None
         try:
             with FileLock(path).acquire(timeout=0):
                 return None
@@ -252,6 +359,8 @@ class Store:
     def writing(self) -> Iterator["Store"]:
         """Hold the store for writing: make the folder, lock it, and move a torn last line aside.
 
+        When the block ends, however it ends, all that was added is on the disk itself.
+
         Raises:
             InputError: the folder cannot be written, or another process is writing to it.
         """
@@ -261,8 +370,13 @@ class Store:
         lock = FileLock(self.folder / "lock")
         with self._saying_what_failed():
             self.folder.mkdir(parents=True, exist_ok=True)
-            with open(self.records_path, "ab"):
-                pass
+            for path in (self.folder / "lock", self.records_path, self.plans_path):
+                _refuse_special(path)
+            is_new = not self.records_path.exists()
+            open_regular(self.records_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT).close()
+            if is_new:  # its name must outlast a power cut too
+                for folder in (self.folder, self.folder.absolute().parent):
+                    sync_path(folder)
             try:
                 lock.acquire(timeout=0)
             except Timeout:
@@ -272,14 +386,37 @@ class Store:
                 ) from None
         try:
             with self._saying_what_failed():
-                owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+                owner.unlink(missing_ok=True)
+                with open(owner, "x", encoding="utf-8") as file:
+                    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
                 for path in (self.records_path, self.plans_path):
-                    _set_torn_line_aside(path)
+                    if (torn := lines.set_torn_line_aside(path)) is not None:
+                        self._tell(f"{path}: the last line is torn and was moved to {torn.name}.")
+                self._commits = Commits(self.records_path)
             yield self
         finally:
-            with contextlib.suppress(OSError):
-                owner.unlink(missing_ok=True)
-            lock.release()
+            try:
+                self._end_writing()
+            finally:
+                with contextlib.suppress(OSError):
+                    owner.unlink(missing_ok=True)
+                lock.release()
+
+    def _end_writing(self) -> None:
+        commits, self._commits = self._commits, None
+        if commits is not None:
+            with self._saying_what_failed():
+                commits.close()
+
+    def commit(self) -> None:
+        """Return when all that was added is on the disk itself; that happens by itself, too, a moment later.
+
+        Raises:
+            InputError: the disk is full or the store cannot be written.
+        """
+        if self._commits is not None:
+            with self._saying_what_failed():
+                self._commits.commit()
 
     def append(self, record: Record, predictions: Mapping[str, NDArray[Any]] | None = None) -> tuple[int, int]:
         """Keep one record for good; its predictions are on disk before the record that names them.
@@ -291,150 +428,227 @@ class Store:
             InputError: the disk is full or the store cannot be written; what was stored before is intact.
         """
         with self._saying_what_failed():
+            target, file = None, None
             if predictions is not None:
+                content = packed(predictions)
                 record.predictions = f"predictions/{record.key}.npz"
+                record.predictions_bytes = len(content)
+                record.predictions_digest = hashlib.sha256(content).hexdigest()
                 target = self.folder / record.predictions
-                target.parent.mkdir(exist_ok=True)
-                buffer = io.BytesIO()
-                arrays: dict[str, Any] = {name: _compact(array) for name, array in predictions.items()}
-                np.savez_compressed(buffer, **arrays)
+            line = lines.checked(self.records_path, record)
+            if target is not None:
+                if not target.parent.is_dir():
+                    target.parent.mkdir()
+                    sync_path(self.folder)
                 partial = target.with_suffix(".part")
-                partial.write_bytes(buffer.getvalue())
+                partial.unlink(missing_ok=True)
+                file = open(partial, "xb", buffering=0)  # noqa: SIM115  made anew; closed once it is on the disk
+                if file.write(content) != len(content):
+                    file.close()
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 partial.replace(target)
-            return append_line(self.records_path, record)
+            return self._writer.add(line, file)
 
     def append_plan(self, plan: Plan) -> None:
-        """Keep what a command is about to do."""
+        """Keep what a command is about to do; damaged plans are moved aside."""
         with self._saying_what_failed():
-            append_line(self.plans_path, plan)
+            reader = self.plan_reader()
+            for _ in reader:
+                pass
+            self._set_aside(reader)
+            lines.append(self.plans_path, lines.checked(self.plans_path, plan), sync=True)
 
     def write_log(self, key: str, text: str) -> str:
         """Keep what a trial printed; returns the path relative to the store."""
         path = self.folder / "logs" / f"{key}.log"
         with self._saying_what_failed():
             path.parent.mkdir(exist_ok=True)
-            with open(path, "a", encoding="utf-8", errors="replace") as file:
-                file.write(text)
+            lines.append(path, text.encode("utf-8", "replace"), sync=False)
         return f"logs/{key}.log"
 
     def predictions(self, record: Record) -> dict[str, NDArray[Any]]:
         """The arrays a finished record's metrics were computed from (see `zslbench.protocol`).
 
         Raises:
-            InputError: the record has none, or the file is missing or damaged.
+            InputError: the record has none, or the file is missing, damaged, or another than the record's.
         """
         if record.predictions is None:
             raise InputError(f"record {record.key} has no predictions: its trial {record.status}.")
         path = self.folder / record.predictions
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        except Exception as error:
+            if not _is_in("predictions", record.predictions) or not _within(path):
+                raise InputError(f"{path} is no file of the store.")
+            content = read_bytes(path, MOST)
+        except InputError as error:
             raise InputError(f"predictions {path} cannot be read: {error}") from error
+        if record.predictions_digest and hashlib.sha256(content).hexdigest() != record.predictions_digest:
+            raise InputError(f"predictions {path} cannot be read: it is another file than the record was made with.")
+        try:
+            return unpacked(content)
+        except ValueError as error:
+            raise InputError(f"predictions {path} cannot be read: {plain(error)}") from error
+
+    @property
+    def _writer(self) -> Commits:
+        if self._commits is None:
+            raise RuntimeError("a store is written to within `writing`")
+        return self._commits
+
+    @property
+    def _remedy(self) -> str:
+        return f"Move that line elsewhere, or use another {self.option}"
+
+    def _records(self, reader: lines.Reader) -> Iterator[tuple[lines.Line, Record]]:
+        """Records with their lines; of two finished ones of a trial that differ, that is told."""
+        self.commit()
+        finished: dict[str, int] = {}
+        for line, record in self._told_of(reader):
+            if record.outcome is not None:
+                if (earlier := finished.get(record.key)) is not None:
+                    self._compare(earlier, line, record)
+                finished[record.key] = line.start
+            yield line, record
+
+    def _compare(self, start: int, line: lines.Line, record: Record) -> None:
+        with open_regular(self.records_path) as file:
+            file.seek(start)
+            earlier = msgspec.json.decode(file.readline(), type=Record)
+        if earlier.outcome != record.outcome:
+            trial = record.trial
+            self._tell(
+                f"{self.records_path}, line {line.number}: {plain(record.label, 60)}, split {trial.split}, seed "
+                f"{trial.seed}, {trial.stage} is done a second time, with other numbers; the later ones count."
+            )
+
+    def _told_of(self, reader: lines.Reader) -> Iterator[tuple[lines.Line, Any]]:
+        """What a reader reads, and at the end warnings of what it left out."""
+        yield from reader
+        if self._commits is None:
+            self._tell_bad(reader, "left out; `zslbench run` moves it aside and runs its trial again")
+        if reader.torn:
+            self._tell(f"{reader.path}: the last line is torn and ignored.")
+
+    def _tell_bad(self, reader: lines.Reader, what: str) -> None:
+        for line in reader.bad[:_NAMED]:
+            self._tell(f"{reader.path}, line {line.number} {line.fault}: {what}.")
+        if (more := len(reader.bad) - _NAMED) > 0:
+            self._tell(f"{reader.path}: {more} more lines are damaged; `zslbench verify` lists them.")
+
+    def _tell_lost(self, kept: "_Kept") -> None:
+        if kept.lost:
+            self._tell(
+                f"{self.folder}: {len(kept.lost)} finished record(s) lost their predictions, the first {kept.lost[0]}: "
+                f"not done, their trials run again."
+            )
+
+    def _set_aside(self, reader: lines.Reader) -> bool:
+        """Move the bad lines that were found out of the file, where we may; whether there were any."""
+        if self._commits is None or not reader.bad:
+            return False
+        self.commit()
+        aside = lines.set_aside(reader.path, reader.bad)
+        self._tell_bad(reader, f"moved to {aside.name}, to be run again")
+        self._commits.moved()
+        return True
+
+    def _tell(self, text: str) -> None:
+        """Warn, once."""
+        if text not in self._told:
+            self._told.add(text)
+            warnings.warn(text, stacklevel=3)
 
     @contextlib.contextmanager
     def _saying_what_failed(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, ValueError) as error:
             if self.folder.is_file():
                 raise InputError(f"store {self.folder} is a file; a folder is expected.") from None
+            why = getattr(error, "strerror", None) or error
             raise InputError(
-                f"store {self.folder} cannot be written: {error.strerror or error}. What was stored before is intact."
+                f"store {plain(self.folder)} cannot be written: {why}. What was stored before is intact."
             ) from error
 
-    def _lines(self, path: Path, kind: type[Any]) -> Iterator[Any]:
-        return (item for _, item in self._placed_lines(path, kind))
 
-    def _placed_lines(self, path: Path, kind: type[Any]) -> Iterator[tuple[tuple[int, int], Any]]:
-        """What every line says, after its offset and length."""
-        what = "plan" if kind is Plan else "record"
-        decoder = msgspec.json.Decoder(kind)
+_NAMED = 5
+"""So many bad lines are named one by one."""
+_READ_AGAIN = 10_000
+"""So many predictions are read to compare their digests; of more only presence and size are asked, which takes a
+tenth of the time. `zslbench verify` reads all."""
+
+
+class _Kept:
+    """Which predictions are there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.lost: list[str] = []
+        """Why those that were asked for and are not there."""
+        self._folder = folder
+        self._read = 0
+
+    def has(self, record: Record | Brief) -> bool:
+        """Whether what a finished record was measured on is still there, as far as can be told quickly."""
+        why = self._why(record) if record.predictions is not None else ""
+        if why:
+            self.lost.append(f"{record.predictions}, which {why}")
+        return not why
+
+    @cached_property
+    def _there(self) -> dict[str, int | None]:
+        """Name -> size of every file; None for a link and whatever else."""
         try:
-            file = open(path, "rb")  # noqa: SIM115  closed by the with below
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
-        end = 0
-        with file:
-            for number, line in enumerate(file, 1):
-                start, end = end, end + len(line)
-                if not line.endswith(b"\n"):
-                    warnings.warn(f"{path}: the last line is torn and ignored.", stacklevel=2)
-                    return
-                if not line.strip():
-                    continue
-                try:
-                    item = decoder.decode(line)
-                except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-                    raise InputError(
-                        f"{path}, line {number} is not a {what} of this version of zslbench "
-                        f"({error}). Move that line elsewhere, or use another {self.option}; nothing was changed."
-                    ) from None
-                yield (start, len(line)), item
-
-
-def append_line(path: Path, item: msgspec.Struct) -> tuple[int, int]:
-    """One write of a whole line: a killed process leaves at most the last line torn. Returns its offset and length."""
-    line = msgspec.json.encode(item) + b"\n"
-    try:
-        msgspec.json.decode(line, type=type(item))
-    except msgspec.ValidationError as error:  # such a line would make the whole store unreadable
-        kind = type(item).__name__.lower()
-        raise InputError(f"{path}: a {kind} was not stored because it is ill-formed: {error}.") from error
-    with open(path, "ab", buffering=0) as file:
-        before = file.seek(0, os.SEEK_END)
-        try:
-            if file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            with os.scandir(self._folder / "predictions") as entries:
+                return {entry.name: _size(entry) for entry in entries}
         except OSError:
-            with contextlib.suppress(OSError):
-                file.truncate(before)
-            raise
-    return before, len(line)
+            return {}
+
+    def _why(self, record: Record | Brief) -> str:
+        path = self._folder / str(record.predictions)
+        if path.name not in self._there:
+            return "is gone"
+        size = self._there[path.name]
+        if size is None:
+            if not path.is_file() or not _within(path):
+                return "is no file of the store"
+            size = path.stat().st_size
+        if record.predictions_bytes is None:
+            return "" if size and zipfile.is_zipfile(path) else "is damaged"
+        if size != record.predictions_bytes:
+            return f"has {size} bytes of {record.predictions_bytes}"
+        if self._read < _READ_AGAIN:
+            self._read += 1
+            if hashlib.sha256(read_bytes(path, MOST)).hexdigest() != record.predictions_digest:
+                return "is another file than the record's"
+        return ""
+
+
+def _size(entry: "os.DirEntry[str]") -> int | None:
+    status = entry.stat(follow_symlinks=False)
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _within(path: Path) -> bool:
+    """Whether a file of a folder lies there, and no link that leads elsewhere."""
+    return not path.is_symlink() or path.resolve().is_relative_to(path.parent.resolve())
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _refuse_special(path: Path) -> None:
+    """Let pass what is a file, or not there."""
+    if os.path.lexists(path) and not _is_file(path):
+        mode = path.lstat().st_mode
+        found = "a link that leads to none" if stat.S_ISLNK(mode) else kind_of(mode)
+        raise InputError(f"{path}: expected a file, found {found}.")
 
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError:
+        return plain(read_text(path, 4096))
+    except InputError:
         return ""
-
-
-def _set_torn_line_aside(path: Path) -> None:
-    """Move a last line without its end to a file beside it, so that the next append starts a line of its own."""
-    if not path.exists():
-        return
-    with open(path, "r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size == 0:
-            return
-        file.seek(size - 1)
-        if file.read(1) == b"\n":
-            return
-        file.seek(0)
-        keep = _end_of_last_line(file, size)
-        file.seek(keep)
-        torn = path.with_suffix(".torn")
-        with open(torn, "ab") as aside:
-            aside.write(file.read() + b"\n")
-        file.truncate(keep)
-    warnings.warn(f"{path}: the last line is torn and was moved to {torn.name}.", stacklevel=2)
-
-
-def _end_of_last_line(file: io.BufferedRandom, size: int) -> int:
-    """Offset just behind the last newline, read backwards in blocks."""
-    end = size
-    while end > 0:
-        start = max(0, end - 65536)
-        file.seek(start)
-        newline = file.read(end - start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0
-
-
-def _compact(array: NDArray[Any]) -> NDArray[Any]:
-    return array.astype(np.int32) if array.dtype.kind in "iu" else array

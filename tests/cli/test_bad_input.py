@@ -1,5 +1,6 @@
 """Bad input: exit code 2 and one line on stderr that names the offender and what was expected."""
 
+import json
 import os
 import subprocess
 import sys
@@ -156,15 +157,25 @@ def filled(folder: Path) -> Path:
     return store.records_path
 
 
-@pytest.mark.parametrize("command", [arguments(store="s"), ["leaderboard", "--store", "s"]], ids=lambda c: c[0])
 @pytest.mark.parametrize("line", [b'{"key": "abc", "label"\n', b'{"name": "package.json"}\n', b"\xff\xfe\n"])
-def test_a_damaged_store_is_named_with_file_and_line(complain, command, line):
-    """A line that is no record is refused with file and number, whatever follows it; the file stays as it is."""
+def test_a_damaged_store_is_named_with_file_and_line(in_process, synthetic, line):
+    """A line that is no record is named with file and number, whatever follows it, and left out by a reader; the file
+    stays as it is until a run moves the line aside."""
     path = filled(Path("s"))
     first, second = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + line + second)
-    assert complain(*command).startswith("s/records.jsonl, line 2 is not a record of this version of zslbench (")
+    code, out, err = in_process("leaderboard", "--store", "s", "--json")
+    assert code == 0
+    assert json.loads(out)[0]["rows"][0]["failed"] == 2
+    assert err.startswith("zslbench: warning: s/records.jsonl, line 2 is not a record (")
+    assert len(err.splitlines()) == 1
     assert path.read_bytes() == first + line + second
+    code, _, err = in_process(*arguments(store="s"))
+    assert code == 0
+    assert err.startswith("zslbench: warning: s/records.jsonl, line 2 is not a record (")
+    assert "): moved to records.bad, to be run again." in err.splitlines()[0]
+    assert path.read_bytes().startswith(first + second)
+    assert Path("s/records.bad").read_bytes() == line
 
 
 def test_a_store_without_records_has_no_leaderboard(complain, tmp_path):

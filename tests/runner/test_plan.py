@@ -15,6 +15,7 @@ import zslbench.runner.plan
 from zslbench.configuration import parse_methods
 from zslbench.datasets import Dataset, DataView
 from zslbench.errors import InputError
+from zslbench.protocol import Outcome
 from zslbench.records import Failure, Record, Run, Store
 from zslbench.registry import Registry
 from zslbench.runner.plan import Job, as_plan, make_jobs, outlook
@@ -220,7 +221,8 @@ def test_the_plan_has_a_row_per_family_of_splits(data):
 def finished(job: Job, seconds: float, device: str = "cpu") -> Record:
     """The record of a job that took so long."""
     run = Run(fit_seconds=seconds / 2, score_seconds=seconds / 2, device=device)
-    return Record(key=job.trial.key, label=job.label, status="done", trial=job.trial, run=run)
+    outcome = Outcome({"T1": [0.5], "OA": [0.5]}, {"S": [1], "U": [1], "H": [1], "AUSUC": [1]}, {}, 1.0)
+    return Record(key=job.trial.key, label=job.label, status="done", trial=job.trial, outcome=outcome, run=run)
 
 
 def failed(job: Job) -> Record:

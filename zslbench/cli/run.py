@@ -130,7 +130,7 @@ def run(
     records = Store(store)
     if dry_run:
         device = None if where.device == "auto" else where.device
-        rows = outlook(jobs, records.briefs(), device=device, retry_failed=retry_failed)
+        rows = outlook(jobs, records.briefs(lasting=True), device=device, retry_failed=retry_failed)
         _print_outlook(rows, max(1, workers), as_json)
         return 0
 

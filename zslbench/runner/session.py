@@ -1,7 +1,7 @@
 """Driving a run: plan first, then one record per trial as it ends. Only this module writes to the store."""
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from zslbench.records import Latest, Plan, Record, Store
@@ -57,13 +57,13 @@ def run(
         InputError: the store cannot be written, is in use, or holds a line that is no record.
     """
     with store.writing():
-        known = store.latest({job.trial.key for job in jobs})
+        known = store.latest({job.trial.key for job in jobs}, lasting=True)
         summary = Summary(known, as_plan(jobs, command))
         settled = {key: status for key, status in known.status.items() if status == "done" or not retry_failed}
         remaining = [job for job in jobs if job.trial.key not in settled]
         store.append_plan(summary.plan)
         # Closed, so that workers end before the store is released, whatever happens here.
-        with progress.showing(jobs, settled), closing(events(remaining)) as running:
+        with progress.showing(jobs, settled), closing(events(remaining)) as running, _kept(store):
             for event in running:
                 match event:
                     case Started(job):
@@ -87,6 +87,16 @@ def run(
                     case Notice(text):
                         progress.notice(text)
     return summary
+
+
+@contextmanager
+def _kept(store: Store) -> Iterator[None]:
+    """Bring to the disk what was added when the block ends, however it ends: before workers are ended, which takes
+    seconds, in which somebody may lose patience."""
+    try:
+        yield
+    finally:
+        store.commit()
 
 
 def _record(store: Store, job: Job, attempt: Attempt) -> tuple[Record, tuple[int, int]]:

@@ -107,7 +107,7 @@ def read_status(store: Store, *, every: bool = False) -> Status | None:
     if newest is None:
         return None
     estimates, briefs = Estimates(), _Latest(key for planned in rows.values() for key in planned.keys.values())
-    for brief in store.briefs():
+    for brief in store.briefs(lasting=True):
         estimates.add(brief)
         briefs.add(brief)
     left, known, again = 0.0, True, dict[str, None]()

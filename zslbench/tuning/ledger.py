@@ -1,16 +1,18 @@
 """What a search leaves: a folder with one JSON line per configuration and split, appended as it ends."""
 
 import statistics
-from collections.abc import Iterator
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from zslbench import lines
 from zslbench.errors import InputError
 from zslbench.hashing import digest
-from zslbench.records import Store, append_line
+from zslbench.plaintext import plain
+from zslbench.records import Store
 
 DEFAULT = 0
 """The number of the configuration that changes nothing."""
@@ -97,10 +99,20 @@ class Ledger(Store):
     def open(self, search: Search) -> None:
         """Begin this search or go on with it; call it within `writing`.
 
+        A configuration of which a measurement is damaged, or missing between others, is measured anew.
+
         Raises:
-            InputError: the folder holds another search, and the message says what differs; or a line is ill-formed.
+            InputError: the folder holds another search, and the message says what differs; or that cannot be told.
         """
-        for known in _read(self.plans_path, Search):
+        reader = lines.Reader(self.plans_path, Search, word="search", remedy=self._remedy)
+        searches = [known for _, known in reader]
+        if reader.bad:  # what was measured could be of any search
+            line = reader.bad[0]
+            raise InputError(
+                f"{self.plans_path}, line {line.number} {line.fault}, so that the search that {self.folder} holds is "
+                f"not known; choose another {self.option}."
+            )
+        for known in searches[:1]:
             for name in Search.__struct_fields__:
                 there, here = getattr(known, name), getattr(search, name)
                 if there != here:
@@ -108,12 +120,35 @@ class Ledger(Store):
                         f"{self.folder} holds another search: {name.replace('_', ' ')} there {_short(there, here)}, "
                         f"here {_short(here, there)}; choose another {self.option}."
                     )
-            break
-        else:
+        if not searches:
+            if self.records_path.stat().st_size:
+                raise InputError(
+                    f"{self.folder} holds measurements, and {self.plans_path.name} does not say of which search; "
+                    f"choose another {self.option}."
+                )
             with self._saying_what_failed():
-                append_line(self.plans_path, search)
-        for measurement in _read(self.records_path, Measurement):
+                lines.append(self.plans_path, lines.checked(self.plans_path, search), sync=True)
+        for measurement in self._sound(search):
             self._note(measurement)
+
+    def _sound(self, search: Search) -> list[Measurement]:
+        """The measurements that can be gone on with; the lines of all others are moved aside."""
+        reader = lines.Reader(self.records_path, Measurement, word="measurement", remedy=self._remedy)
+        found = list(reader)
+        faults = {line.number: line.fault for line in reader.bad}
+        broken = _broken([measurement for _, measurement in found], search)
+        for line, measurement in found:
+            if measurement.number in broken:
+                faults[line.number] = f"is of configuration {measurement.number}, {broken[measurement.number]}"
+        if faults:
+            lost = [line for line in lines.each_line(self.records_path) if line.number in faults]
+            with self._saying_what_failed():
+                aside = lines.set_aside(self.records_path, lost)
+            for number, fault in sorted(faults.items()):
+                warnings.warn(
+                    f"{self.records_path}, line {number} {fault}: moved to {aside.name}, measured anew.", stacklevel=3
+                )
+        return [measurement for line, measurement in found if line.number not in faults]
 
     def add(self, measurement: Measurement) -> Configuration:
         """Keep a measurement for good.
@@ -122,7 +157,7 @@ class Ledger(Store):
             InputError: the folder cannot be written.
         """
         with self._saying_what_failed():
-            append_line(self.records_path, measurement)
+            self._writer.add(lines.checked(self.records_path, measurement))
         return self._note(measurement)
 
     @property
@@ -148,15 +183,28 @@ class Ledger(Store):
         return known
 
 
-def _read(path: Path, kind: type[Any]) -> Iterator[Any]:
-    """Every line of a file that holds no torn one; nothing, where there is no file."""
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], 1):
-        try:
-            yield msgspec.json.decode(line, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{path}, line {number} is not of this version of zslbench ({error}); choose another {Ledger.option}."
-            ) from None
+def _broken(measurements: list[Measurement], search: Search) -> dict[int, str]:
+    """Configurations whose measurements are not those of the first splits in their order, and what is wrong.
+
+    Their values would be taken for those of other splits.
+    """
+    measured: dict[int, list[Measurement]] = {}
+    for each in measurements:
+        measured.setdefault(each.number, []).append(each)
+    broken = {}
+    for number, mine in measured.items():
+        splits = [each.split for each in mine if each.value is not None]
+        ended = [each.end for each in mine if each.end]
+        if splits != search.splits[: len(splits)]:
+            told = ", ".join(plain(split, 20) for split in splits)
+            broken[number] = f"which was measured on {told}, not on the first splits in their order"
+        elif any(each.params != mine[0].params for each in mine):
+            broken[number] = "which has two sets of parameters"
+        elif len(ended) > 1 or (ended and not mine[-1].end):
+            broken[number] = "which goes on after its end"
+        elif ended == ["done"] and len(splits) < len(search.splits):
+            broken[number] = "which is done on some of the splits only"
+    return broken
 
 
 def _short(value: Any, other: Any) -> str:
