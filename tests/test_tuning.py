@@ -202,17 +202,39 @@ def test_a_torn_last_line_costs_that_measurement_alone(tmp_path):
     assert path.read_bytes().count(b"\n") == 7
 
 
-@pytest.mark.parametrize("name", ["search.jsonl", "measurements.jsonl"])
-def test_a_line_that_is_something_else_is_refused(tmp_path, name):
-    """A whole line of another form is named with its file and number, and left as it is."""
-    kept(tmp_path / "s")
-    path = tmp_path / "s" / name
-    path.write_bytes(b'{"number": "one"}\n' + path.read_bytes())
-    before = path.read_bytes()
+@pytest.mark.parametrize("line", ['{"number": "one"}\n', '{"method": "m"}\n'])
+def test_a_search_that_is_damaged_is_refused(tmp_path, line):
+    """Where the line that says which search it is is no such line, or is gone, nothing is gone on with or changed."""
+    ledger = kept(tmp_path / "s")
+    path, measured = ledger.plans_path, ledger.records_path.read_bytes()
+    for content, said in ((line, "line 1 is not a search"), ("", "holds measurements, and search.jsonl does not say")):
+        path.write_text(content)
+        again = Ledger(tmp_path / "s")
+        with again.writing(), pytest.raises(InputError, match=rf"{said}.*; choose another --folder"):
+            again.open(identity())
+        assert (path.read_text(), ledger.records_path.read_bytes()) == (content, measured)
+
+
+def test_a_damaged_measurement_costs_its_configuration_alone(tmp_path):
+    """A line of another form is named with its number and set aside; a configuration that lacks one of its measurements
+    is measured anew, since its values would be taken for those of other splits."""
+    path = kept(tmp_path / "s").records_path
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b'{"number": "one"}\n' + lines[0] + lines[1].replace(b"0.7", b"0.9") + b"".join(lines[2:]))
     again = Ledger(tmp_path / "s")
-    with again.writing(), pytest.raises(InputError, match=f"{name}, line 1 is not of this version of zslbench"):
+    with again.writing(), pytest.warns(UserWarning) as told:
         again.open(identity())
-    assert path.read_bytes() == before
+    said = [str(each.message).removeprefix(f"{path}, ") for each in told]
+    assert said[0].startswith("line 1 is not a measurement (")
+    assert said[1:] == [
+        "line 3 does not fit its check sum: moved to measurements.bad, measured anew.",
+        "line 6 is of configuration 1, which was measured on 6/2#1, not on the first splits in their order: "
+        "moved to measurements.bad, measured anew.",
+    ]
+    assert sorted(again.configurations) == [0, 2, 3, 4]
+    assert [known.mean for known in again.ended] == [0.375, 0.125, pytest.approx(float("nan"), nan_ok=True)]
+    assert path.read_bytes() == lines[0] + lines[2] + lines[3] + lines[5] + lines[6]
+    assert path.with_suffix(".bad").read_bytes().count(b"\n") == 3
 
 
 @pytest.mark.parametrize(
