@@ -222,7 +222,7 @@ def test_a_damaged_measurement_costs_its_configuration_alone(tmp_path):
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b'{"number": "one"}\n' + lines[0] + lines[1].replace(b"0.7", b"0.9") + b"".join(lines[2:]))
     again = Ledger(tmp_path / "s")
-    with again.writing(), pytest.warns(UserWarning) as told:
+    with again.writing(), pytest.warns(UserWarning, match="measured anew") as told:
         again.open(identity())
     said = [str(each.message).removeprefix(f"{path}, ") for each in told]
     assert said[0].startswith("line 1 is not a measurement (")

@@ -9,7 +9,7 @@ import dataclasses
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -29,6 +29,7 @@ from zslbench.metrics import (
     per_class_accuracies,
     seen_unseen_curve,
 )
+from zslbench.plaintext import plain
 from zslbench.splits import Partition, Split, Stage
 
 PROTOCOL_VERSION = 1
@@ -39,6 +40,11 @@ _HELD_BYTES = 1 << 30
 ZSL_METRICS = ("T1", "OA")
 GZSL_METRICS = ("S", "U", "H", "AUSUC")
 METRICS = (*ZSL_METRICS, *GZSL_METRICS)
+PREDICTIONS = {
+    "zsl_truth": "i", "zsl_predicted": "i", "gzsl_truth": "i", "gzsl_best_seen": "i", "gzsl_best_unseen": "i",
+    "gzsl_margin": "f",
+}  # fmt: skip
+"""What is kept of a trial's predictions, an array over the images each: whole numbers, and one of fractions."""
 ROUNDING = 1e-9
 """By so much an accuracy may leave 0 to 1."""
 Accuracy = Annotated[float, msgspec.Meta(ge=-ROUNDING, le=1 + ROUNDING)]
@@ -231,10 +237,9 @@ def _measure_zsl(fitted: Method, view: DataView, part: Partition) -> tuple[Curve
     curve: Curve = {name: [] for name in ZSL_METRICS}
     for scores in _scores(fitted, view, part, part.unseen, part.held_out_unseen):
         predicted = part.unseen[scores.argmax(1)]
-        accuracies = per_class_accuracies(truth, predicted, part.unseen)
-        curve["T1"].append(float(accuracies.mean()))
-        curve["OA"].append(overall_accuracy(truth, predicted))
-    return curve, predicted, truth, accuracies.tolist()
+        values, accuracies = _zsl_metrics(truth, predicted, part.unseen)
+        _add(curve, values)
+    return curve, predicted, truth, accuracies
 
 
 def _measure_gzsl(
@@ -249,13 +254,83 @@ def _measure_gzsl(
     curve: Curve = {name: [] for name in GZSL_METRICS}
     for scores in _scores(fitted, view, part, classes, images):
         decisions = GzslDecisions.from_scores(scores, classes, is_seen)
-        accuracies = per_class_accuracies(truth, decisions.predicted(), np.concatenate([measured_seen, part.unseen]))
-        seen = float(accuracies[: len(measured_seen)].mean())
-        unseen = float(accuracies[len(measured_seen) :].mean())
-        tradeoff = seen_unseen_curve(truth, decisions, measured_seen, part.unseen)
-        for name, value in zip(GZSL_METRICS, (seen, unseen, harmonic_mean(seen, unseen), tradeoff.area), strict=True):
-            curve[name].append(float(value))
-    return curve, decisions, truth, accuracies.tolist(), tradeoff.best_harmonic_mean
+        values, accuracies, best = _gzsl_metrics(truth, decisions, measured_seen, part.unseen)
+        _add(curve, values)
+    return curve, decisions, truth, accuracies, best
+
+
+def _add(curve: Curve, values: dict[str, float]) -> None:
+    for name, value in values.items():
+        curve[name].append(value)
+
+
+def _zsl_metrics(truth: IntArray, predicted: IntArray, unseen: IntArray) -> tuple[dict[str, float], list[float]]:
+    """The metrics of `ZSL_METRICS`, and the accuracy of each unseen class."""
+    accuracies = per_class_accuracies(truth, predicted, unseen)
+    return {"T1": float(accuracies.mean()), "OA": overall_accuracy(truth, predicted)}, accuracies.tolist()
+
+
+def _gzsl_metrics(
+    truth: IntArray, decisions: GzslDecisions, seen: IntArray, unseen: IntArray
+) -> tuple[dict[str, float], list[float], float]:
+    """The metrics of `GZSL_METRICS`, the accuracy of each seen and then unseen class, and the best calibrated H."""
+    accuracies = per_class_accuracies(truth, decisions.predicted(), np.concatenate([seen, unseen]))
+    S, U = float(accuracies[: len(seen)].mean()), float(accuracies[len(seen) :].mean())
+    tradeoff = seen_unseen_curve(truth, decisions, seen, unseen)
+    values = {"S": S, "U": U, "H": float(harmonic_mean(S, U)), "AUSUC": float(tradeoff.area)}
+    return values, accuracies.tolist(), tradeoff.best_harmonic_mean
+
+
+def remeasured(predictions: Mapping[str, NDArray[Any]]) -> Outcome:
+    """What a trial measured after its last epoch, from its stored predictions alone.
+
+    Raises:
+        ValueError: they are not what `measure` hands out.
+    """
+    check_predictions(predictions)
+    decisions = GzslDecisions(*(predictions[f"gzsl_{name}"] for name in ("best_seen", "best_unseen", "margin")))
+    unseen = np.unique(predictions["zsl_truth"])
+    seen = np.setdiff1d(predictions["gzsl_truth"], unseen)
+    zsl, of_unseen = _zsl_metrics(predictions["zsl_truth"], predictions["zsl_predicted"], unseen)
+    gzsl, of_all, best = _gzsl_metrics(predictions["gzsl_truth"], decisions, seen, unseen)
+    return Outcome(
+        {name: [value] for name, value in zsl.items()},
+        {name: [value] for name, value in gzsl.items()},
+        {"zsl": of_unseen, "gzsl": of_all},
+        best,
+    )
+
+
+def check_predictions(predictions: Mapping[str, NDArray[Any]], outcome: Outcome | None = None) -> None:
+    """Let pass what `measure` hands out: for every image its class, and what was predicted.
+
+    Args:
+        predictions: as stored.
+        outcome: what was measured with them, if the classes that it tells of are to be theirs.
+
+    Raises:
+        ValueError: something else.
+    """
+    for setting in ("zsl", "gzsl"):
+        arrays = {name: array for name, array in predictions.items() if name.startswith(f"{setting}_")}
+        if arrays.keys() != {name for name in PREDICTIONS if name.startswith(f"{setting}_")}:
+            raise ValueError(f"expected {', '.join(PREDICTIONS)}, found {', '.join(map(plain, predictions))}")
+        if len({array.shape for array in arrays.values()}) > 1 or next(iter(arrays.values())).ndim != 1:
+            raise ValueError(f"the {setting} arrays have different shapes, or more than one axis")
+        for name, array in arrays.items():
+            if not array.size or array.dtype.kind != PREDICTIONS[name] or not np.isfinite(array).all():
+                raise ValueError(f"{name} is empty, holds no numbers, or such as are not finite")
+    unseen = np.unique(predictions["zsl_truth"])
+    if not np.isin(unseen, predictions["gzsl_truth"]).all() or np.isin(predictions["gzsl_truth"], unseen).all():
+        raise ValueError("the classes of the two settings do not belong together")
+    if outcome is not None and outcome.per_class:
+        measured = len(unseen), len(np.unique(predictions["gzsl_truth"]))
+        told = len(outcome.per_class.get("zsl", ())), len(outcome.per_class.get("gzsl", ()))
+        if told != measured:
+            raise ValueError(
+                f"the record tells of {told[0]} unseen classes among {told[1]}, and {measured[0]} among {measured[1]} "
+                f"were measured"
+            )
 
 
 def _scores(

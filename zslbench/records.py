@@ -281,6 +281,17 @@ class Store:
         """None while nobody writes through this object."""
         self._told: set[str] = set()
 
+    def has_records(self) -> bool:
+        """Whether anything was ever run here.
+
+        Raises:
+            InputError: what should be the records is something else.
+        """
+        file = lines.open_existing(self.records_path) if os.path.isdir(self.folder) else None
+        if file is not None:
+            file.close()
+        return file is not None
+
     def records(self) -> Iterator[Record]:
         """Every record in order of writing; a line that is torn or damaged is left out with a warning.
 
@@ -408,18 +419,21 @@ class Store:
             with self._saying_what_failed():
                 commits.close()
 
-    def commit(self) -> None:
-        """Return when all that was added is on the disk itself; that happens by itself, too, a moment later.
+    def commit(self, *, due: bool = False) -> None:
+        """Return when all that was added is on the disk itself.
+
+        Args:
+            due: only if it is time: the next record does it else. Ask often, and all is there within a second.
 
         Raises:
             InputError: the disk is full or the store cannot be written.
         """
         if self._commits is not None:
             with self._saying_what_failed():
-                self._commits.commit()
+                self._commits.commit(due=due)
 
     def append(self, record: Record, predictions: Mapping[str, NDArray[Any]] | None = None) -> tuple[int, int]:
-        """Keep one record for good; its predictions are on disk before the record that names them.
+        """Keep one record for good, now or at the next `commit`; its predictions are on disk before it.
 
         Returns:
             Offset and length of its line, for `Latest.note`.

@@ -1,6 +1,7 @@
 """Methods that fail in every way, stores that are damaged, users who lose patience: what is left is whole."""
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from running import RAY_AGENTS, Ended, comparable, complete, started, temporary_folder, write_folder
 
 from zslbench.records import Record, Store
+from zslbench.verification import verify
 
 pytestmark = pytest.mark.xdist_group("ray")
 
@@ -203,15 +205,14 @@ def done(folder: Path) -> dict[str, Any]:
     return comparable(folder / "done")
 
 
-def test_a_damaged_store_is_mended_or_refused(folder, done):
-    """A trial whose line is in the store twice counts once, one whose line is torn runs again, and a line of another
-    make stops the run before any trial, naming file and line, with nothing changed."""
+def test_a_damaged_store_is_mended(folder, done):
+    """A trial whose line is in the store twice counts once, one whose line is torn or altered runs again, as does one
+    whose predictions are gone or altered; what is no record is named and set aside. All ends as an undisturbed run."""
     lines = (folder / "done/records.jsonl").read_bytes().splitlines(keepends=True)
     path = folder / "damaged/records.jsonl"
-    path.parent.mkdir()
+    shutil.copytree(folder / "done", path.parent)
     whole = lines[0] + lines[1] + lines[0] + lines[2]
     path.write_bytes(whole + lines[3][:-9])
-    (folder / "damaged/predictions").symlink_to(folder / "done/predictions")
     ended, _ = complete(folder, *SERIAL, "--store", "damaged")
     assert ended.code == 0
     assert "damaged/records.jsonl: the last line is torn and was moved to records.torn." in ended.stderr
@@ -219,18 +220,25 @@ def test_a_damaged_store_is_mended_or_refused(folder, done):
     assert path.read_bytes().startswith(whole)
     assert path.read_bytes().count(b"\n") == 5
     assert comparable(folder / "damaged") == done
-    mended = path.read_bytes()
     foreign = lines[0].replace(b'"schema":1', b'"schema":2')
     assert foreign != lines[0]
-    for line in (b"no record\n", foreign):
-        path.write_bytes(mended + line + lines[0])
-        plans = (folder / "damaged/plan.jsonl").read_bytes()
-        ended, _ = complete(folder, *SERIAL, "--store", "damaged")
-        assert (ended.code, ended.stdout) == (2, "")
-        assert ended.stderr.startswith("zslbench: damaged/records.jsonl, line 6 is not a record of this version")
-        assert len(ended.stderr.splitlines()) == 1
-        assert path.read_bytes() == mended + line + lines[0]
-        assert (folder / "damaged/plan.jsonl").read_bytes() == plans
+    path.write_bytes(b"no record\n" + foreign + b"".join(lines[1:]))
+    keys = [json.loads(line)["key"] for line in lines]
+    predictions = folder / "damaged/predictions"
+    (predictions / f"{keys[1]}.npz").unlink()
+    (predictions / f"{keys[2]}.npz").write_bytes((predictions / f"{keys[3]}.npz").read_bytes())
+    ended, _ = complete(folder, *SERIAL, "--store", "damaged")
+    assert ended.code == 0
+    told = [line for line in ended.stderr.splitlines() if "warning" in line]
+    assert told[0].startswith("zslbench: warning: damaged/records.jsonl, line 1 is not a record (")
+    assert told[1].startswith("zslbench: warning: damaged/records.jsonl, line 2 does not fit its check sum: moved to ")
+    assert told[2].startswith("zslbench: warning: damaged: 2 finished record(s) lost their predictions, the first ")
+    assert len(told) == 3
+    assert "1 of 4 trials are done already." in ended.stderr
+    assert path.with_suffix(".bad").read_bytes() == b"no record\n" + foreign
+    assert comparable(folder / "damaged") == done
+    found = verify(Store(folder / "damaged"))
+    assert (found.findings, found.done, found.recomputed) == ([], 6, 6)
 
 
 SLOW = ("--methods", "mine,mine[ridge=2]", "--splits", 4, "--workers", 2)

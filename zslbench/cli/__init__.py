@@ -28,6 +28,7 @@ _COMMANDS = {
     "cite": ("zslbench.cli.cite", "cite", "Print BibTeX of methods, data sets and published tables."),
     "export": ("zslbench.cli.export", "export", "Write every stored record as a flat table (Parquet, CSV, JSON)."),
     "compare": ("zslbench.cli.compare", "compare", "Compare methods split by split and say what may be concluded."),
+    "verify": ("zslbench.cli.verify", "verify", "Compute stored numbers anew from their predictions; find damage."),
     "status": ("zslbench.cli.status", "status", "Say how far a run is, also while it runs."),
     "list": ("zslbench.cli.inspect", "list_", "List methods, data sets or suites."),
     "describe": ("zslbench.cli.inspect", "describe", "Describe a method or a data set."),

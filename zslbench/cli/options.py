@@ -30,16 +30,31 @@ DEFAULT_STORE = "results"
 # As `zslbench.leaderboard` and `zslbench.protocol` define them, whose imports a --help need not pay for.
 SELECTIONS = ("last", "val", "test-max")
 METRICS = ("T1", "OA", "S", "U", "H", "AUSUC")
-STORED = ("records.jsonl", "plan.jsonl", "records.torn", "plan.torn", "lock", "lock.owner", "predictions", "logs")
+STORED = (
+    "records.jsonl", "plan.jsonl", "records.torn", "plan.torn", "records.bad", "plan.bad", "lock", "lock.owner",
+    "predictions", "logs",
+)  # fmt: skip
 """Files and folders of a store, which no command's output may replace."""
+
+
+class Named(click.Path):
+    """A path that is not empty, which would mean the current folder without a word."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an empty name."""
+        if not str(value):
+            self.fail("expected the name of a folder, found an empty one.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--store``: where records are kept."""
     return click.option(
         "--store",
-        type=click.Path(file_okay=True, path_type=Path),
-        default=lambda: Path(os.environ.get("ZSLBENCH_STORE", DEFAULT_STORE)),
+        type=Named(file_okay=True, path_type=Path),
+        default=lambda: os.environ.get("ZSLBENCH_STORE") or DEFAULT_STORE,
         show_default=f"$ZSLBENCH_STORE or ./{DEFAULT_STORE}",
         help="Folder of stored records.",
     )(command)
@@ -149,7 +164,7 @@ def existing_store(folder: Path) -> "Store":
     from zslbench.records import Store
 
     store = Store(folder)
-    if not store.records_path.exists():
+    if not store.has_records():
         raise InputError(f"no records in {folder}: expected {store.records_path}; run `zslbench run` or use --store.")
     return store
 

@@ -81,7 +81,7 @@ def reproduce(
 
     tables = _tables(name, wanted)
     records = Store(store)
-    if not records.records_path.exists():
+    if not records.has_records():
         tell(f"no records in {store}: only the published numbers are shown.")
     selected = {table.selected(row) for table, _ in tables for row in table.rows}
     rules = [select, *(["test-max"] if "test-max" in selected and select != "test-max" else [])]

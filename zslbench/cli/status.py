@@ -33,7 +33,7 @@ def status(store: Path, every: bool, as_json: bool) -> int:
     holder = records.holder()
     with warnings.catch_warnings() if holder else contextlib.nullcontext():
         if holder:
-            warnings.simplefilter("ignore")  # a last line without its end is being written
+            warnings.filterwarnings("ignore", ".*the last line is torn")  # it is being written
         found = read_status(records, every=every)
     if found is None:
         raise InputError(

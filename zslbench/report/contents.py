@@ -20,7 +20,7 @@ from zslbench.hashing import array_digest, digest
 from zslbench.leaderboard import Row, Table
 from zslbench.metrics import GzslDecisions, seen_unseen_curve
 from zslbench.plaintext import MOST_SAID, plain
-from zslbench.protocol import ZSL_METRICS
+from zslbench.protocol import ZSL_METRICS, check_predictions
 from zslbench.records import Plan, Record, Store, Trial
 from zslbench.report.background import Fact, provenance, warnings
 from zslbench.stats import too_few
@@ -246,8 +246,10 @@ def _dataset(table: Table) -> Dataset | None:
 
 def _predictions(section: Section, store: Store, record: Record) -> Mapping[str, Any] | None:
     try:
-        return store.predictions(record)
-    except InputError as error:
+        stored = store.predictions(record)
+        check_predictions(stored, record.outcome)
+        return stored
+    except (InputError, ValueError) as error:
         where = f"{plain(record.label)}, split {record.trial.split}, seed {record.trial.seed}"
         if (said := f"Left out of the figures: {where}: {plain(error, MOST_SAID)}") not in section.warnings:
             section.warnings.append(said)
@@ -318,7 +320,13 @@ def _accuracies(section: Section, tests: Mapping[str, Sequence[Record]]) -> Clas
                 continue
             seen, unseen = classes_of[split]
             kinds = ["seen"] * len(seen) + ["unseen"] * len(unseen)
-            accuracies = record.outcome.per_class["gzsl"]
+            accuracies = record.outcome.per_class.get("gzsl", [])
+            if len(accuracies) != len(kinds):
+                section.warnings.append(
+                    f"Left out of the figures: {plain(record.label)}, split {record.trial.split}, seed "
+                    f"{record.trial.seed}: accuracies of {len(accuracies)} classes, and {len(kinds)} were measured."
+                )
+                continue
             for kind, label, value in zip(kinds, np.concatenate([seen, unseen]), accuracies, strict=True):
                 found.setdefault((kind, int(label), column), []).append(value)
     if not found:

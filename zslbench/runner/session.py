@@ -65,6 +65,7 @@ def run(
         # Closed, so that workers end before the store is released, whatever happens here.
         with progress.showing(jobs, settled), closing(events(remaining)) as running, _kept(store):
             for event in running:
+                store.commit(due=True)
                 match event:
                     case Started(job):
                         progress.started(job)

@@ -1,0 +1,150 @@
+"""Whether a store says what was measured: sums, keys, digests, and every number that its predictions give again."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from zslbench.errors import InputError
+from zslbench.lines import Line
+from zslbench.metrics import harmonic_mean
+from zslbench.plaintext import plain
+from zslbench.protocol import Outcome, check_predictions, remeasured
+from zslbench.records import Record, Store
+
+_CLOSE = 1e-12
+"""Numbers that differ by less are the same: another processor may add in another order."""
+
+
+class Finding(msgspec.Struct):
+    """Something that is not as it was written, or not what the predictions give."""
+
+    file: str
+    """Relative to the store."""
+    line: int | None
+    what: str
+
+
+class Verified(msgspec.Struct):
+    """What was looked at and what was found."""
+
+    store: str
+    records: int = 0
+    """Sound lines of ``records.jsonl``."""
+    done: int = 0
+    failed: int = 0
+    plans: int = 0
+    recomputed: int = 0
+    """Finished records whose last epoch was computed anew from their predictions."""
+    without_predictions: int = 0
+    """Finished records that never had any."""
+    unmarked: int = 0
+    """Lines of records and plans without a check sum, of earlier versions."""
+    without_digest: int = 0
+    """Records of earlier versions, which do not say what their predictions file is."""
+    findings: list[Finding] = []
+    notes: list[str] = []
+    """What is no error, and worth knowing."""
+
+
+def verify(store: Store) -> Verified:
+    """Look at everything in a store.
+
+    Metrics of earlier epochs cannot be computed anew, since predictions are kept of the last one alone; that H is the
+    harmonic mean of S and U is looked at in every epoch.
+
+    Raises:
+        InputError: a file of it cannot be read, or was written by another version.
+    """
+    found, named, finished = Verified(str(store.folder)), set[str](), dict[str, tuple[int, Outcome]]()
+    reader = store.reader()
+    for line, record in reader:
+        found.records += 1
+        for what in _of_record(store, record, found, finished, line):
+            found.findings.append(Finding(store.records_path.name, line.number, f"{_name(record)}: {what}"))
+        if record.predictions is not None:
+            named.add(Path(record.predictions).name)
+    plans = store.plan_reader()
+    for _ in plans:
+        found.plans += 1
+    for each in (reader, plans):
+        found.unmarked += each.unmarked
+        found.findings += [Finding(each.path.name, line.number, f"the line {line.fault}") for line in each.bad]
+        if each.torn:
+            found.findings.append(Finding(each.path.name, None, "the last line is torn"))
+    found.findings.sort(key=lambda finding: (finding.file, finding.line or 0))
+    found.notes = list(_notes(store, named))
+    return found
+
+
+def _name(record: Record) -> str:
+    trial = record.trial
+    return f"{plain(record.label, 60)}, split {trial.split}, seed {trial.seed}, {trial.stage}"
+
+
+def _of_record(
+    store: Store, record: Record, found: Verified, finished: dict[str, tuple[int, Outcome]], line: Line
+) -> Iterator[str]:
+    if record.outcome is None:
+        found.failed += 1
+        return
+    found.done += 1
+    earlier = finished.setdefault(record.key, (line.number, record.outcome))
+    if earlier[1] != record.outcome:
+        yield f"is done in line {earlier[0]} too, with other numbers"
+    yield from _uneven(record.outcome)
+    if record.predictions is None:
+        found.without_predictions += 1
+        return
+    found.without_digest += not record.predictions_digest
+    try:
+        stored = store.predictions(record)
+        check_predictions(stored, record.outcome)
+        again = remeasured(stored)
+    except (InputError, ValueError) as error:
+        yield plain(error, 300)
+        return
+    found.recomputed += 1
+    yield from _differences(record.outcome, again)
+
+
+def _uneven(outcome: Outcome) -> Iterator[str]:
+    S, U, H = (np.array(outcome.gzsl[name]) for name in "SUH")
+    wrong = np.flatnonzero(np.abs(harmonic_mean(S, U) - H) > _CLOSE)
+    if len(wrong):
+        epoch = wrong[0]
+        yield f"H of epoch {epoch + 1} is {H[epoch]}; S and U give {harmonic_mean(S[epoch], U[epoch])}"
+
+
+def _differences(outcome: Outcome, again: Outcome) -> Iterator[str]:
+    stored = {name: curve[-1] for name, curve in (outcome.zsl | outcome.gzsl).items()}
+    computed = {name: curve[-1] for name, curve in (again.zsl | again.gzsl).items()}
+    stored["best calibrated H"], computed["best calibrated H"] = outcome.best_calibrated_h, again.best_calibrated_h
+    for setting, accuracies in outcome.per_class.items():
+        for position, pair in enumerate(zip(accuracies, again.per_class[setting], strict=True), 1):
+            name = f"the {setting} accuracy of class {position} of {len(accuracies)}"
+            stored[name], computed[name] = pair
+    for name, value in stored.items():
+        if not abs(value - computed[name]) <= _CLOSE:
+            yield f"{name} is {value}; the predictions give {computed[name]}"
+
+
+def _notes(store: Store, named: set[str]) -> Iterator[str]:
+    orphans = []
+    with contextlib.suppress(OSError), os.scandir(store.folder / "predictions") as entries:
+        orphans = sorted(entry.name for entry in entries if entry.name not in named)
+    if orphans:
+        yield (
+            f"{len(orphans)} file(s) in predictions belong to no record, the first {plain(orphans[0], 60)}: a run that "
+            f"was cut off leaves such."
+        )
+    for path in (store.records_path, store.plans_path):
+        for suffix in (".bad", ".torn"):
+            aside = path.with_suffix(suffix)
+            with contextlib.suppress(OSError):
+                if stat.S_ISREG(aside.stat().st_mode):
+                    yield f"{aside.name} holds lines that were set aside before."
