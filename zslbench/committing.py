@@ -38,6 +38,8 @@ class Commits:
         self._end = path.stat().st_size
         """Where the next line will begin."""
         self._waiting: list[tuple[bytes, FileIO | None]] = []
+        self._unsynced = False
+        """Whether lines were written that may not be on the disk yet."""
         self._due = 0.0
         self._folder: int | None = None
         """Of the files; held open, as they are, so that nothing can take its place."""
@@ -75,16 +77,20 @@ class Commits:
             InputError: something else than a file lies there.
         """
         began = time.monotonic()
-        if not self._waiting or (due and began < self._due):
+        if not (self._waiting or self._unsynced) or (due and began < self._due):
             return
-        waiting = self._waiting[:]
         try:
-            self._keep([line for line, _ in waiting], [file for _, file in waiting if file is not None])
+            self._keep()
         except Exception:
-            self._forget(len(waiting))
+            self._forget()
             self._end = self._path.stat().st_size
             raise
-        self._forget(len(waiting))  # and not where Ctrl-C came: then they still wait
+        except BaseException:  # Ctrl-C: what was not written yet still waits
+            if self._path.stat().st_size == self._end:
+                self._forget()
+                self._unsynced = True
+            raise
+        self._forget()
         ended = time.monotonic()
         self._due = ended + min(_MOST, max(_LEAST, _SHARE * (ended - began)))
 
@@ -105,7 +111,8 @@ class Commits:
             if self._folder is not None:
                 os.close(self._folder)
 
-    def _keep(self, added: list[bytes], files: list[FileIO]) -> None:
+    def _keep(self) -> None:
+        files = [file for _, file in self._waiting if file is not None]
         if len(files) > 1:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(_sync, files))
@@ -113,13 +120,14 @@ class Commits:
             _sync(files[0])
         if files and self._folder is not None:
             os.fsync(self._folder)
-        lines.append(self._path, b"".join(added), sync=True)
+        lines.append(self._path, b"".join(line for line, _ in self._waiting), sync=True)
 
-    def _forget(self, count: int) -> None:
-        for _, file in self._waiting[:count]:
+    def _forget(self) -> None:
+        for _, file in self._waiting:
             if file is not None:
                 file.close()
-        del self._waiting[:count]
+        self._waiting.clear()
+        self._unsynced = False
 
 
 def _sync(file: FileIO) -> None:

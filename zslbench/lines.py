@@ -151,21 +151,23 @@ class Reader:
             return None, line.fault
         try:
             item = (self._decoder if line.marked else self._careful).decode(line.content)
-            fault = self._check(item)
+            return item, self._check(item) or ("" if line.marked else self._lost_sum(line.content))
         except (ValueError, OverflowError, RecursionError) as error:  # msgspec's and Unicode's errors are ValueErrors
             why = plain(error)
-            if line.marked:
-                raise InputError(
-                    f"{self.path}, line {line.number} is not a {self._word} of this version of zslbench "
-                    f"({why}). {self._remedy}; nothing was changed."
-                ) from None
-            return None, f"is not a {self._word} ({why})"
-        if not fault and not line.marked and line.content.rstrip().endswith(b'"}'):
-            # It may have had a check sum, whose name was altered.
-            names = msgspec.json.decode(line.content, type=dict[str, msgspec.Raw])
-            if unknown := sorted(names.keys() - self._members):
-                fault = f"is not a {self._word} (it has a member {plain(unknown[0])!r})"
-        return item, fault
+        if line.marked:
+            raise InputError(
+                f"{self.path}, line {line.number} is not a {self._word} of this version of zslbench ({why}). "
+                f"{self._remedy}; nothing was changed."
+            )
+        return None, f"is not a {self._word} ({why})"
+
+    def _lost_sum(self, content: bytes) -> str:
+        """Whether a line without a check sum has had one, whose name was altered: then its last member is unknown."""
+        if not content.rstrip().endswith(b'"}'):
+            return ""
+        names = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        unknown = sorted(names.keys() - self._members)
+        return f"is not a {self._word} (it has a member {plain(unknown[0])!r})" if unknown else ""
 
 
 def open_existing(path: Path) -> BinaryIO | None:
