@@ -91,7 +91,7 @@ class Progress:
         if record.outcome is None:
             failure = record.failure
             said = f"{failure.type}: {failure.message}" if failure else "no reason given"
-            return f"{head}: [red]failed[/] {escape(plain(said))}"
+            return f"{head}: [red]failed[/] {escape(plain(next(filter(str.strip, said.splitlines()), '')))}"
         seconds = (record.run.fit_seconds or 0) + (record.run.score_seconds or 0)
         zsl, gzsl = record.outcome.zsl, record.outcome.gzsl
         return f"{head}: T1 {100 * zsl['T1'][-1]:.1f}  H {100 * gzsl['H'][-1]:.1f}  ({seconds:.1f} s)"
