@@ -581,3 +581,27 @@ def test_large_arrays_that_change_are_named(
     change(synthetic / file)
     with pytest.raises(InputError, match=rf"{file} was changed while trials ran"):
         view.check_unchanged()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a/b", "slash"), ("..\\\\x", "slash"), ("\\u202ea", "printed"), ("\\u001b[31m", "printed"), (" ", "printed"),
+        ("x" * 201, "201 characters"),
+    ],
+    ids=str.strip,
+)  # fmt: skip
+def test_names_that_are_no_names(synthetic: Path, name: str, said: str) -> None:
+    """A data set's name is short, printable and no path: it stands in tables and in the names of files."""
+    card = synthetic / "card.toml"
+    card.write_text(card.read_text().replace('name = "toy"', f'name = "{name}"', 1))
+    with pytest.raises(InputError, match=said):
+        Dataset(synthetic)
+
+
+@pytest.mark.parametrize("kind", ["features", "semantics"])
+def test_names_of_arrays_are_printable(synthetic: Path, kind: str) -> None:
+    """The name of a file is the name of what it holds, and is shown like any other."""
+    (synthetic / kind / "a\x1b[31m.npy").write_bytes(b"")
+    with pytest.raises(InputError, match="printed"):
+        Dataset(synthetic)

@@ -11,6 +11,7 @@ from zslbench.cli.options import (
     check_extra,
     checked_output,
     emit,
+    excel_option,
     plugin_option,
     progress_console,
     result_console,
@@ -50,6 +51,7 @@ _EXTRA = ("matplotlib", "optuna", "pandas", "pyarrow", "tomli_w")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The suite file.  [default: best.toml in the folder]"
 )
+@excel_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def tune(
@@ -69,6 +71,7 @@ def tune(
     search_seed: int,
     folder: Path | None,
     output: Path | None,
+    excel_safe: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -133,7 +136,7 @@ def tune(
             progress_console().print(done, highlight=False)
         if len(ledger.ended) < trials:
             _search(report, registry, view, drawn, where, trials=trials, seeds=seeds, seed=search_seed, quiet=quiet)
-        outputs.write_outputs(report, best)
+        outputs.write_outputs(report, best, excel_safe)
     if as_json:
         document = {**outputs.as_json(report), "suite": str(best) if report.best else None}
         emit(pretty(document))
