@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from zslbench.cli.options import Named, existing_store
+from zslbench.cli.options import Named, emit, existing_store
+from zslbench.cli.streams import say
 from zslbench.jsontext import pretty
 
 _SHOWN = 50
@@ -24,24 +25,24 @@ def verify(store: Path, as_json: bool) -> int:
 
     found = look(existing_store(store))
     if as_json:
-        click.echo(pretty(msgspec.to_builtins(found)))
+        emit(pretty(msgspec.to_builtins(found)))
         return 1 if found.findings else 0
-    click.echo(
+    say(
         f"{found.records} records ({found.done} done, {found.failed} failed) and {found.plans} plan(s) in {store}; "
         f"{found.recomputed} recomputed from their predictions, after the last epoch."
     )
     for finding in found.findings[:_SHOWN]:
-        click.echo(f"{finding.file}{'' if finding.line is None else f', line {finding.line}'}: {finding.what}")
+        say(f"{finding.file}{'' if finding.line is None else f', line {finding.line}'}: {finding.what}")
     if (more := len(found.findings) - _SHOWN) > 0:
-        click.echo(f"and {more} more; --json lists all.")
+        say(f"and {more} more; --json lists all.")
     if found.without_predictions:
-        click.echo(f"note: {found.without_predictions} finished record(s) have no predictions to compute from.")
+        say(f"note: {found.without_predictions} finished record(s) have no predictions to compute from.")
     if found.unmarked or found.without_digest:
-        click.echo(
+        say(
             f"note: {found.unmarked} line(s) without a check sum and {found.without_digest} record(s) without a digest "
             f"of their predictions: an earlier version wrote them."
         )
     for note in found.notes:
-        click.echo(f"note: {note}")
-    click.echo(f"{len(found.findings)} finding(s)." if found.findings else "Nothing differs.")
+        say(f"note: {note}")
+    say(f"{len(found.findings)} finding(s)." if found.findings else "Nothing differs.")
     return 1 if found.findings else 0
