@@ -1,6 +1,9 @@
 # make run    install into .venv and print a first leaderboard of UC Merced (benchmarks/ucm.toml)
 # make test   install the test extra and run the tests
+# make quick FILE=tests/test_metrics.py   one file, seconds after the first time
 # make lint   style and types
+# make docs   the documentation as a site, in build/site
+# make shell  a shell in which `zslbench` and `python` are those of .venv
 # make speed  the throughput benchmarks
 # make clean  remove .venv and build products; stored results stay
 
@@ -9,13 +12,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test lint speed clean
+.PHONY: run test quick lint docs shell speed clean
 
 run: $(VENV)/.installed
-	$(BIN)/zslbench run --suite benchmarks/ucm.toml
+	$(BIN)/zslbench run --suite ucm
 
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations=15
+
+quick: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -x $(FILE)
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --strict --quiet
+
+shell: $(VENV)/.installed
+	@. $(BIN)/activate && exec $${SHELL:-sh}
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -36,7 +48,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet -c constraints.txt -e '.[dev,images,report,text,tune]'
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,docs,images]'
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -1,5 +1,5 @@
-"""Put the generated tables into the README: the methods, from the registry, and the leaderboards of results/ucm-16-5.
-The schema of the leaderboard's JSON, generated too, goes into docs.
+"""Put what is generated into its pages: the README's answer and table and the leaderboards beside the records, from
+results/ucm-16-5; the methods, from the registry; the schema of the leaderboard's JSON.
 
 python benchmarks/readme_tables.py            # write
 python benchmarks/readme_tables.py --check    # exit code 1 if the README is out of date
@@ -13,25 +13,31 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from zslbench.leaderboard import Selection, leaderboard
+from zslbench.comparison import compare_rows
+from zslbench.leaderboard import Table, leaderboard
 from zslbench.records import Store
 from zslbench.registry import Registry
 from zslbench.report.citations import cite
 from zslbench.report.tables import as_markdown, json_schema
+from zslbench.terms import Selection
 
 ROOT = Path(__file__).resolve().parent.parent
+COLUMNS = ("T1", "S", "U", "H", "AUSUC")
+
+
+SHOWN = ("dem+cal", "mcfa+cal", "cada", "dem", "mcfa", "eszsl", "oracle-prototypes", "chance")
+"""The README's rows: the best one, what the paper is about with and without calibration, a closed form, bounds."""
 
 
 def main() -> int:
-    """Write the tables between the README's markers and beside the records, or check that they stand there."""
-    readme = ROOT / "README.md"
-    results = leaderboards()
-    text = readme.read_text(encoding="utf-8")
-    text = between(text, "table", results)
-    text = between(text, "methods", methods())
+    """Write what is generated between its markers, or check that it stands there."""
+    readme, page, results = ROOT / "README.md", ROOT / "docs/methods.md", ROOT / "results/ucm-16-5/leaderboard.md"
+    last, val = leaderboards()
+    text = between(readme.read_text(encoding="utf-8"), "answer", answer(last))
     wanted = {
-        readme: text,
-        ROOT / "results" / "ucm-16-5" / "leaderboard.md": results,
+        readme: between(text, "table", short(last)),
+        page: between(page.read_text(encoding="utf-8"), "methods", methods()),
+        results: "\n".join(map(as_markdown, (last, val))),
         ROOT / "docs" / "leaderboard.schema.json": json.dumps(json_schema(), indent=2) + "\n",
     }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
@@ -51,14 +57,42 @@ def between(text: str, name: str, table: str) -> str:
     return before + begin + table + end + rest.split(end)[1]
 
 
-def leaderboards() -> str:
+def leaderboards() -> list[list[Table]]:
     """The shipped results by the last and by the validation-chosen epoch."""
     store = Store(ROOT / "results" / "ucm-16-5")
     rules: tuple[Selection, ...] = ("last", "val")
     found = [leaderboard(store.records(), store.plans(), selection=rule) for rule in rules]
     for tables in found:
         cite(tables)
-    return "\n".join(map(as_markdown, found))
+    return found
+
+
+def answer(tables: list[Table]) -> str:
+    """Who leads, whom it can be told apart from, and what becomes of the paper's two methods: each from the records."""
+    (table,) = tables
+    ranked = [row for row in table.rows if row.rank is not None]
+    best, h = ranked[0], ranked[0].metrics["H"]
+    comparison = compare_rows(table, ["mcfa+cal", "cada"], "H")
+    return (
+        f"Of {len(ranked)} ranked rows **{best.label}** leads with H = {100 * h.mean:.1f} "
+        f"({100 * h.low:.1f} to {100 * h.high:.1f}). {' '.join(comparison.conclusions)}\n\n"
+    )
+
+
+def short(tables: list[Table]) -> str:
+    """Few rows and columns of the whole table."""
+    (table,) = tables
+    by_label = {row.label: row for row in table.rows}
+    rows = [by_label[label] for label in SHOWN]
+    body = [
+        ["bound" if row.rank is None else row.rank, row.label]
+        + [
+            f"{100 * row.metrics[name].mean:.1f} ± {50 * (row.metrics[name].high - row.metrics[name].low):.1f}"
+            for name in COLUMNS
+        ]
+        for row in rows
+    ]
+    return tabulate(body, ["#", "method", *COLUMNS], tablefmt="github", disable_numparse=True) + "\n"
 
 
 def methods() -> str:

@@ -15,8 +15,7 @@ from conftest import ROOT
 import zslbench
 from zslbench.cli import options
 from zslbench.datasets import bundled_names
-from zslbench.leaderboard import Selection
-from zslbench.protocol import METRICS
+from zslbench.terms import METRICS, Selection
 
 HARNESS = sorted((ROOT / "zslbench").rglob("*.py"))
 METHODS = sorted((ROOT / "methods").rglob("*.py"))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from zslbench.comparison import chosen, compare_rows, conclude, only_table
 from zslbench.errors import InputError
 from zslbench.leaderboard import Row, Table
-from zslbench.protocol import METRICS
 from zslbench.stats import compare, estimates, too_few
+from zslbench.terms import METRICS
 
 
 def row(label: str, H: list[float] | dict[int, float], *, rank: int | None = 1, **changes: Any) -> Row:

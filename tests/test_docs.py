@@ -51,3 +51,37 @@ def test_the_readme_s_method_keeps_the_interface(tmp_path):
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif("ucm" not in bundled_names(), reason="UCM is not bundled here")
+def test_the_library_s_page_runs_from_top_to_bottom(tmp_path):
+    """Its blocks, as one script: a class of the script is run too, and a wrong name is told in a line."""
+    blocks = [
+        text for kind, text in BLOCK.findall((ROOT / "docs/library.md").read_text(encoding="utf-8")) if kind == "python"
+    ]
+    (tmp_path / "page.py").write_text("\n".join(blocks), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "page.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout.splitlines()[-1].startswith("unknown method 'eszl'. Did you mean")
+
+
+@pytest.mark.skipif("ucm" not in bundled_names(), reason="UCM is not bundled here")
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    """Every cell, in a kernel; the last one shows a ranked table."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ZSLBENCH_NOTEBOOK_SPLITS", "2")
+    notebook = nbformat.read(ROOT / "docs/notebooks/first-table.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [
+        output["data"]["text/html"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "text/html" in output.get("data", {})
+    ]
+    assert any("<table" in html and "eszsl" in html for html in shown)

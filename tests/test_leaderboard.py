@@ -12,11 +12,12 @@ from scipy import stats
 
 from zslbench.errors import InputError
 from zslbench.leaderboard import Row, Table, leaderboard
-from zslbench.protocol import METRICS, Outcome
+from zslbench.protocol import Outcome
 from zslbench.published import Citation, PublishedData, PublishedRow, PublishedTable, Source
 from zslbench.records import Cell, Failure, Plan, PlanRow, Record, Run, Trial
 from zslbench.report.tables import notes
 from zslbench.stats import estimate
+from zslbench.terms import METRICS
 
 SELECTIONS = ("last", "val", "test-max")
 curves = st.integers(1, 5).flatmap(lambda size: st.lists(st.floats(0, 1), min_size=size, max_size=size))

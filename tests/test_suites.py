@@ -14,7 +14,7 @@ from zslbench.records import Store
 from zslbench.registry import Registry
 from zslbench.suites import draw_splits, read_suite
 
-SHIPPED = sorted((ROOT / "benchmarks").glob("*.toml"))
+SHIPPED = sorted((ROOT / "benchmarks/suites").glob("*.toml"))
 
 GOOD = """
 dataset = "toy"
@@ -137,13 +137,13 @@ def test_more_splits_than_the_suite_has_are_refused_unless_the_user_asks_for_few
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_suite_runs_on_the_bundled_data(in_process, path: Path) -> None:
     """Its comment says the command; every method, parameter and family resolves; a dry run counts every trial."""
-    assert f"zslbench run --suite benchmarks/{path.name}" in path.read_text().split("title =")[0]
+    assert f"zslbench run --suite {path.stem}" in path.read_text().split("title =")[0]
     suite, registry = read_suite(path), Registry()
     labels = [registry.build(method.spec)[2] for method in suite.methods]
     assert len(set(labels)) == len(labels)
     families = [split.family for split in draw_splits(suite, load_dataset(suite.dataset))]
     assert families == [family for family in suite.families for _ in range(suite.splits or 0)]
-    code, out, err = in_process("run", "--suite", path, "--dry-run", "--json")
+    code, out, err = in_process("run", "--suite", path.stem, "--dry-run", "--json")
     assert code == 0, err
     per_split = len(suite.families) * suite.seeds * (2 if suite.validation else 1)
     assert [(row["label"], row["to_run"]) for row in json.loads(out)["methods"]] == [
@@ -153,21 +153,51 @@ def test_a_shipped_suite_runs_on_the_bundled_data(in_process, path: Path) -> Non
 
 
 def test_suites_are_listed_with_what_is_in_them(in_process, tmp_path) -> None:
-    """Title, number of methods and splits of the files in ./benchmarks or a folder; one that is broken hides none."""
-    (tmp_path / "benchmarks").mkdir()
-    (tmp_path / "benchmarks/good.toml").write_text('title = "Both"\n' + GOOD.replace('"6/2"', '["6/2", "5/3"]'))
-    (tmp_path / "benchmarks/bad.toml").write_text("x = 1")
-    code, out, _ = in_process("list", "suites", "--json")
+    """Title, number of methods and splits of the shipped suites, or of a folder's; one that is broken hides none."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/good.toml").write_text('title = "Both"\n' + GOOD.replace('"6/2"', '["6/2", "5/3"]'))
+    (tmp_path / "mine/bad.toml").write_text("x = 1")
+    code, out, _ = in_process("list", "suites", "mine", "--json")
     bad, good = json.loads(out)
     assert code == 0
-    assert bad["title"].startswith("not readable: suite benchmarks/bad.toml: unknown key 'x'")
+    assert bad["title"].startswith("not readable: suite mine/bad.toml: unknown key 'x'")
     assert good == {
         "name": "good", "title": "Both", "methods": 2, "split families": "6/2, 5/3", "splits of each": 3,
-        "file": "benchmarks/good.toml",
+        "file": "mine/good.toml",
     }  # fmt: skip
-    assert json.loads(in_process("list", "suites", tmp_path / "benchmarks", "--json")[1])[1]["title"] == "Both"
+    shipped = json.loads(in_process("list", "suites", "--json")[1])
+    assert {row["name"] for row in shipped} == {path.stem for path in SHIPPED}
+    assert shipped[0]["run it"] == "zslbench run --suite mcfa-ablation"
     assert "no folder nowhere" in in_process("list", "suites", "nowhere")[2]
-    assert "only `list suites` takes a folder" in in_process("list", "methods", "benchmarks")[2]
+    assert "only `list suites` takes a folder" in in_process("list", "methods", "mine")[2]
+
+
+def test_a_suite_goes_by_its_name_or_its_path(in_process, tmp_path) -> None:
+    """A name is a shipped suite's; close ones are named; a file of that name in the folder is asked about."""
+    assert in_process("run", "--suite", "ucm-al", "--dry-run")[2].startswith(
+        "zslbench: no suite 'ucm-al'. Did you mean 'ucm-all'"
+    )
+    (tmp_path / "ucm").write_text(GOOD)
+    assert in_process("run", "--suite", "ucm", "--dry-run")[2] == (
+        "zslbench: ucm is a suite of zslbench and a file here: write ./ucm for the file, or move it.\n"
+    )
+
+
+def test_splits_are_chosen_by_number(in_process, tmp_path, synthetic) -> None:
+    """`split` names them from 0; it excludes `splits`, and one that is not there is an error."""
+    head = GOOD.replace("splits = 3\n", "split = [0, 2]\n").replace("splits = 1\n", "")
+    path = tmp_path / "s.toml"
+    path.write_text(head)
+    suite = read_suite(path)
+    assert [split.index for split in draw_splits(suite, load_dataset(synthetic))] == [0, 2]
+    for text, said in (
+        ("split = -1", "numbers from 0"),
+        ("split = []", "numbers from 0"),
+        ("split = 1\nsplits = 2", "exclude each other"),
+    ):
+        path.write_text(head.replace("split = [0, 2]", text))
+        with pytest.raises(InputError, match=said):
+            read_suite(path)
 
 
 @pytest.mark.parametrize(

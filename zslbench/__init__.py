@@ -1,4 +1,9 @@
-"""zslbench: honest, parallel, resumable benchmarks of zero-shot learning methods."""
+"""zslbench: honest, parallel, resumable benchmarks of zero-shot learning methods.
+
+Importing it is cheap: what a method author needs is here, and the verbs of `zslbench.api` are loaded when used.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 # Before anything else is imported.
 from zslbench._searchpath import leave_current_folder
@@ -9,7 +14,10 @@ from zslbench.configuration import Choice, Range, param  # noqa: E402
 from zslbench.errors import InputError  # noqa: E402
 from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData  # noqa: E402
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from zslbench.api import evaluate, load, open_results, run
+
+__version__ = "0.2.0"
 
 __all__ = [
     "Candidates",
@@ -22,5 +30,22 @@ __all__ = [
     "Scorer",
     "TrainingData",
     "__version__",
+    "evaluate",
+    "load",
+    "open_results",
     "param",
+    "run",
 ]
+_VERBS = ("evaluate", "load", "open_results", "run")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _VERBS:
+        import zslbench.api
+
+        return getattr(zslbench.api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

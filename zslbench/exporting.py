@@ -12,8 +12,9 @@ from zslbench import csvout
 from zslbench.errors import InputError
 from zslbench.files import replacing
 from zslbench.jsontext import compact, readable
-from zslbench.protocol import METRICS, Curve
+from zslbench.protocol import Curve
 from zslbench.records import Record, Status, Store, counts_before
+from zslbench.terms import METRICS
 
 Column = type[str] | type[int] | type[float] | type[bool]
 Row = dict[str, Any]

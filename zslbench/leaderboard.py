@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -24,14 +24,12 @@ from zslbench._types import DoubleArray
 from zslbench.errors import InputError
 from zslbench.hashing import digest
 from zslbench.plaintext import plain
-from zslbench.protocol import GZSL_METRICS, METRICS, ROUNDING, ZSL_METRICS, Curve
+from zslbench.protocol import ROUNDING, Curve
 from zslbench.published import PublishedTable, published_for
 from zslbench.records import Plan, PlanRow, Record, Run, Trial, counts_before
 from zslbench.stats import Estimate, estimates, split_means
+from zslbench.terms import GZSL_METRICS, LEADS, METRICS, ZSL_METRICS, Selection
 
-Selection = Literal["last", "val", "test-max"]
-_LEADS = {"zsl": "T1", "gzsl": "H"}
-"""The metric by which an epoch is chosen in each setting."""
 _FEW = 3
 """So many missing splits are named; of more only the number is."""
 
@@ -314,7 +312,7 @@ def _cell(record: Record, kind: _Kind, machines: dict[Machine, Machine]) -> _Cel
     )  # fmt: skip
     if outcome is not None:
         zsl, gzsl = _joined(cell, outcome.zsl, ZSL_METRICS), _joined(cell, outcome.gzsl, GZSL_METRICS)
-        cell.best = _best(outcome.zsl[_LEADS["zsl"]]), _best(outcome.gzsl[_LEADS["gzsl"]])
+        cell.best = _best(outcome.zsl[LEADS["zsl"]]), _best(outcome.gzsl[LEADS["gzsl"]])
         if trial.stage == "test":
             cell.zsl, cell.gzsl = array("d", zsl), array("d", gzsl)
     return cell
@@ -547,7 +545,7 @@ def _gain(places: Sequence[_Place], differences: DoubleArray) -> dict[str, float
     if not places:
         return {}
     means = split_means(differences, _shape(places)).mean(axis=0).tolist()
-    return {name: mean for name, mean in zip(METRICS, means, strict=True) if name in _LEADS.values()}
+    return {name: mean for name, mean in zip(METRICS, means, strict=True) if name in LEADS.values()}
 
 
 def _shape(places: Sequence[_Place]) -> tuple[int, ...]:

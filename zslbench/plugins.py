@@ -70,16 +70,25 @@ class Plugin:
         return f"{_PREFIX}{Path(self.path).stem}_{derive_seed(Path(self.path)):x}"
 
 
-def import_plugin(given: str | Path | Plugin) -> tuple[Plugin, ModuleType]:
+@dataclass(frozen=True)
+class Draft:
+    """A plugin of this process that is no file: a class of a notebook, as a text."""
+
+    path: str
+    """Where it would lie; modules beside it are its own."""
+    text: bytes
+
+
+def import_plugin(given: str | Path | Plugin | Draft) -> tuple[Plugin, ModuleType]:
     """The plugin, imported; once, unless its files have changed since.
 
     Args:
-        given: a file, or a plugin from another process, whose files this machine may not have.
+        given: a file, a text, or a plugin from another process, whose files this machine may not have.
 
     Raises:
         InputError: no such file, an error while importing it, or a module of its own that cannot be pinned down.
     """
-    fresh = given if isinstance(given, Plugin) else _read(Path(given))
+    fresh = given if isinstance(given, Plugin) else _read(given)
     name = fresh.module_name
     known = _states.get(name)
     if known is not None and name in sys.modules:
@@ -92,8 +101,10 @@ def import_plugin(given: str | Path | Plugin) -> tuple[Plugin, ModuleType]:
     return state.load()
 
 
-def _read(path: Path) -> Plugin:
-    path = path.expanduser()
+def _read(given: str | Path | Draft) -> Plugin:
+    if isinstance(given, Draft):
+        return Plugin(given.path, given.text)
+    path = Path(given).expanduser()
     if not path.is_file():
         raise InputError(f"no plugin file {path}: expected a Python file that defines a zslbench.Method.")
     if path.suffix not in importlib.machinery.SOURCE_SUFFIXES:

@@ -31,15 +31,13 @@ from zslbench.metrics import (
 )
 from zslbench.plaintext import plain
 from zslbench.splits import Partition, Split, Stage
+from zslbench.terms import GZSL_METRICS, ZSL_METRICS
 
 PROTOCOL_VERSION = 1
 """Raise it whenever the same method on the same split would be measured differently."""
 _SCORE_ROWS = 8192
 _HELD_BYTES = 1 << 30
 
-ZSL_METRICS = ("T1", "OA")
-GZSL_METRICS = ("S", "U", "H", "AUSUC")
-METRICS = (*ZSL_METRICS, *GZSL_METRICS)
 PREDICTIONS = {
     "zsl_truth": "i", "zsl_predicted": "i", "gzsl_truth": "i", "gzsl_best_seen": "i", "gzsl_best_unseen": "i",
     "gzsl_margin": "f",

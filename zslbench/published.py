@@ -37,12 +37,12 @@ from typing import Any, Literal
 
 import msgspec
 
-import zslbench
 from zslbench.bibtex import entries
 from zslbench.calibration import CALIBRATED
 from zslbench.cards import card_names, check_card_name, read_card
 from zslbench.configuration import MethodSpec, close_matches
 from zslbench.registry import Registry
+from zslbench.shipped import shipped
 
 _WHAT = "published table"
 
@@ -162,10 +162,8 @@ class Published(msgspec.Struct, frozen=True):
 
 
 def published_folder() -> Path:
-    """Where the files are: beside the package when installed from a wheel, else in the source tree."""
-    package = Path(zslbench.__file__).parent
-    installed = package / "published_tables"
-    return installed if installed.is_dir() else package.parent / "benchmarks/published"
+    """Where the files are."""
+    return shipped("published")
 
 
 @functools.cache

@@ -29,7 +29,8 @@ from zslbench.files import kind_of, open_regular, read_bytes, read_text, sync_pa
 from zslbench.hashing import digest
 from zslbench.plaintext import plain
 from zslbench.predictions import MOST, packed, unpacked
-from zslbench.protocol import GZSL_METRICS, ZSL_METRICS, Outcome
+from zslbench.protocol import Outcome
+from zslbench.terms import GZSL_METRICS, ZSL_METRICS
 
 SCHEMA: Final = 1
 Status = Literal["done", "failed"]

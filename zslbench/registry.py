@@ -16,7 +16,7 @@ from zslbench.calibration import CALIBRATED, calibrated
 from zslbench.configuration import METHOD_NAME, MethodSpec, close_matches, label, resolve
 from zslbench.errors import InputError
 from zslbench.methods import Method, MethodInfo
-from zslbench.plugins import ENTRY_POINT_GROUP, OwnModule, Plugin, import_plugin
+from zslbench.plugins import ENTRY_POINT_GROUP, Draft, OwnModule, Plugin, import_plugin
 from zslbench.runner.surroundings import importing
 
 OWN_PACKAGE = "zslbench"
@@ -26,13 +26,13 @@ class Registry:
     """The methods that can be run, by name.
 
     Args:
-        plugins: files that define subclasses of `Method`, or plugins from another process.
+        plugins: files or texts that define subclasses of `Method`, or plugins from another process.
 
     Raises:
         InputError: a plugin is missing, fails to import, defines no method, or takes a name in use.
     """
 
-    def __init__(self, plugins: Iterable[str | Path | Plugin] = ()) -> None:
+    def __init__(self, plugins: Iterable[str | Path | Plugin | Draft] = ()) -> None:
         self._installed: dict[str, EntryPoint] = {}
         for point in entry_points(group=ENTRY_POINT_GROUP):
             twin = self._installed.setdefault(point.name, point)

@@ -10,10 +10,10 @@ from zslbench import shelltext
 from zslbench.datasets import load_dataset
 from zslbench.errors import InputError
 from zslbench.leaderboard import Row, Table
-from zslbench.protocol import METRICS
 from zslbench.published import PublishedData, PublishedRow, PublishedTable, our_label
 from zslbench.splits import make_splits
 from zslbench.stats import Estimate
+from zslbench.terms import METRICS
 
 
 class Compared(msgspec.Struct):

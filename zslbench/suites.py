@@ -17,17 +17,18 @@ splits = 5                          # fewer than the suite's; the leaderboard th
 
 import os
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import msgspec
 
-from zslbench.configuration import MethodSpec, close_matches
+from zslbench.cards import card_names
+from zslbench.configuration import MethodSpec, close_matches, parse_methods
 from zslbench.datasets import Dataset
 from zslbench.errors import InputError
 from zslbench.files import read_text
-from zslbench.leaderboard import Selection
-from zslbench.protocol import METRICS
+from zslbench.shipped import shipped
 from zslbench.splits import Split, make_splits, read_splits
+from zslbench.terms import METRICS, Selection
 
 
 class SuiteMethod(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,6 +61,8 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
     """Relative to the suite file."""
     splits: int | None = None
     """Of each family."""
+    split: int | list[int] | None = None
+    """These splits alone, by their numbers from 0."""
     seeds: int = 1
     validation: bool = True
     select: str = "last"
@@ -72,6 +75,44 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
         """The split families; empty where none is named."""
         named = self.split_family.split(",") if isinstance(self.split_family, str) else self.split_family or []
         return [family.strip() for family in named]
+
+    @property
+    def selection(self) -> Selection:
+        """`select`, which reading has checked."""
+        return cast(Selection, self.select)
+
+    @property
+    def numbers(self) -> list[int] | None:
+        """The splits that are asked for by number; None for all that are drawn."""
+        return [self.split] if isinstance(self.split, int) else self.split
+
+    @property
+    def drawn(self) -> int | None:
+        """How many splits of a family are drawn: those that are asked for by number are among them."""
+        return self.splits if self.numbers is None else max(self.numbers) + 1
+
+
+def find_suite(name: str | Path) -> Path:
+    """The file of a suite: one that comes with zslbench, by its name, or a path.
+
+    Raises:
+        InputError: neither, or both: a file of that name lies in the current folder.
+    """
+    path, known = Path(name), suite_names()
+    if str(name) not in known:
+        if path.suffix == "" and not path.exists() and path.name == str(name):
+            raise InputError(
+                f"no suite {str(name)!r}.{close_matches(str(name), known)} Known: {', '.join(known)}, or a file."
+            )
+        return path
+    if path.is_file():
+        raise InputError(f"{name} is a suite of zslbench and a file here: write ./{name} for the file, or move it.")
+    return shipped("suites") / f"{name}.toml"
+
+
+def suite_names() -> tuple[str, ...]:
+    """The suites that come with zslbench."""
+    return card_names(shipped("suites"))
 
 
 def read_suite(path: str | Path) -> Suite:
@@ -112,6 +153,10 @@ def read_suite(path: str | Path) -> Suite:
                 f"suite {path}: splits of {method.name} = {method.splits} is more than the suite's splits = "
                 f"{suite.splits}."
             )
+    if suite.numbers is not None and (not suite.numbers or min(suite.numbers) < 0):
+        raise InputError(f"suite {path}: split = {suite.split}; numbers from 0 are expected.")
+    if suite.numbers is not None and suite.splits is not None:
+        raise InputError(f"suite {path}: split and splits exclude each other.")
     if suite.split_family is not None and suite.splits_file:
         raise InputError(f"suite {path}: split_family and splits_file exclude each other.")
     if suite.split_family is not None and not all(suite.families or [""]):
@@ -128,6 +173,42 @@ def read_suite(path: str | Path) -> Suite:
     return suite
 
 
+def overridden(suite: Suite, *, methods: str | None = None, **options: Any) -> Suite:
+    """The suite with every value that is given in place of its own.
+
+    Args:
+        suite: is changed.
+        methods: as on the command line, ``mcfa,cada[lr=1e-3]``.
+        options: fields of the suite; None leaves one as it is.
+
+    Raises:
+        InputError: two of them exclude each other, or something is missing.
+    """
+    chosen = {name: value for name, value in options.items() if value is not None}
+    for one, other in (("splits_file", "split_family"), ("split", "splits")):
+        if one in chosen and other in chosen:
+            raise InputError(f"{_said(one)} and {_said(other)} exclude each other: give one of them.")
+        if one in chosen or other in chosen:
+            setattr(suite, other if one in chosen else one, None)
+    if methods is not None:
+        suite.methods = [SuiteMethod(spec.name, dict(spec.overrides)) for spec in parse_methods(methods)]
+    for name, value in chosen.items():
+        setattr(suite, name, str(value) if isinstance(value, Path) else value)
+    if fewer := chosen.get("splits"):  # asked for on purpose, so a method's own number is no mistake
+        for method in suite.methods:
+            method.splits = method.splits and min(method.splits, fewer)
+    for name in ("methods", "dataset"):
+        if not getattr(suite, name):
+            raise InputError(f"nothing says which {name} to run: name some, or a suite that does.")
+    if suite.select == "val" and not suite.validation:
+        raise InputError("epochs chosen on validation classes need the validation trials, which are left out.")
+    return suite
+
+
+def _said(field: str) -> str:
+    return field.replace("_", " ")
+
+
 def draw_splits(suite: Suite, data: Dataset) -> list[Split]:
     """The suite's splits, one family after the other, so that one table is complete before the next begins.
 
@@ -138,9 +219,9 @@ def draw_splits(suite: Suite, data: Dataset) -> list[Split]:
     if twice := next((family for family in families if families.count(family) > 1), None):
         raise InputError(f"split family {twice!r} is named twice.")
     if suite.splits_file:
-        drawn = [read_splits(data, suite.splits_file, suite.splits)]
+        drawn = [read_splits(data, suite.splits_file, suite.drawn)]
     else:
-        drawn = [make_splits(data, family, suite.splits) for family in families]
+        drawn = [make_splits(data, family, suite.drawn) for family in families]
     for splits in drawn:
         for method in suite.methods:
             if method.splits and method.splits > len(splits):
@@ -148,7 +229,8 @@ def draw_splits(suite: Suite, data: Dataset) -> list[Split]:
                     f"splits of {method.name} = {method.splits} is more than the suite's splits, which are "
                     f"{len(splits)} of {splits[0].family}: set splits."
                 )
-    return [split for splits in drawn for split in splits]
+    chosen = suite.numbers
+    return [split for splits in drawn for split in splits if chosen is None or split.index in chosen]
 
 
 def _check_keys(table: dict[str, Any], kind: type[msgspec.Struct], where: str) -> None:

@@ -66,6 +66,19 @@ def test_what_is_made_is_in_style(new_method, tmp_path):
     assert done.returncode == 0, done.stdout
 
 
+def test_a_method_that_trains(new_method, zslbench, tmp_path):
+    """--torch starts from one with epochs, a generator of the trial, progress and a device; it passes every check."""
+    assert new_method("two-towers", "--torch")[0] == 0
+    done = zslbench("check", "--plugin", "two-towers/two_towers.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "two-towers/two_towers.py").read_text()
+    for shown in ("train.torch_generator", "train.progress", "train.device", "epochs"):
+        assert shown in text
+    style = ["check", "--isolated", "--line-length", "120", "--select", "E,F,W,I,B,UP,D1,N", "--ignore", "N803,N806"]
+    ruff = subprocess.run([sys.executable, "-m", "ruff", *style], cwd=tmp_path / "two-towers", check=False)
+    assert ruff.returncode == 0
+
+
 def test_an_existing_folder_is_left_alone(new_method, tmp_path):
     """Exit code 2 and not a byte changed, be the folder empty or not."""
     (tmp_path / "mine").mkdir()
@@ -101,5 +114,5 @@ def test_names_that_cannot_be(new_method, tmp_path, name, said):
 def test_templates_are_part_of_the_package():
     """They lie inside the package, which the wheel takes whole."""
     assert {path.name for path in (ROOT / "zslbench/templates").iterdir()} == {
-        "pyproject.toml.txt", "README.md.txt", "method.py.txt", "test_method.py.txt",
+        "pyproject.toml.txt", "README.md.txt", "method.py.txt", "method_torch.py.txt", "test_method.py.txt",
     }  # fmt: skip

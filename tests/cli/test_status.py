@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -98,7 +99,8 @@ def test_an_interrupted_run_is_counted_by_hand(in_process, synthetic, store):
         "4 of 10 trials done, 1 failed, 5 to do.",
         "The last 4 trial(s): 60 per hour, 2.0 side by side.",
         "About 9 min 00 s for what is to do.",
-        "failed: eszsl 6/2#2 seed 0: ValueError: no [bold]eszsl[/] (log: results/logs/x.log)",
+        "failed: eszsl 6/2#2 seed 0: ValueError: no [bold]eszsl[/]",
+        f"  zslbench show {eszsl[2].trial.key[:8]} --store results",
         "  zslbench run x",
     ):
         assert line in out.splitlines()
@@ -135,11 +137,15 @@ def test_the_newest_plan_or_all_of_them(in_process, synthetic, store):
 
 
 def test_the_time_left_without_a_pace_and_without_a_known_trial(in_process, synthetic, store):
-    """Before the first trial of a plan ends, earlier trials of the methods tell; without any, nothing is claimed."""
+    """Before the first trial of a plan ends, earlier trials of the methods tell; without any, the shipped ones do; of a
+    method that nobody has run, nothing is claimed."""
     jobs = jobs_of(synthetic, "eszsl", splits=2)
-    write(store, plan_of(jobs))
+    unknown = [replace(job, trial=msgspec.structs.replace(job.trial, method="unheard-of")) for job in jobs]
+    write(store, plan_of(unknown))
     assert json.loads(in_process("status", "--json")[1])["seconds_left"] is None
     assert "No earlier trial tells how long the rest takes." in in_process("status")[1]
+    write(store, plan_of(jobs))
+    assert 0 < json.loads(in_process("status", "--json")[1])["seconds_left"] < 60
     write(store, record(jobs[0], -5, 30.0))
     found = json.loads(in_process("status", "--json")[1])
     assert (found["pace"], found["seconds_left"]) == (None, 60.0)

@@ -18,7 +18,6 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from zslbench.leaderboard import Row, Table, leaderboard
-from zslbench.protocol import METRICS
 from zslbench.records import Store
 from zslbench.report.latex import as_latex, escaped
 from zslbench.report.tables import (
@@ -34,6 +33,7 @@ from zslbench.report.tables import (
     notes,
 )
 from zslbench.stats import Estimate, estimate
+from zslbench.terms import METRICS
 
 LABELS = [
     "mcfa[tau=0.1]",

@@ -30,6 +30,7 @@ _COMMANDS = {
     "compare": ("zslbench.cli.compare", "compare", "Compare methods split by split and say what may be concluded."),
     "verify": ("zslbench.cli.verify", "verify", "Compute stored numbers anew from their predictions; find damage."),
     "status": ("zslbench.cli.status", "status", "Say how far a run is, also while it runs."),
+    "show": ("zslbench.cli.show", "show", "Show one stored trial: configuration, numbers, traceback, log."),
     "list": ("zslbench.cli.inspect", "list_", "List methods, data sets or suites."),
     "describe": ("zslbench.cli.inspect", "describe", "Describe a method or a data set."),
     "data": ("zslbench.cli.data", "data", "Make data sets: from images, from other formats, by download; check them."),

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from zslbench.cli.options import emit, plugin_option, progress_console, result_console
+from zslbench.cli.options import emit, plugin_option, result_console
+from zslbench.console import progress_console
 from zslbench.jsontext import pretty
 from zslbench.plaintext import one_line, plain
 

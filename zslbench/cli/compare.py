@@ -7,8 +7,6 @@ from typing import Any
 import click
 
 from zslbench.cli.options import (
-    METRICS,
-    SELECTIONS,
     as_text,
     check_excel,
     checked_output,
@@ -20,6 +18,7 @@ from zslbench.cli.options import (
     store_option,
     stored_tables,
 )
+from zslbench.terms import METRICS, SELECTIONS
 
 _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt": "table"}
 """What the name of an output file says."""

@@ -33,7 +33,7 @@ from zslbench.splits import split_families
 def list_(kind: str, folder: Path | None, plugins: tuple[Path, ...], as_json: bool) -> None:
     """List methods, data sets or suites.
 
-    Suites are the files *.toml in FOLDER, by default ./benchmarks.
+    Suites are those that come with zslbench, run by their names, or the files *.toml in FOLDER.
     """
     if folder and kind != "suites":
         raise click.UsageError(f"only `list suites` takes a folder: got {folder} with `list {kind}`.")
@@ -114,12 +114,13 @@ def _datasets() -> list[dict[str, Any]]:
 
 
 def _suites(folder: Path | None) -> list[dict[str, Any]]:
+    from zslbench.shipped import shipped
     from zslbench.suites import read_suite
 
     if folder and not folder.is_dir():
         raise InputError(f"no folder {folder}: expected one with suite files (*.toml).")
     rows = []
-    for path in sorted((folder or Path("benchmarks")).glob("*.toml"), key=lambda path: path.stem):
+    for path in sorted((folder or shipped("suites")).glob("*.toml"), key=lambda path: path.stem):
         row: dict[str, Any] = {"name": path.stem}
         row |= dict.fromkeys(("title", "methods", "split families", "splits of each"), "")
         try:
@@ -132,7 +133,7 @@ def _suites(folder: Path | None) -> list[dict[str, Any]]:
             }
         except InputError as error:  # one broken file must not hide the others
             row["title"] = f"not readable: {error}"
-        rows.append(row | {"file": str(path)})
+        rows.append(row | ({"file": str(path)} if folder else {"run it": f"zslbench run --suite {path.stem}"}))
     return rows
 
 

@@ -25,13 +25,17 @@ _FILES = {
     "{module}.py": "method.py.txt",
     "tests/test_{module}.py": "test_method.py.txt",
 }
+_TRAINS = {"{module}.py": "method_torch.py.txt"}
 
 
 @click.command("new-method")
 @click.argument("name")
 @click.option("--folder", type=click.Path(path_type=Path), help="Folder to make.  [default: ./NAME]")
-def new_method(name: str, folder: Path | None) -> None:
-    """Make a package with a method called NAME that works: a ridge regression to be replaced by yours."""
+@click.option(
+    "--torch", "trains", is_flag=True, help="Start from a method that trains: epochs, generators, progress, device."
+)
+def new_method(name: str, folder: Path | None, trains: bool) -> None:
+    """Make a package with a method called NAME that works: a ridge regression or two towers, to be replaced."""
     module = _module(name)
     folder = Path(name) if folder is None else folder
     words = re.split("[-_]", name)
@@ -46,7 +50,7 @@ def new_method(name: str, folder: Path | None) -> None:
         folder,
         {
             target.format(module=module): Template((templates / source).read_text(encoding="utf-8")).substitute(names)
-            for target, source in _FILES.items()
+            for target, source in (_FILES | (_TRAINS if trains else {})).items()
         },
     )
     file = folder / f"{module}.py"

@@ -3,33 +3,24 @@
 import functools
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import (
-    Console,
-    ConsoleOptions,
-    ConsoleRenderable,
-    RenderableType,
-    RenderHook,
-    RenderResult,
-)
-from rich.segment import Segment
+from rich.console import Console, RenderableType
 
 from zslbench.cli.streams import put
-from zslbench.plaintext import visible
+from zslbench.console import PlainConsole
+from zslbench.terms import METRICS, SELECTIONS
 
 if TYPE_CHECKING:
     from zslbench.leaderboard import Table
     from zslbench.records import Store
 
 DEFAULT_STORE = "results"
-# As `zslbench.leaderboard` and `zslbench.protocol` define them, whose imports a --help need not pay for.
-SELECTIONS = ("last", "val", "test-max")
-METRICS = ("T1", "OA", "S", "U", "H", "AUSUC")
 STORED = (
     "records.jsonl", "plan.jsonl", "records.torn", "plan.torn", "records.bad", "plan.bad", "lock", "lock.owner",
     "predictions", "logs",
@@ -113,6 +104,25 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, where=Where(workers, address, device, trials_per_gpu), **options)
 
     return with_where
+
+
+def given(option: str, value: Any) -> Any:
+    """An option's value if the user gave it, so that its default does not override a suite."""
+    source = click.get_current_context().get_parameter_source(option)
+    return None if source is click.core.ParameterSource.DEFAULT else value
+
+
+def split_numbers(_: click.Context, __: click.Parameter, text: str | None) -> list[int] | None:
+    """``--split``: 7, or 3,7, or 0-9, as the numbers that are meant."""
+    if text is None:
+        return None
+    numbers: dict[int, None] = {}
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", part, re.ASCII)
+        if not found or (found[2] and int(found[2]) < int(found[1])):
+            raise click.BadParameter(f"{text!r} names no splits: expected numbers from 0, such as 7, or 3,7, or 0-9.")
+        numbers |= dict.fromkeys(range(int(found[1]), int(found[2] or found[1]) + 1))
+    return list(numbers)
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -294,47 +304,15 @@ def emit(text: str, output: Path | None = None) -> None:
 
 def as_text(renderable: RenderableType, soft_wrap: bool = False) -> str:
     """What a wide terminal without colours would show."""
-    console = _PlainConsole(file=io.StringIO(), width=160, color_system=None)
+    console = PlainConsole(file=io.StringIO(), width=160, color_system=None)
     with console.capture() as captured:
         console.print(renderable, soft_wrap=soft_wrap)
     return captured.get()
-
-
-class _PlainConsole(Console):
-    """A console that takes no word for an emoji, colours no number, and writes control characters out."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(emoji=False, highlight=False, **options)
-        self.push_render_hook(_WrittenOut())
-
-
-class _WrittenOut(RenderHook):
-    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [_Visible(each) for each in renderables]
-
-
-class _Visible:
-    """Text as it is; controls of the terminal are Rich's own alone."""
-
-    def __init__(self, renderable: ConsoleRenderable) -> None:
-        self.renderable = renderable
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for segment in console.render(self.renderable, options):
-            if segment.control or segment.text == "\n":
-                yield segment
-            else:
-                yield Segment("\n".join(map(visible, segment.text.split("\n"))), segment.style)
 
 
 def result_console() -> Console:
     """For results, on stdout. Piped output is not folded to 80 columns."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # one character for one, or columns would not stand below each other
-    console = _PlainConsole()
-    return console if console.is_terminal else _PlainConsole(width=max(console.width, 160))
-
-
-def progress_console() -> Console:
-    """For progress, on stderr: this process's own, whatever a method's prints are redirected to meanwhile."""
-    return _PlainConsole(file=sys.stderr, stderr=True)
+    console = PlainConsole()
+    return console if console.is_terminal else PlainConsole(width=max(console.width, 160))

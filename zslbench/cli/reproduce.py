@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zslbench import csvout
-from zslbench.cli.options import SELECTIONS, check_excel, emit, excel_option, result_console, store_option
+from zslbench.cli.options import check_excel, emit, excel_option, result_console, store_option
 from zslbench.cli.streams import say, tell
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
@@ -18,6 +18,7 @@ from zslbench.jsontext import pretty
 from zslbench.plaintext import one_line, plain
 from zslbench.published import PublishedTable, load_published, published_methods, published_names
 from zslbench.report.escaping import markdown
+from zslbench.terms import SELECTIONS
 
 if TYPE_CHECKING:  # reading the store needs NumPy, listing the tables does not
     from zslbench.reproduction import Compared, Pair, Reproduction, Stored

@@ -19,8 +19,9 @@ _SHOWN_FAILURES = 5
 @click.command()
 @store_option
 @click.option("--all", "every", is_flag=True, help="All plans of the store together, not the newest alone.")
+@click.option("--failures", is_flag=True, help="Every failed trial, with the line that failed and its key.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def status(store: Path, every: bool, as_json: bool) -> int:
+def status(store: Path, every: bool, failures: bool, as_json: bool) -> int:
     """Say how far a run is, whether it is going on, has ended or was cut off; changes nothing.
 
     Exit code 0 if everything planned is done, 1 if something failed or is still to do.
@@ -43,11 +44,11 @@ def status(store: Path, every: bool, as_json: bool) -> int:
         document = {"running": bool(holder), "holder": holder} | msgspec.to_builtins(found)
         emit(pretty(document))
     else:
-        _print(found, holder, every)
+        _print(found, holder, every, len(found.failures) if failures else _SHOWN_FAILURES)
     return 1 if found.failed or found.to_do else 0
 
 
-def _print(found: Any, holder: str | None, every: bool) -> None:
+def _print(found: Any, holder: str | None, every: bool, most: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -83,13 +84,14 @@ def _print(found: Any, holder: str | None, every: bool) -> None:
         say("No earlier trial tells how long the rest takes.")
     elif found.to_do:
         say(f"About {clock(found.seconds_left)} for what is to do{'' if found.pace else ', one after the other'}.")
-    for failure in found.failures[:_SHOWN_FAILURES]:
+    for failure in found.failures[:most]:
         stage = "" if failure.stage == "test" else " (validation classes)"
-        log = f" (log: {failure.log})" if failure.log else ""
+        line = f" ({failure.line})" if failure.line else ""
         where = f"{plain(failure.label)} {plain(failure.split)} seed {failure.seed}{stage}"
-        say(f"failed: {where}: {plain(f'{failure.type}: {failure.message}')}{log}", "red")
-    if len(found.failures) > _SHOWN_FAILURES:
-        say(f"and {len(found.failures) - _SHOWN_FAILURES} failure(s) before; --json lists all.")
+        say(f"failed: {where}: {plain(f'{failure.type}: {failure.message}')}{line}", "red")
+        say(f"  {shelltext.command('zslbench', 'show', failure.key[:8], '--store', found.store)}")
+    if len(found.failures) > most:
+        say(f"and {len(found.failures) - most} failure(s) before; --failures lists all.")
     if holder:
         say("Next: nothing; the run goes on.")
     elif found.again:

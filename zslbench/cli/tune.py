@@ -13,11 +13,11 @@ from zslbench.cli.options import (
     emit,
     excel_option,
     plugin_option,
-    progress_console,
     result_console,
     where_options,
 )
 from zslbench.cli.streams import tell
+from zslbench.console import progress_console
 from zslbench.jsontext import pretty
 from zslbench.plaintext import plain
 
@@ -162,7 +162,7 @@ def _search(
     from zslbench.tuning.blind import blind
     from zslbench.tuning.outputs import show
 
-    ledger, console = report.ledger, progress_console()
+    ledger, console = report.ledger()
     rehearse = registry.get(report.spec.name).info.uses_rehearsal
     splits = [blind(view, split, range(seeds), rehearse) for split in drawn]
 

@@ -15,8 +15,8 @@ from zslbench.jsontext import pretty
 from zslbench.plaintext import plain
 from zslbench.report.escaping import latex, markdown
 from zslbench.report.latex import document, tabular
-from zslbench.report.tables import EPOCHS
 from zslbench.stats import Paired
+from zslbench.terms import EPOCHS
 
 NOTE = (
     "Percent. Interval: 95 %, bootstrap over splits. p: two-sided Wilcoxon signed-rank, corrected for all pairs here "

@@ -20,10 +20,11 @@ from zslbench.hashing import array_digest, digest
 from zslbench.leaderboard import Row, Table
 from zslbench.metrics import GzslDecisions, seen_unseen_curve
 from zslbench.plaintext import MOST_SAID, plain
-from zslbench.protocol import ZSL_METRICS, check_predictions
+from zslbench.protocol import check_predictions
 from zslbench.records import Plan, Record, Store, Trial
 from zslbench.report.background import Fact, provenance, warnings
 from zslbench.stats import too_few
+from zslbench.terms import ZSL_METRICS
 
 TOP = 8
 """How many methods a figure with a colour for each can hold."""

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import zslbench
 from zslbench.leaderboard import Row, Table
 from zslbench.plaintext import plain
-from zslbench.protocol import METRICS
 from zslbench.report import plots
 from zslbench.report.contents import Section
 from zslbench.report.escaping import html
 from zslbench.report.examples import Examples
 from zslbench.stats import ALPHA, Paired
+from zslbench.terms import METRICS
 
 
 class Column(NamedTuple):

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 from zslbench.leaderboard import Row, Table
-from zslbench.protocol import METRICS
 from zslbench.report.escaping import latex as escaped
 from zslbench.report.tables import Column, cells, columns, header, heading, notes
 from zslbench.stats import Estimate
+from zslbench.terms import METRICS
 
 _LEFT_OUT = {"OA", "rule", "max-last T1/H", "max-val T1/H", "fit s", "peak MB", "needs", "citation"}
 """With these a table is too wide for type that can be read on paper; notes and caption tell what matters of them."""

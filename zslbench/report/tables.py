@@ -16,16 +16,9 @@ from zslbench import csvout
 from zslbench.jsontext import compact, pretty
 from zslbench.leaderboard import Row, Table, lacking_validation
 from zslbench.plaintext import plain
-from zslbench.protocol import METRICS
 from zslbench.report.escaping import html, markdown
 from zslbench.stats import Estimate, too_few
-
-EPOCHS = {
-    "last": "last epoch",
-    "val": "epoch chosen on validation classes",
-    "test-max": "epoch chosen on the TEST set: an oracle, not a result",
-}
-"""Which epoch counts, in words."""
+from zslbench.terms import EPOCHS, METRICS
 
 _GAINS = {"last": "max-last T1/H", "val": "max-val T1/H"}
 _WIDE_ONLY = ("rule", "citation", "peak MB")

@@ -1,12 +1,14 @@
-"""How long a trial will take, judged by the stored ones that resemble it most."""
+"""How long a trial will take, judged by the stored ones that resemble it most, else by the shipped ones."""
 
 import statistics
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import msgspec
 
 from zslbench.records import Brief, Record, Trial
+from zslbench.shipped import shipped
 
 
 class Guess(NamedTuple):
@@ -14,7 +16,7 @@ class Guess(NamedTuple):
 
     seconds: float
     rough: bool
-    """Whether it comes from other data, the other stage or another device."""
+    """Whether it comes from other data, the other stage, another device or another machine."""
 
 
 class Estimates:
@@ -28,10 +30,14 @@ class Estimates:
         run = record.run
         if record.status != "done" or run.fit_seconds is None or run.score_seconds is None:
             return
-        device = run.device.partition(":")[0]  # cuda:1 is as fast as cuda:0
-        for likeness, _ in _likenesses(record.trial):
-            for place in (device, None):
-                self._seconds.setdefault((place, *likeness), []).append(run.fit_seconds + run.score_seconds)
+        self.note(record.trial, run.device, run.fit_seconds + run.score_seconds)
+
+    def note(self, trial: Trial, device: str, seconds: float) -> None:
+        """Learn that this trial took so long there."""
+        kind = device.partition(":")[0]  # cuda:1 is as fast as cuda:0
+        for likeness, _ in _likenesses(trial):
+            for place in (kind, None):
+                self._seconds.setdefault((place, *likeness), []).append(seconds)
 
     def guess(self, trial: Trial, device: str | None = None) -> Guess | None:
         """The median of the closest trials that are known.
@@ -44,7 +50,24 @@ class Estimates:
             for likeness, rough in _likenesses(trial):
                 if known := self._seconds.get((place, *likeness)):
                     return Guess(statistics.median(known), rough or place != device)
-        return None
+        elsewhere = None if self is (others := _shipped()) else others.guess(trial)
+        return elsewhere and Guess(elsewhere.seconds, rough=True)
+
+
+class _Duration(msgspec.Struct):
+    """One entry of ``durations.json``, which benchmarks/durations.py writes."""
+
+    seconds: float
+    trial: Trial
+
+
+@cache
+def _shipped() -> Estimates:
+    """What the shipped trials took, on one core of the machine that ran them."""
+    estimates = Estimates()
+    for known in msgspec.json.decode(shipped("durations.json").read_bytes(), type=list[_Duration]):
+        estimates.note(known.trial, "cpu", known.seconds)
+    return estimates
 
 
 def _likenesses(trial: Trial) -> Iterator[tuple[tuple[object, ...], bool]]:

@@ -7,6 +7,7 @@ import msgspec
 
 from zslbench.records import Brief, Plan, Store, Trial
 from zslbench.runner.estimates import Estimates
+from zslbench.runner.failures import failing_line
 
 _WINDOW = 50
 """Trials that the pace is measured by: the last ones, since early trials may have been of quicker methods."""
@@ -33,6 +34,7 @@ class StatusRow(msgspec.Struct):
 class FailedTrial(msgspec.Struct):
     """A trial that failed and has not been done since."""
 
+    key: str
     label: str
     split: str
     seed: int
@@ -40,6 +42,8 @@ class FailedTrial(msgspec.Struct):
     type: str
     message: str
     """The first line."""
+    line: str
+    """The file of the method's author and the line in it; empty where the traceback names none."""
     finished: str
     log: str | None
     """Path of what it printed, if it printed anything."""
@@ -188,12 +192,14 @@ class _Latest:
         """Every failure that counts, the newest first."""
         return [
             FailedTrial(
+                key=brief.key,
                 label=brief.label,
                 split=f"{brief.trial.family}#{brief.trial.split}",
                 seed=brief.trial.seed,
                 stage=brief.trial.stage,
                 type=brief.failure.type if brief.failure else "unknown",
                 message=next(filter(str.strip, brief.failure.message.splitlines()), "") if brief.failure else "",
+                line=failing_line(brief.failure) if brief.failure else "",
                 finished=brief.run.finished,
                 log=str(store.folder / brief.run.log) if brief.run.log else None,
             )

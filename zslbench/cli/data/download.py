@@ -216,7 +216,7 @@ def _progress(verb: str, name: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a callback (done, total) that draws a bar on a terminal and says one line elsewhere."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    from zslbench.cli.options import progress_console
+    from zslbench.console import progress_console
 
     console = progress_console()
     if not console.is_terminal:

@@ -14,6 +14,7 @@ import click
 
 from zslbench.cli.options import emit, progress_console
 from zslbench.cli.streams import say, tell
+from zslbench.console import progress_console
 from zslbench.errors import InputError
 from zslbench.files import read_text
 from zslbench.plaintext import plain

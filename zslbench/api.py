@@ -1,0 +1,431 @@
+"""What a notebook and the command line call alike: load, evaluate, run, open results.
+
+Same words, defaults, checks and errors (`zslbench.InputError`) as the commands, because the commands call these.
+
+```python
+import zslbench as zb
+
+data = zb.load("ucm")
+outcome = zb.evaluate("eszsl", data, split=data.splits("16/5")[7])
+results = zb.run(["mcfa", "cada"], data, splits=10, workers=2, store="results")
+results.leaderboard(select="val", sort="H").to_frame()
+```
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zslbench.configuration import MethodSpec, parse_methods
+from zslbench.datasets import Dataset, DataView, load_dataset
+from zslbench.errors import InputError
+from zslbench.machine import cores
+from zslbench.methods import Method
+from zslbench.notebook import plugin_text
+from zslbench.plugins import Draft
+from zslbench.records import Store
+from zslbench.registry import Registry
+from zslbench.results import Results
+from zslbench.runner.plan import Job, make_jobs
+from zslbench.splits import Split, Stage, make_splits, split_families
+from zslbench.suites import Suite, SuiteMethod, draw_splits, find_suite, overridden, read_suite
+
+if TYPE_CHECKING:
+    from zslbench.protocol import Outcome
+    from zslbench.runner.cluster import Where
+    from zslbench.runner.progress import Progress
+    from zslbench.runner.session import Summary
+
+DEFAULT_STORE = "results"
+
+
+class Data:
+    """A data set with a choice of features, semantics and maps.
+
+    Args:
+        dataset: the folder's contents.
+        features: by name; the card's default if None.
+        semantics: by name, ``a+b`` side by side; the card's default if None.
+        maps: by name; none if None.
+
+    Raises:
+        InputError: the data set has no array of such a name.
+    """
+
+    def __init__(
+        self, dataset: Dataset, features: str | None = None, semantics: str | None = None, maps: str | None = None
+    ) -> None:
+        self.dataset = dataset
+        self.view: DataView = dataset.view(features, semantics, maps)
+        self._maps = maps
+
+    @property
+    def name(self) -> str:
+        """Of the data set."""
+        return self.dataset.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the labels."""
+        return self.dataset.class_names
+
+    @property
+    def labels(self) -> Any:
+        """(N,) class number of every image."""
+        return self.dataset.labels
+
+    def features(self) -> Any:
+        """(N, D) of the chosen features, read-only."""
+        return self.view.features
+
+    def semantics(self) -> Any:
+        """(C, A) of the chosen semantics, read-only."""
+        return self.view.semantics
+
+    def splits(self, family: str | None = None, count: int | None = None) -> list[Split]:
+        """The first splits of a family.
+
+        Args:
+            family: such as ``16/5`` (seen/unseen); the data set's first if None.
+            count: how many; None for all where they are few or listed, else as many as there are up to 10.
+
+        Raises:
+            InputError: an unknown family, or more splits than it has.
+        """
+        return make_splits(self.dataset, first_family(self.dataset) if family is None else family, count or 10)
+
+    @property
+    def split_families(self) -> list[str]:
+        """Those that the data set names; any ``S/U`` with S + U classes can be drawn too."""
+        return split_families(self.dataset)
+
+    def __repr__(self) -> str:
+        view = self.view
+        return (
+            f"<{self.name}: {len(self.labels)} images of {len(self.class_names)} classes, features "
+            f"{view.features_name} {view.features.shape}, semantics {view.semantics_name} {view.semantics.shape}>"
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one trial measured: accuracies are fractions, after the last epoch."""
+
+    label: str
+    split: Split
+    outcome: Outcome
+    """Every metric after each epoch, and per class."""
+    predictions: dict[str, Any]
+    fit_seconds: float
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """T1 and OA (ZSL), S, U, H and AUSUC (GZSL) after the last epoch."""
+        return {name: curve[-1] for name, curve in (self.outcome.zsl | self.outcome.gzsl).items()}
+
+    def __getattr__(self, name: str) -> float:
+        if name in ("T1", "OA", "S", "U", "H", "AUSUC"):
+            return self.metrics[name]
+        raise AttributeError(name)
+
+    def __repr__(self) -> str:
+        numbers = "  ".join(f"{name} {100 * value:.1f}" for name, value in self.metrics.items())
+        return f"<{self.label} on {self.split.dataset} {self.split.id}: {numbers} (percent)>"
+
+
+def load(
+    dataset: str | Path, features: str | None = None, semantics: str | None = None, maps: str | None = None
+) -> Data:
+    """A bundled data set by name, or a data set folder.
+
+    Raises:
+        InputError: there is none, or it does not fit its card.
+    """
+    if not isinstance(dataset, str | Path):
+        raise InputError(f"a data set's name or folder is expected, found {_kind_of(dataset)}.")
+    return Data(load_dataset(dataset), features, semantics, maps)
+
+
+def evaluate(
+    method: str | type[Method],
+    data: Data,
+    split: Split,
+    *,
+    seed: int = 0,
+    stage: Stage = "test",
+    device: str = "cpu",
+    plugins: Iterable[str | Path] = (),
+) -> Evaluation:
+    """One trial here and now, in this process, stored nowhere. What the method raises passes through.
+
+    Args:
+        method: ``name``, ``name[param=value]``, or a subclass of `zslbench.Method`.
+        data: what `load` returned.
+        split: one of ``data.splits(...)``.
+        seed: of the trial.
+        stage: ``test``, or ``validation``: the validation classes play unseen.
+        device: ``cpu`` or ``cuda``.
+        plugins: files that define further methods.
+
+    Raises:
+        InputError: an unknown method or parameter, or one that needs what the data set lacks.
+    """
+    from zslbench.protocol import run_trial
+    from zslbench.runner.attempt import THREADS, limited_threads
+
+    if not isinstance(split, Split):
+        raise InputError(f"split: one of data.splits(...) is expected, found {_kind_of(split)}.")
+    registry, specs = _resolved([method], plugins)
+    (job,) = make_jobs(registry, specs, _data(data).view, [split], [seed], [stage])
+    found, config, label = registry.build(specs[0])
+    with limited_threads(THREADS):
+        measured = run_trial(found, config, data.view, job.split, stage, seed, device=device)
+    return Evaluation(label, split, measured.outcome, measured.predictions, measured.fit_seconds)
+
+
+def run(
+    methods: str | type[Method] | Sequence[str | type[Method]],
+    data: Data | str | Path,
+    *,
+    split_family: str | Sequence[str] | None = None,
+    splits: int | None = None,
+    split: int | Sequence[int] | None = None,
+    splits_file: str | Path | None = None,
+    seeds: int = 1,
+    validation: bool = True,
+    workers: int | None = None,
+    address: str | None = None,
+    device: str = "auto",
+    trials_per_gpu: int = 1,
+    timeout: float | None = None,
+    retry_failed: bool = True,
+    fail_fast: bool = False,
+    store: str | Path = DEFAULT_STORE,
+    plugins: Iterable[str | Path] = (),
+    quiet: bool = False,
+) -> Results:
+    """Train and measure methods on every split and seed, and store each trial; the same run as the command's.
+
+    Run it again and it does what is missing or failed; interrupted, it goes on where it was.
+
+    Args:
+        methods: names, ``name[param=value]``, ``NAME+cal``, or subclasses of `zslbench.Method`.
+        data: what `load` returned, or what it takes.
+        split_family: such as ``16/5``, or several; the data set's first by default.
+        splits: how many of each family; 5 by default, or all of `splits_file`.
+        split: these splits alone, by their numbers.
+        splits_file: a JSON file with explicit splits.
+        seeds: how many seeds per split.
+        validation: whether validation classes are played too, which ``select="val"`` needs.
+        workers: trials at a time; 0 runs in this process; by default one per core, or per GPU slot.
+        address: of an existing Ray cluster.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        trials_per_gpu: trials that share a GPU.
+        timeout: seconds that a trial may take.
+        retry_failed: whether trials that failed before run again.
+        fail_fast: stop at the first trial that fails.
+        store: folder of stored trials.
+        plugins: files that define further methods.
+        quiet: print no progress.
+
+    Raises:
+        InputError: what was asked for cannot be run; nothing was changed.
+    """
+    from zslbench.console import progress_console
+    from zslbench.runner.cluster import Where, private_environment
+    from zslbench.runner.progress import Progress
+
+    listed = [methods] if isinstance(methods, str | type) else list(methods)
+    where = Where(workers, address, device, trials_per_gpu)  # type: ignore[arg-type]
+    with private_environment(where, load=True):
+        registry, specs = _resolved(listed, plugins)
+        chosen = load(data) if isinstance(data, str | Path) else _data(data)
+        suite = Suite(
+            dataset=chosen.name,
+            methods=[SuiteMethod(spec.name, dict(spec.overrides)) for spec in specs],
+            split_family=split_family if split_family is None or isinstance(split_family, str) else list(split_family),
+            splits_file=None if splits_file is None else str(splits_file),
+            splits=splits,
+            split=None if split is None else [split] if isinstance(split, int) else list(split),
+            seeds=seeds,
+            validation=validation,
+        )
+        planned = plan(overridden(suite), registry, chosen)
+        execution = Execution(where, timeout, retry_failed, fail_fast)
+        progress = Progress(progress_console(), execution.slots, quiet)
+        summary = execute(planned, Store(store), execution, progress, command="zslbench.run(...)")
+    return Results(Store(store), summary.plan)
+
+
+def open_results(store: str | Path = DEFAULT_STORE) -> Results:
+    """What a store holds.
+
+    Raises:
+        InputError: it holds no records.
+    """
+    found = Store(store)
+    if not found.records_path.exists():
+        raise InputError(f"no records in {store}: expected {found.records_path}; run something there first.")
+    return Results(found)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A suite resolved: the methods, the data, and every trial."""
+
+    suite: Suite
+    registry: Registry
+    data: Data
+    jobs: list[Job]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How trials are run; no part of their identity."""
+
+    where: Where
+    timeout: float | None = None
+    """Seconds per trial."""
+    retry_failed: bool = True
+    fail_fast: bool = False
+
+    @property
+    def slots(self) -> int:
+        """Trials at a time, as far as this machine can tell; at least 1."""
+        return max(1, cores() if self.where.workers is None else self.where.workers)
+
+
+def plan_suite(name: str | Path | None, registry: Registry, **chosen: Any) -> Planned:
+    """Every trial of a suite, or of what is chosen in its place.
+
+    Args:
+        name: a suite of zslbench by name, or a file; None for what is chosen alone.
+        registry: where the methods are.
+        chosen: fields of `zslbench.suites.Suite` that take the place of the suite's own; None leaves it.
+            `methods` is text, as ``mcfa,cada[lr=1e-3]``.
+
+    Raises:
+        InputError: as `plan`; what is the suite's fault names its file and key.
+    """
+    path = None if name is None else find_suite(name)
+    suite = overridden(Suite(dataset="", methods=[]) if path is None else read_suite(path), **chosen)
+
+    @contextlib.contextmanager
+    def blaming(*keys: str) -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            if path is None or any(chosen.get(key) for key in keys):
+                raise
+            named = " and ".join([", ".join(keys[:-1]), keys[-1]] if keys[1:] else keys)
+            raise InputError(f"suite {path}, {named}: {error}") from None
+
+    with blaming("dataset"):
+        dataset = load_dataset(suite.dataset)
+    with blaming("features", "semantics", "maps"):
+        data = Data(dataset, suite.features, suite.semantics, suite.maps)
+    return plan(suite, registry, data, blaming)
+
+
+def plan(suite: Suite, registry: Registry, data: Data, blaming: Any = None) -> Planned:
+    """Every trial of a suite.
+
+    Args:
+        suite: what to run.
+        registry: where the methods are.
+        data: the suite's data set.
+        blaming: given keys of the suite, a context that names them in what goes wrong; None for no such suite.
+
+    Raises:
+        InputError: unknown names, needs that the data do not meet, or splits that are not there.
+    """
+    blaming = blaming or (lambda *_: contextlib.nullcontext())
+    with blaming("split_family", "splits"):
+        if not suite.splits_file and not suite.families:
+            suite.split_family = first_family(data.dataset)
+        drawn = draw_splits(suite, data.dataset)
+    stages: list[Stage] = ["test", "validation"] if suite.validation else ["test"]
+    with blaming("methods"):
+        specs = [method.spec for method in suite.methods]
+        jobs = make_jobs(registry, specs, data.view, drawn, range(suite.seeds), stages)
+        most = {registry.build(method.spec)[2]: method.splits for method in suite.methods}
+        jobs = [job for job in jobs if (fewer := most[job.label]) is None or job.trial.split < fewer]
+    return Planned(suite, registry, data, jobs)
+
+
+def execute(planned: Planned, store: Store, execution: Execution, progress: Progress, command: str) -> Summary:
+    """Run what is missing or failed, and record it.
+
+    Raises:
+        InputError: the store cannot be written, or workers cannot be had.
+    """
+    from zslbench.runner.executors import Events, run_serially, run_with_ray
+    from zslbench.runner.session import run as run_jobs
+
+    where, view, registry = execution.where, planned.data.view, planned.registry
+
+    def events(remaining: Sequence[Job]) -> Events:
+        if where.workers == 0:
+            return run_serially(registry, view, remaining, where.device, execution.timeout)
+        return run_with_ray(registry, view, remaining, where, execution.timeout)
+
+    return run_jobs(
+        planned.jobs, store, command, events, progress,
+        retry_failed=execution.retry_failed, fail_fast=execution.fail_fast, check=view.check_unchanged,
+    )  # fmt: skip
+
+
+def first_family(dataset: Dataset) -> str:
+    """The data set's own choice.
+
+    Raises:
+        InputError: it names none.
+    """
+    if not dataset.card.split_families:
+        classes = len(dataset.class_names)
+        raise InputError(f"{dataset.name} names no split family: choose one, S/U with S + U = {classes}, or a file.")
+    return dataset.card.split_families[0]
+
+
+def _resolved(
+    methods: Sequence[str | type[Method]], plugins: Iterable[str | Path]
+) -> tuple[Registry, list[MethodSpec]]:
+    """The methods as specifications, and a registry that knows them."""
+    given: list[Path | Draft] = [Path(path) for path in plugins]
+    specs: list[MethodSpec] = []
+    installed = Registry()
+    for method in methods:
+        if isinstance(method, str):
+            specs += parse_methods(method)
+            continue
+        if not (inspect.isclass(method) and issubclass(method, Method)):
+            hint = ": give the class itself" if isinstance(method, Method) else ""
+            raise InputError(
+                f"a method's name or a subclass of zslbench.Method is expected, found {_kind_of(method)}{hint}."
+            )
+        specs.append(MethodSpec(method.info.name, {}))
+        if method.info.name in installed.names and installed.get(method.info.name) is method:
+            continue
+        home = getattr(sys.modules.get(method.__module__), "__file__", None)
+        if method.__module__ == "__main__" or home is None:
+            given.append(Draft(str(Path(f"{method.__name__}.py").resolve()), plugin_text(method)))
+        else:
+            given.append(Path(home))
+    return Registry(dict.fromkeys(given)), specs
+
+
+def _data(data: Any) -> Data:
+    if not isinstance(data, Data):
+        raise InputError(f"data: what zslbench.load returns is expected, found {_kind_of(data)}.")
+    return data
+
+
+def _kind_of(value: Any) -> str:
+    shown = repr(value)
+    return f"{type(value).__name__} {shown if len(shown) <= 60 else shown[:59] + '…'}"

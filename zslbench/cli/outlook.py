@@ -1,0 +1,59 @@
+"""What a run has before it, printed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from zslbench.cli.options import emit, result_console
+from zslbench.jsontext import pretty
+from zslbench.plaintext import one_line, plain
+from zslbench.runner.durations import clock
+
+
+def print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
+    """As a table with the time that it will take, or as one JSON document.
+
+    Args:
+        rows: `zslbench.runner.plan.Outlook` of every method.
+        workers: trials at a time.
+        as_json: print JSON.
+    """
+    missing = [row.label for row in rows if row.seconds is None]
+    total = sum(row.to_run for row in rows)
+    seconds = sum(row.seconds or 0 for row in rows) / max(1, min(workers, total))
+    if as_json:
+        plan = {
+            "methods": msgspec.to_builtins(rows),
+            "to_run": total,
+            "seconds": None if missing else seconds,
+            "rough": any(row.rough for row in rows),
+            "workers": workers,
+        }
+        emit(pretty(plan))
+        return
+    table = Table()
+    for column in ("method", "to do", "done", "failed", "s/trial", "total"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for row in rows:
+        about = "~" if row.rough else ""
+        each = (
+            "unknown"
+            if row.seconds_per_trial is None
+            else f"{about}{row.seconds_per_trial:.{1 if row.seconds_per_trial >= 1 else 2}f}"
+        )
+        whole = "unknown" if row.seconds is None else f"{about if row.seconds else ''}{clock(row.seconds)}"
+        table.add_row(Text(plain(row.label)), str(row.to_do), str(row.done), str(row.failed), each, whole)
+    console = result_console()
+    console.print(table)
+    if any(row.rough for row in rows):
+        console.print("~ rough: judged by trials on other data, of the other stage, on another device or machine.")
+    if not total and not any(row.failed for row in rows):
+        console.print("Everything is done.")
+    elif missing:
+        console.print(f"{total} trials to run on {workers} worker(s); no earlier trial tells how long "
+                      f"{one_line(', '.join(missing))} takes.", markup=False)  # fmt: skip
+    else:
+        console.print(f"{total} trials to run, about {clock(seconds)} on {workers} worker(s).")

@@ -1,0 +1,137 @@
+"""What is stored, as pandas frames.
+
+Accuracies are fractions except in a leaderboard's frame, whose columns say ``%``. Names that repeat are categories;
+whole numbers, numbers and truth values are nullable types, so that a hole stays a hole.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from zslbench.comparison import Comparison
+from zslbench.exporting import Column, Export
+from zslbench.leaderboard import Table
+from zslbench.metrics import GzslDecisions
+from zslbench.records import Record, Store
+from zslbench.terms import METRICS
+
+_NULLABLE: dict[Column, str] = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
+_CATEGORIES = (
+    "label", "method", "dataset", "features", "semantics", "family", "stage", "status", "device", "device_name",
+    "executor", "host", "method_family", "config", "versions", "split_hash", "source", "needs", "failure.type",
+    "selection", "setting", "metric",
+)  # fmt: skip
+_FRACTIONS = "fractions between 0 and 1"
+
+
+def records_frame(store: Store, keys: Iterable[str] | None = None) -> pd.DataFrame:
+    """A row per stored record, in order of writing; see `zslbench.exporting.Export` for the columns.
+
+    Args:
+        store: where they are.
+        keys: of the trials that are wanted; all by default.
+    """
+    return _exported(Export(store), keys)
+
+
+def curves_frame(store: Store, keys: Iterable[str] | None = None) -> pd.DataFrame:
+    """A row per epoch of every finished record: what the metrics were after it."""
+    return _exported(Export(store, curves=True), keys)
+
+
+def _exported(export: Export, keys: Iterable[str] | None) -> pd.DataFrame:
+    wanted = None if keys is None else set(keys)
+    rows = [row for row in export.rows() if wanted is None or row["key"] in wanted]
+    frame = _typed(rows, export.columns)
+    frame.attrs["accuracies"] = _FRACTIONS
+    return frame
+
+
+def predictions_frame(store: Store, records: Iterable[Record]) -> pd.DataFrame:
+    """A row per image that was classified, in both settings, of these finished records.
+
+    ``truth`` and ``predicted`` are class numbers of the data set. In GZSL there are also ``best_seen`` and
+    ``best_unseen``, the best class on either side, and ``margin``: by how much the best seen class scores above the
+    best unseen one.
+    """
+    parts = []
+    for record in records:
+        if record.status != "done":
+            continue
+        kept = store.predictions(record)
+        zsl = pd.DataFrame({"truth": kept["zsl_truth"], "predicted": kept["zsl_predicted"]})
+        decided = {name: kept[f"gzsl_{name}"] for name in ("best_seen", "best_unseen", "margin")}
+        predicted = GzslDecisions(**decided).predicted()
+        gzsl = pd.DataFrame({"truth": kept["gzsl_truth"], "predicted": predicted, **decided})
+        for setting, part in (("ZSL", zsl), ("GZSL", gzsl)):
+            head: dict[str, Any] = {
+                "key": record.key,
+                "label": record.label,
+                "split": record.trial.split,
+                "seed": record.trial.seed,
+            }
+            parts.append(part.assign(**head, stage=record.trial.stage, setting=setting))
+    columns: dict[str, Column] = {
+        "key": str, "label": str, "split": int, "seed": int, "stage": str, "setting": str, "truth": int,
+        "predicted": int, "best_seen": int, "best_unseen": int, "margin": float,
+    }  # fmt: skip
+    if not parts:
+        return _typed([], columns)
+    return _cast(pd.concat(parts, ignore_index=True), columns)
+
+
+def leaderboard_frame(tables: Sequence[Table]) -> pd.DataFrame:
+    """A row per method and configuration, as the tables rank them: means and the ends of 95 % intervals in percent."""
+    columns: dict[str, Column] = {
+        "dataset": str, "features": str, "semantics": str, "family": str, "rank": int, "label": str, "method": str,
+        "version": int, "method_family": str, "selection": str,
+    }  # fmt: skip
+    for name in METRICS:
+        columns |= dict.fromkeys((f"{name} %", f"{name} low %", f"{name} high %"), float)
+    columns |= {
+        "done": int, "planned": int, "failed": int, "fit_seconds": float, "peak_mb": float, "device": str,
+        "needs": str, "why": str,
+    }  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    for table in tables:
+        for row in table.rows:
+            found: dict[str, Any] = {
+                "dataset": table.dataset, "features": table.features, "semantics": table.semantics,
+                "family": table.family, "rank": row.rank, "label": row.label, "method": row.method,
+                "version": row.version, "method_family": row.family, "selection": row.selection, "done": row.done,
+                "planned": row.planned, "failed": row.failed, "fit_seconds": row.fit_seconds,
+                "peak_mb": row.peak_mb, "device": row.device, "needs": ", ".join(row.needs), "why": row.why,
+            }  # fmt: skip
+            for name, estimate in row.metrics.items():
+                found |= {f"{name} %": 100 * estimate.mean, f"{name} low %": _percent(estimate.low),
+                          f"{name} high %": _percent(estimate.high)}  # fmt: skip
+            rows.append(found)
+    frame = _typed(rows, columns)
+    frame.attrs["accuracies"] = "percent, as the columns say"
+    return frame
+
+
+def comparison_frame(comparison: Comparison) -> pd.DataFrame:
+    """A row per split and method: the values that are compared, as fractions."""
+    rows = [
+        {"label": label, "split": split, "metric": comparison.metric, "value": value}
+        for label, values in comparison.values.items()
+        for split, value in values.items()
+    ]
+    frame = _typed(rows, {"label": str, "split": int, "metric": str, "value": float})
+    frame.attrs |= {"accuracies": _FRACTIONS, "conclusions": list(comparison.conclusions)}
+    return frame
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def _typed(rows: Sequence[dict[str, Any]], columns: dict[str, Column]) -> pd.DataFrame:
+    return _cast(pd.DataFrame(list(rows), columns=list(columns), dtype=object), columns)
+
+
+def _cast(frame: pd.DataFrame, columns: dict[str, Column]) -> pd.DataFrame:
+    types = {name: "category" if name in _CATEGORIES else _NULLABLE[kind] for name, kind in columns.items()}
+    return frame.reindex(columns=list(columns)).astype(types)
