@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zslbench.cli.options import emit, progress_console
+from zslbench.cli.options import emit
 from zslbench.cli.streams import say, tell
 from zslbench.console import progress_console
 from zslbench.errors import InputError
