@@ -43,3 +43,12 @@ def test_describe_reports_what_the_check_found(synthetic, in_process):
     code, out, _ = in_process("describe", synthetic)
     assert code == 0
     assert "the card does not say what they were trained on" in out
+
+
+def test_names_that_would_turn_a_line_round_are_written_out(synthetic, in_process):
+    """The name of an array's file is text from data too."""
+    (synthetic / "features/made.npy").rename(synthetic / "features/ma\u202e\x1bde.npy")
+    code, out, _ = in_process("data", "check", synthetic)
+    assert code == 2
+    assert r"ma\u202e\x1bde" in out
+    assert "\x1b" not in out

@@ -107,6 +107,11 @@ def test_by_hand(in_process, tmp_path):
     (tmp_path / "AID.zip").write_bytes(aid())
     assert in_process("data", "download", "aid", "--yes")[0] == 0
     assert left(tmp_path) == ["AID-files", "AID-files.source.json", "AID.zip"]
+    for damaged in ('{"a": 1}', "{", "[" * 100_000):
+        (tmp_path / "AID-files.source.json").write_text(damaged)
+        code, out, err = in_process("data", "download", "aid")
+        assert (code, out) == (2, "")
+        assert "AID-files.source.json" in err.splitlines()[-1]
 
 
 def test_nobody_to_ask(in_process, tmp_path):

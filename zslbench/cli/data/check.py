@@ -9,6 +9,7 @@ import click
 from zslbench.cli.options import emit
 from zslbench.cli.streams import say
 from zslbench.jsontext import pretty
+from zslbench.plaintext import plain
 
 if TYPE_CHECKING:
     from zslbench.datasets.examine import Examination
@@ -38,7 +39,7 @@ def _lines(found: Examination) -> list[str]:
     lines = [f"folder     {found.folder}"]
     if found.name:
         few, usual, many = (f"{value:g}" for value in found.images_per_class.values())
-        lines.append(f"name       {found.name}")
+        lines.append(f"name       {plain(found.name)}")
         lines.append(f"images     {found.images} in {found.classes} classes; per class {few} to {many}, median {usual}")
     for kind in ("features", "maps", "semantics"):
         lines += [f"{kind:<10} {name}: {_said(facts)}" for name, facts in getattr(found, kind).items()]

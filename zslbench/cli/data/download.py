@@ -177,7 +177,9 @@ def _result(card: Known, folder: Path) -> dict[str, Any]:
     source = _source(folder)
     try:
         record = msgspec.json.decode(read_text(source), type=dict[str, Any]) if source.is_file() else {}
-    except ValueError as error:
+        if record and not {"archive_sha256", "verified"} <= record.keys():
+            raise ValueError("it does not say what was unpacked")
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{source}: {error}; remove it and {folder}, and fetch the set anew.") from error
     return {"name": card.name, "folder": str(folder), "source": record, "next": _next_step(card, folder)}
 
