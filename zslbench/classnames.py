@@ -52,6 +52,30 @@ def without_number(name: str) -> str:
     return _NUMBER.sub("", name)
 
 
+def other_place(names: Sequence[str], ordered: Sequence[str]) -> int | None:
+    """The first place at which the same names stand in another order."""
+    return next((place for place, pair in enumerate(zip(names, ordered, strict=True)) if pair[0] != pair[1]), None)
+
+
+def misplaced(names: Sequence[str], class_names: Sequence[str]) -> int | None:
+    """The first place at which a list of the classes' names, perhaps spelt otherwise, has the name of another class."""
+    labels = by_spelling(class_names)
+    for place, name in enumerate(names):
+        label = labels.get(loosely(name), labels.get(loosely(without_number(name))))
+        if label not in (None, place):
+            return place
+    return None
+
+
+def by_spelling(class_names: Sequence[str]) -> dict[str, int | None]:
+    """The class of each loose spelling, with the number that a name begins with and without; None: of several."""
+    labels: dict[str, int | None] = {}
+    for label, name in enumerate(class_names):
+        for key in {loosely(name), loosely(without_number(name))}:
+            labels[key] = None if key in labels else label
+    return labels
+
+
 def match_classes(names: Sequence[str], class_names: Sequence[str], where: str) -> tuple[list[int], list[str]]:
     """The class of each name: the one that is called so, or else the only one that is called so loosely.
 

@@ -158,9 +158,9 @@ def test_official_layouts_give_their_folders_as_classes(tmp_path, in_process):
     root = write_pictures(tmp_path / "Set" / "Images", 2, ("10.pier", "2.pond", "1.road"))
     write_pictures(tmp_path / "Set" / "Previews", 1, ("1.road",))
     shutil.make_archive(str(tmp_path / "images"), "zip", tmp_path, "Set")
-    np.save(tmp_path / "vectors.npy", np.eye(3, dtype=np.float32))
+    (tmp_path / "table.csv").write_text("class,x,y\nroad,1,0\npond,0,1\npier,1,1\n")
     assert root.is_dir()
-    code, _, err = prepare(in_process, "--images", "images.zip")
+    code, _, err = in_process("data", "prepare", "mine", "--images", "images.zip", "--semantics", "table.csv")
     assert code == 0, err
     assert card(tmp_path)["classes"] == ["1.road", "2.pond", "10.pier"]
     assert card(tmp_path)["split_families"] == ["2/1"]

@@ -114,3 +114,30 @@ def test_special_files_and_long_names_are_one_line(images, tmp_path, in_process,
     assert [line.startswith("zslbench:") for line in err.strip().splitlines()].count(True) == 1
     assert "Traceback" not in err
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_vectors_in_an_order_that_nobody_gave(tmp_path, in_process, monkeypatch):
+    """Folders 2 and 10 have two orders: rows that go by it are refused until --classes says which."""
+    monkeypatch.setitem(BACKBONES, "mean", MEAN)
+    write_pictures(tmp_path / "images", 2, ("1", "2", "10"))
+    np.save(tmp_path / "v.npy", np.eye(3, dtype=np.float32))
+    (tmp_path / "t.csv").write_text("class,x,y\n10,1,0\n2,0,1\n1,1,1\n")
+    (tmp_path / "c.txt").write_text("1\n10\n2\n")
+    command = ["data", "prepare", "mine", "--images", "images", "--workers", "0", "--backbone", "mean", "--semantics"]
+    code, out, err = in_process(*command, "v.npy")
+    assert (code, out, (tmp_path / "mine").exists()) == (2, "", False)
+    assert "nothing says whether class 2 is '2', by the numbers in the names, or '10'" in err
+    for options in (["v.npy", "--classes", "c.txt", "--out", "one"], ["t.csv", "--out", "two"]):
+        code, _, err = in_process(*command, *options)
+        assert code == 0, err
+    assert np.load(tmp_path / "two/semantics/t.npy").tolist() == [[1, 1], [0, 1], [1, 0]]
+
+
+def test_names_of_files_move_no_cursor(images, in_process):
+    """What is said of a picture shows its name on one line, whatever the name holds."""
+    PIL.fromarray(picture(77)).save(images / "beach/a\x1b[2Jb.png")
+    PIL.fromarray(picture(77)).save(images / "harbor/c\nd\u202e.png")
+    code, out, err = prepare(in_process)
+    assert code == 0, err
+    assert r"beach/a\x1b[2Jb.png and harbor/c d\u202e.png: the same picture" in err
+    assert all(letter.isprintable() or letter == "\n" for letter in out + err)

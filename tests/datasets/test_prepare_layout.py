@@ -66,6 +66,8 @@ def test_shelves_of_letters_are_no_classes(tmp_path, store):
     assert found.classes == ("Stadium", "abbey", "alley", "hangar_indoor", "hangar_outdoor")
     assert found.names[3] == "hangar_indoor/1.jpg"
     assert not found.passed
+    assert "folders of one letter are taken for shelves" in found.notes[0]
+    assert listed(store(tmp_path / "plain", PLAIN)).notes == ()
 
 
 def test_shelves_join_the_classes_that_are_asked_for(tmp_path):

@@ -153,7 +153,7 @@ def _tiff(data: bytes) -> Header:
     big = struct.unpack_from(order + "H", data, 2)[0] == 43
     at = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)[0]
     first: dict[int, tuple[int, ...]] = {}
-    pictures, seen = 0, set[int]()
+    pictures, seen, small_first = 0, set[int](), False
     while at and at not in seen and len(seen) < _MOST_PICTURES:
         seen.add(at)
         try:
@@ -162,9 +162,10 @@ def _tiff(data: bytes) -> Header:
             if not first:
                 raise
             break
-        first = first or tags
         reduced = tags.get(254, (0,))[0] & 5 or tags.get(255, (1,))[0] == 2  # a smaller copy, or a mask
         pictures += not reduced
+        small_first |= bool(reduced) and not first
+        first = first or tags
     bands = first.get(277, (1,))[0]
     colour = first.get(262, (1,))[0]
     extra = first.get(338, ())
@@ -177,7 +178,8 @@ def _tiff(data: bytes) -> Header:
         max(0, bands - _TIFF_COLOURS.get(colour, bands) - transparent),
         max(1, pictures),
         first.get(274, (1,))[0] in range(2, 9),
-        _palette_flaw(first) if colour == 3 else "",
+        (_palette_flaw(first) if colour == 3 else "")
+        or (_SMALL_FIRST if small_first and (pictures or 330 in first) else ""),
     )
 
 
@@ -210,7 +212,8 @@ def _directory(data: bytes, at: int, order: str, big: bool) -> tuple[dict[int, t
     return tags, following
 
 
-_TAGS = frozenset({254, 255, 258, 262, 274, 277, 320, 338, 339})
+_TAGS = frozenset({254, 255, 258, 262, 274, 277, 320, 330, 338, 339})
+_SMALL_FIRST = "expected a picture, found a TIFF file that begins with a smaller copy of it: save the picture alone"
 
 _KINDS: tuple[tuple[bytes, Callable[[bytes], Header]], ...] = (
     (rb"\x89PNG\r\n\x1a\n", _png),

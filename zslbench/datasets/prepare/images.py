@@ -44,15 +44,16 @@ class ImageSet:
     """The images of a data set in a fixed order: by class, then by natural order of the file name.
 
     ``labels`` is (N,) int64, an index into ``classes``; ``names`` holds "class/file" of each image; ``passed`` says
-    which files are not read; ``sha256`` is the hex digest of the zip file, or, for a folder, of the lines
-    "digest  class/file" of its images in order. Indexing reads one image, (H, W, 3) uint8 RGB, afresh; nothing is
-    cached. An image set may be read in several processes at once.
+    which files are not read, ``notes`` what was decided; ``sha256`` is the hex digest of the zip file, or, for a
+    folder, of the lines "digest  class/file" of its images in order. Indexing reads one image, (H, W, 3) uint8 RGB,
+    afresh; nothing is cached. An image set may be read in several processes at once.
     """
 
     def __init__(self, source: Path, layout: Layout, store: _Folder | _Zip) -> None:
         self.source = source
         self.classes = tuple(layout.classes)
         self.passed: Passed = layout.passed
+        self.notes = layout.notes
         self.labels: NDArray[np.int64] = np.array([label for label, _, _ in layout.files], dtype=np.int64)
         self.names = tuple(name for _, name, _ in layout.files)
         self._keys = tuple(key for _, _, key in layout.files)

@@ -54,11 +54,12 @@ class Passed:
 
 @dataclass(frozen=True)
 class Layout:
-    """The classes, (label, "class/file", key) of every image in order, and what is passed over."""
+    """The classes, (label, "class/file", key) of every image in order, what is passed over, and what was decided."""
 
     classes: list[str]
     files: list[tuple[int, str, str]]
     passed: Passed
+    notes: tuple[str, ...] = ()
 
 
 def arrange(
@@ -70,7 +71,7 @@ def arrange(
         InputError: no class, one alone, or class folders in several places; missing, unexpected or incomplete ones;
             folders whose names make one class; a folder that has lost all its images.
     """
-    place, folders = _class_folders(path, found, classes, class_folders)
+    place, folders, notes = _class_folders(path, found, classes, class_folders)
     where = f"{path}: folder {str(place)!r}"
     tree = {folder.name: folder for folder in folders}
     first: dict[str, PurePosixPath] = {}
@@ -99,7 +100,7 @@ def arrange(
             )
         ordered = sorted(folder.images, key=_order)
         files += [(label, f"{key}/{entry.path.relative_to(folder.path)}", entry.key) for entry in ordered]
-    return Layout(classes, files, passed)
+    return Layout(classes, files, passed, notes)
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -118,8 +119,8 @@ class _ClassFolder(NamedTuple):
 
 def _class_folders(
     path: Path, found: Listing, classes: Sequence[str] | None, class_folders: ClassFolders
-) -> tuple[PurePosixPath, list[_ClassFolder]]:
-    """The place of the class folders, and each."""
+) -> tuple[PurePosixPath, list[_ClassFolder], tuple[str, ...]]:
+    """The place of the class folders, each of them, and what is to be said of it."""
     folders: dict[PurePosixPath, list[Entry]] = defaultdict(list)
     for entry in found.images:
         if entry.path.parent.name:
@@ -132,12 +133,17 @@ def _class_folders(
         )
     common = _common(folders)
     if class_folders == "leaf":
-        return common, _leaves(path, common, folders)
+        return common, _leaves(path, common, folders), ()
     if class_folders == "top":
-        return common, _tops(common, folders)
+        return common, _tops(common, folders), ()
     if shelved := _shelved(common, folders):
-        return common, shelved
-    return _one_place(path, folders, classes)
+        shelf = shelved[0].path.relative_to(common)
+        note = (
+            f"folders of one letter are taken for shelves, as in SUN397: {plain(shelf)} is class "
+            f"{plain(shelved[0].name)!r}; --class-folders top makes each letter a class"
+        )
+        return common, shelved, (note,)
+    return *_one_place(path, folders, classes), ()
 
 
 def _one_place(

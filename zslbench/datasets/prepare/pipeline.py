@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench import shelltext
+from zslbench.classnames import other_place
 from zslbench.datasets.container import equal_semantics
 from zslbench.datasets.prepare import semantics as text
 from zslbench.datasets.prepare.backbones import Backbone, find_backbone, versions
@@ -128,6 +129,8 @@ def prepare(
         families = _families(recipe, classes, found.labels)
         report("descriptions", 0, 1)
         blocks = recipe.blocks(classes, backbone)
+        if recipe.classes is None:
+            _refuse_unknown_order(blocks, classes)
         report("descriptions", 1, 1)
         job = Job(
             found, backbone, device, options.batch_size or (BATCH_CUDA if device == "cuda" else BATCH_CPU), options.grid
@@ -144,7 +147,11 @@ def prepare(
             if doubt := other_pictures(plain, backbone.name, labels, made.arrays[0]):
                 recipe = options.apply(without_claims(plain))
                 warnings.append(doubt)
-            notes = [*said(made.notes["changes"][made.rows]), *(note for block in blocks for note in block.notes)]
+            notes = [
+                *found.notes,
+                *said(made.notes["changes"][made.rows]),
+                *(note for block in blocks for note in block.notes),
+            ]
             alike = _alike(blocks, classes)
             card = _card(recipe, backbone, families, classes, blocks)
             arrays = dict(
@@ -203,6 +210,19 @@ def _families(recipe: Recipe, classes: Sequence[str], labels: NDArray[np.int64])
     for family in families:
         make_splits(plan, family, 1)
     return families
+
+
+def _refuse_unknown_order(blocks: Sequence[text.SemanticsBlock], classes: Sequence[str]) -> None:
+    """Raise InputError if rows are in the order of classes that nobody has put in order, and there are two orders."""
+    ordered = sorted(classes)
+    place = other_place(classes, ordered)
+    for block in blocks:
+        if block.by_order and place is not None:
+            raise InputError(
+                f"semantics {block.name!r}: its rows are in the order of the classes, and nothing says whether class "
+                f"{place + 1} is {classes[place]!r}, by the numbers in the names, or {ordered[place]!r}, as programs "
+                f"sort names: give the order by --classes FILE."
+            )
 
 
 def _refuse_empty(images: ImageSet, labels: NDArray[np.int64], made: Encoded) -> None:

@@ -22,7 +22,8 @@ class SemanticsBlock:
     """``array`` is (C, A) float32, finite; ``card`` holds those fields of ``SemanticsCard`` that are known.
 
     ``packages`` are the distributions that made the numbers, whose versions belong to the provenance; ``notes`` say
-    what of a file was left out or taken for something else.
+    what of a file was left out or taken for something else; ``by_order`` if nothing but its place says of which class a
+    row is.
     """
 
     name: str
@@ -30,6 +31,7 @@ class SemanticsBlock:
     card: dict[str, Any] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    by_order: bool = False
 
 
 def block_name(text: Path | str) -> str:

@@ -26,6 +26,7 @@ from zslbench.datasets.prepare.semantics_files import (
     refuse_repeated,
     shown,
 )
+from zslbench.datasets.stray import counts
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
 
@@ -88,7 +89,8 @@ def table_block(path: Path, classes: Sequence[str], by_order: bool) -> Semantics
         notes.append(
             f"{path}: {len(bent)} row(s) are taken {how} whose names differ, as {plain(given)!r} from {plain(name)!r}."
         )
-    return SemanticsBlock(block_name(path), array, card, notes=tuple(notes))
+    unnamed = by_order and any(match_class(name, classes) is None for name in names)
+    return SemanticsBlock(block_name(path), array, card, notes=tuple(notes), by_order=unnamed)
 
 
 def attribute_block(path: Path, classes: Sequence[str]) -> SemanticsBlock:
@@ -215,6 +217,12 @@ def _order(names: Sequence[str], classes: Sequence[str], path: Path, by_order: b
         return join(names, classes, str(path), _BY_ORDER.format(path=path))
     if len(names) != len(classes):
         raise InputError(f"{path}: expected one row for each of the {len(classes)} classes, found {len(names)}.")
+    numbers = [found for name in names if match_class(name, classes) is None and (found := number(name)) is not None]
+    if len(numbers) == len(names) and counts(np.array(numbers)) and numbers != sorted(numbers):
+        raise InputError(
+            f"{path}: by order, but the rows are numbered, and row 1 has number {shown(names[0])}: put them in the "
+            f"order of their numbers, or take the numbers out."
+        )
     for index, name in enumerate(names):
         label = match_class(name, classes)
         if label not in (None, index):

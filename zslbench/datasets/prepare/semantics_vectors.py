@@ -27,4 +27,4 @@ def vector_block(path: Path, classes: Sequence[str], tower: TextEncoder | None =
     card = {"title": f"Class vectors from {path.name}"}
     if tower is not None:
         card = {"title": f"{card['title']}, {tower.name}", "space": tower.space}
-    return SemanticsBlock(block_name(path), as_single(array, str(path)), card)
+    return SemanticsBlock(block_name(path), as_single(array, str(path)), card, by_order=True)
