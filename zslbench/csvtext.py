@@ -74,7 +74,7 @@ def number(cell: str) -> float | None:
 
     Python's own `float` also takes ``1_000``, digits of other scripts, infinity and NaN.
     """
-    value = float(cell) if _NUMBER.fullmatch(cell.strip()) else math.inf
+    value = float(cell.strip()) if _NUMBER.fullmatch(cell.strip()) else math.inf
     return value if math.isfinite(value) else None
 
 

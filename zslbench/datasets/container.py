@@ -346,6 +346,10 @@ class Dataset:
         if array.ndim != dimensions or array.dtype.kind != "f" or 0 in array.shape:
             shape = "(N, D)" if dimensions == 2 else "(N, P, D)"
             raise InputError(f"{path}: expected {shape} floating-point numbers, found {array.shape} {array.dtype}.")
+        if array.dtype.itemsize > 8:  # what of them is padding differs from machine to machine
+            raise InputError(
+                f"{path}: expected numbers of at most 64 bits, found {array.dtype}: store them as float32."
+            )
         if len(array) != len(self.labels):
             raise InputError(f"{path}: {len(array)} rows, but labels.npy has {len(self.labels)}.")
         self._digests[kind, name] = _verified(path, array, key)

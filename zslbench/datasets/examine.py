@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.datasets.container import Dataset, FeatureCard, equal_semantics
+from zslbench.datasets.stray import stray_column
 from zslbench.errors import InputError
 from zslbench.hashing import file_digest
 from zslbench.splits import make_splits, split_families
@@ -107,6 +108,8 @@ def _features(found: Examination, data: Dataset, name: str) -> None:
         found.warnings.append(f"{where}: {zero} row(s) are all zeros, row {int((norms == 0).argmax())} the first.")
     if len(constant):
         found.warnings.append(f"{where}: {len(constant)} column(s) are constant, {_some(constant.tolist())}.")
+    if stray := stray_column(array, data.labels):
+        found.warnings.append(f"{where}: {stray}, which no image shows.")
     if duplicate:
         found.warnings.append(f"{where}: {duplicate} column(s) repeat another.")
     if across:

@@ -26,6 +26,7 @@ from zslbench.datasets.container import FORMAT, Card, equal_semantics
 from zslbench.datasets.importing.labels import check_every_class
 from zslbench.datasets.prepare.semantics_block import as_single
 from zslbench.datasets.prepare.write import refuse_existing, write_dataset
+from zslbench.datasets.stray import stray_column
 from zslbench.errors import InputError
 from zslbench.hashing import file_digest
 from zslbench.plaintext import plain
@@ -91,6 +92,11 @@ def write(found: Imported, name: str, out: Path) -> Written:
         raise InputError(f"data set name {name!r}: letters, digits, '_', '.' and '-' are expected; give --name.")
     refuse_existing(out)
     _check_classes(found)
+    for array, values in found.features.items():
+        if stray := stray_column(values, found.labels):
+            raise InputError(
+                f"{found.files[0]}: features {array!r}: {stray}: expected what images look like alone; take it out."
+            )
     families = _families(found, name)
     for array, values in found.semantics.items():
         found.notes += equal_semantics(values, found.class_names, f"WARNING semantics {array!r}")

@@ -164,7 +164,7 @@ def _check_size(archive: zipfile.ZipFile, name: str, path: Path) -> None:
 
 
 def _labels(source: str, scratch: Path) -> NDArray[Any]:
-    if not source.endswith(_TEXT_FILES):
+    if not source.lower().endswith(_TEXT_FILES):
         return read_array(source, "labels", scratch)
     return np.array(read_lines(Path(source), "--labels"), dtype=str)
 
@@ -174,6 +174,8 @@ def _images(source: str, dimensions: int, role: str, scratch: Path, notes: list[
     shape = "(N, D)" if dimensions == 2 else "(N, P, D)"
     if array.ndim != dimensions or array.dtype.kind not in "iufb" or 0 in array.shape:
         raise InputError(f"--{role} {source}: expected {shape} real numbers, found {array.shape} {array.dtype}.")
+    if array.shape[0] == array.shape[-1]:
+        notes.append(f"--{role} {source}: square, {array.shape}; taken to have a row for each image.")
     say_conversion(array, f"--{role} {source}", notes)
     return array
 
@@ -183,7 +185,7 @@ def _semantics(
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """The array (C, A) and what its file says of it."""
     path, called = _file(source), f"--semantics {source}"
-    if path.suffix not in _TEXT_FILES:
+    if path.suffix.lower() not in _TEXT_FILES:
         return finite_semantics(read_array(source, "semantics", scratch), len(class_names), called, notes), {}
     first = read_text(path).lstrip("\n ").partition("\n")[0]
     cells = first.rstrip(" ,;\t").split(separator_of(first))

@@ -1,7 +1,8 @@
 """Class names and labels: what a list of texts or numbers says of classes.
 
-Numbers may count classes from 1 or from 0, or be the classes' names. A reading is possible if it leaves no class
-without an image. Where two are possible and differ, the layout decides if it can, and otherwise the user.
+Numbers may count classes from 1 or from 0, or be the classes' names, or stand in them. A reading is possible if it
+leaves no class without an image. Where two are possible and differ, the layout decides if it can, and otherwise the
+user.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ LabelsAre = Literal["names", "numbers"]
 _KINDS: tuple[LabelsAre, LabelsAre] = ("names", "numbers")
 _HEADERS = {"class", "classes", "classname", "classnames", "name", "names", "label", "labels", "category", "categories"}
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
+_NUMBERED = (re.compile(r"([0-9]{1,18})(?![0-9]).*"), re.compile(r"[^0-9]*([0-9]{1,18})[^0-9]*"))
+"""A name that begins with a number (010.Terns), or has one somewhere (class10)."""
 
 
 def read_lines(path: Path, what: str) -> list[str]:
@@ -123,20 +126,19 @@ def labels_of(
         texts = []
     readings: dict[LabelsAre, tuple[IntArray, list[str]]] = {}
     problems: dict[LabelsAre, InputError] = {}
-    for kind in _KINDS:
-        said: list[str] = []
-        try:
-            readings[kind] = (
-                (
-                    _by_name(texts or numbers, class_names, what, said)
-                    if kind == "names"
-                    else _by_number(numbers, class_names, what, said)
-                ),
-                said,
-            )
-        except InputError as error:
-            problems[kind] = error
-    chosen = labels_are or _chosen(readings, len(class_names), usual or ("names" if texts else None), what, notes)
+    literal = bool(texts)
+    try:
+        readings["names"] = _by_name(texts or numbers, class_names, what)
+    except InputError as error:
+        problems["names"] = error
+        # Where numbers count classes by the layout, as in CUB's files, names are not in the order of their numbers.
+        if usual != "numbers" and (by_number := _by_number_in_name(numbers, class_names, what)) is not None:
+            readings["names"], literal = by_number, False
+    try:
+        readings["numbers"] = _by_number(numbers, class_names, what)
+    except InputError as error:
+        problems["numbers"] = error
+    chosen = labels_are or _chosen(readings, len(class_names), usual or ("names" if literal else None), what, notes)
     chosen = chosen or ("names" if _mostly_names(texts) else "numbers")
     if chosen not in readings:
         raise problems[chosen]
@@ -180,8 +182,8 @@ def _chosen(
         return possible[0]
     if possible and usual is None:
         raise InputError(
-            f"{what}: these can be the classes' numbers, and also their names, which gives other labels: say "
-            f"--labels-are numbers or --labels-are names."
+            f"{what}: these can be the classes' numbers, and also their names or the numbers in them, which gives "
+            f"other labels: say --labels-are numbers or --labels-are names."
         )
     if possible and usual:
         notes.append(
@@ -191,28 +193,44 @@ def _chosen(
     return usual or "numbers"
 
 
-def _by_name(values: Sequence[str] | IntArray, class_names: Sequence[str], what: str, notes: list[str]) -> IntArray:
+def _by_name(values: Sequence[str] | IntArray, class_names: Sequence[str], what: str) -> tuple[IntArray, list[str]]:
     if isinstance(values, np.ndarray) and values.dtype.kind == "i":
         known = set(class_names)
         unique, inverse = np.unique(values, return_inverse=True)
         if not all(str(value) in known for value in unique):
             raise InputError(f"{what}: not every number is the name of a class.")
-        values, texts = unique, [str(value) for value in unique]
+        texts = [str(value) for value in unique]
     else:
-        unique, inverse = np.unique(np.asarray(values, dtype=str), return_inverse=True)
-        texts = unique.tolist()
-    found, said = match_classes(texts, class_names, what)
-    notes += said
-    return np.array(found, dtype=np.int64)[inverse]
+        names, inverse = np.unique(np.asarray(values, dtype=str), return_inverse=True)
+        texts = names.tolist()
+    found, notes = match_classes(texts, class_names, what)
+    return np.array(found, dtype=np.int64)[inverse], notes
 
 
-def _by_number(numbers: NDArray[Any], class_names: Sequence[str], what: str, notes: list[str]) -> IntArray:
+def _by_number_in_name(
+    numbers: NDArray[Any], class_names: Sequence[str], what: str
+) -> tuple[IntArray, list[str]] | None:
+    """The classes in whose names the numbers stand, if every class has a number of its own in its name."""
+    if numbers.dtype.kind == "U":
+        return None
+    for pattern in _NUMBERED:
+        found = [pattern.fullmatch(name) for name in class_names]
+        labels = {int(match[1]): label for label, match in enumerate(found) if match}
+        unique, inverse = np.unique(numbers, return_inverse=True)
+        if len(labels) == len(class_names) and all(value in labels for value in unique.tolist()):
+            return (
+                np.array([labels[value] for value in unique.tolist()], dtype=np.int64)[inverse],
+                [f"{what}: taken as the numbers in the classes' names, as in {plain(class_names[0])!r}."],
+            )
+    return None
+
+
+def _by_number(numbers: NDArray[Any], class_names: Sequence[str], what: str) -> tuple[IntArray, list[str]]:
     if numbers.dtype.kind == "U":
         wrong = next(index for index, text in enumerate(numbers.tolist()) if text_labels([text]).dtype.kind == "U")
         raise InputError(f"{what}: expected class numbers, found {plain(numbers[wrong])!r} (label {wrong + 1}).")
     base = counted_from(int(numbers.min()), int(numbers.max()), len(class_names), f"{what}: class numbers")
-    notes.append(f"{what}: classes are counted from {base}.")
-    return numbers - base
+    return numbers - base, [f"{what}: classes are counted from {base}."]
 
 
 def _flat(values: NDArray[Any], class_names: Sequence[str], what: str, notes: list[str]) -> NDArray[Any]:

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from zslbench._types import IntArray
+from zslbench.classnames import misplaced, other_place
 from zslbench.datasets.importing import Imported, finite_semantics
 from zslbench.datasets.importing.image_lists import Lists, checked, from_every_base
 from zslbench.datasets.importing.labels import LabelsAre, labels_of, named, read_lines, text_labels
 from zslbench.datasets.importing.mat import read_mat
 from zslbench.datasets.importing.number_rows import number_rows
+from zslbench.datasets.prepare.layout import natural_key
 from zslbench.datasets.prepare.semantics_block import block_name
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
@@ -67,6 +69,13 @@ def read_mcfa(
             f"{semantics}: no matrix with a row or column for each of {len(class_names)} classes: "
             f"{having or 'no matrix'}."
         )
+    for name, texts in variables.items():
+        held = texts.tolist() if texts.dtype.kind == "U" else []
+        if (place := misplaced(held, class_names)) is not None:
+            raise InputError(
+                f"{semantics}: {plain(name)} names the classes in another order than here, {plain(held[place])!r} as "
+                f"class {place + 1}: name them in that order with --classes."
+            )
     if left:
         notes.append(f"{semantics}: {len(left)} variable(s) not used: {having}.")
     notes += [
@@ -76,6 +85,10 @@ def read_mcfa(
     blocks = {}
     for name, matrix in fitting.items():
         called = block_name(semantics if len(fitting) == 1 else name)
+        if called in blocks:
+            raise InputError(
+                f"{semantics}: two variables would be called {called!r}, {plain(name)} the second: rename it."
+            )
         blocks[called] = finite_semantics(matrix, len(class_names), f"{semantics}: {name}", notes)
     card: dict[str, Any] = {"title": f"features of {features.name}"}
     if "tune" in features.stem.lower():
@@ -112,12 +125,13 @@ def _labelled(
         class_names = named(classes, "--classes")
     elif raw.dtype.kind == "U":
         seen = list(dict.fromkeys(texts))
-        if seen != sorted(seen):
-            raise InputError(
-                f"{path}: labels are class names, and nothing says in which order the semantics have them: in that of "
-                f"the labels, which begin with {plain(seen[0])!r}, or by name, {plain(min(seen))!r} first? Name the "
-                f"classes in their order with --classes."
-            )
+        for ordered in (sorted(seen), sorted(seen, key=lambda name: natural_key(name.casefold()))):
+            if (place := other_place(seen, ordered)) is not None:
+                raise InputError(
+                    f"{path}: labels are class names, and nothing says in which order the semantics have them: in that "
+                    f"of the labels, where class {place + 1} is {plain(seen[place])!r}, or by name, where it is "
+                    f"{plain(ordered[place])!r}? Name the classes in their order with --classes."
+                )
         class_names = named(seen, f"{path}: class names")
         notes.append(f"{path}: the classes are taken in the order of their names, which is that of the labels too.")
     else:

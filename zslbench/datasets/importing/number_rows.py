@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.csvtext import advice, number, separator_of
+from zslbench.datasets.stray import counts
 from zslbench.errors import InputError
 from zslbench.files import text_lines
 from zslbench.plaintext import plain
 
 _BLOCK_ROWS = 4096
 _LARGEST = float(np.finfo(np.float32).max)
-_FEW, _MANY = 3, 10
-"""Rows and columns from which on counting 0, 1, 2 is no accident."""
+_MANY = 10
+"""Columns from which on counting 0, 1, 2 is no accident."""
 
 
 def number_rows(path: Path, scratch: Path, what: str, notes: list[str]) -> NDArray[np.float32]:
@@ -64,19 +65,12 @@ def _read(path: Path, out: Path, what: str, notes: list[str]) -> NDArray[np.floa
     if empty:
         notes.append(f"{what}: {empty} empty column(s) at the end dropped.")
     array = np.memmap(out, np.float32, "r", shape=(rows, columns))
-    counting = _counts(array[0], _MANY) and "line counts the columns"
+    counting = columns >= _MANY and counts(array[0]) and "line counts the columns"
     if columns > 1:
-        counting = counting or (_counts(array[:, 0], _FEW) and "column counts the rows")
+        counting = counting or (counts(array[:, 0]) and "column counts the rows")
     if counting:
         raise InputError(f"{what}: its first {counting}: is it a header or an index, and no data? Then take it out.")
     return array
-
-
-def _counts(numbers: NDArray[np.float32], least: int) -> bool:
-    """Whether numbers, at least so many, count from 0 or 1."""
-    return len(numbers) >= least and any(
-        np.array_equal(numbers, np.arange(start, start + len(numbers))) for start in (0, 1)
-    )
 
 
 def _numbers(

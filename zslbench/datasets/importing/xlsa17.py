@@ -8,13 +8,14 @@ and lists of images, ``trainval_loc``, ``test_seen_loc``, ``test_unseen_loc``, i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zslbench._types import IntArray
+from zslbench.classnames import by_spelling, loosely, misplaced
 from zslbench.datasets.importing import Imported, finite_semantics, say_conversion
 from zslbench.datasets.importing.image_lists import Lists, checked, from_every_base
 from zslbench.datasets.importing.labels import labels_of, named
@@ -25,6 +26,8 @@ from zslbench.plaintext import plain
 FAMILY = "proposed"
 _LISTS = ("trainval_loc", "test_seen_loc", "test_unseen_loc")
 _VALIDATION = ("train_loc", "val_loc")
+_DEEPEST_CLASS = 3
+"""Folders that a class may be named by, as h/hangar/indoor of SUN."""
 _SEMANTICS = ("att", "original_att", "signature")
 
 
@@ -70,15 +73,21 @@ def understand(
     raw_labels = _labels(visual, features)
     class_names = _class_names(rest, classes, raw_labels, splits, notes)
     labels = labels_of(raw_labels, class_names, f"{features}: labels", notes, usual="numbers")
+    _refuse_other_folders(visual, labels, class_names, features)
     turned: list[str] = []
     array = _features(visual, len(labels), features, notes, turned)
     semantics = {}
     for field in _SEMANTICS:
-        if _has(rest, field, splits):
-            matrix = rest[field].T
-            if matrix.ndim == 2 and matrix.shape[0] != len(class_names) == matrix.shape[1]:
-                turned.append(field)
-            semantics[field] = finite_semantics(matrix, len(class_names), f"{splits}: {field}", notes)
+        try:
+            if _has(rest, field, splits):
+                matrix = rest[field].T
+                semantics[field] = finite_semantics(matrix, len(class_names), f"{splits}: {field}", notes)
+                if matrix.shape[0] != len(class_names):
+                    turned.append(field)
+        except InputError as error:
+            if not semantics:  # other semantics would become the default
+                raise
+            notes.append(f"WARNING {error} This field is left out.")
     if not semantics:
         raise InputError(f"{splits}: no semantics: one of {', '.join(_SEMANTICS)} is expected; it has {_having(rest)}.")
     square = [field for field in semantics if rest[field].shape[0] == rest[field].shape[1]]
@@ -174,12 +183,13 @@ def _class_names(
     if given is not None:
         names = named(given, "--classes")
         held = [str(name).strip() for name in fields.get("allclasses_names", np.empty(0, str)).ravel()]
-        if held and set(held) == set(names) and held != list(names):
+        if (place := misplaced(held, names)) is not None:
             raise InputError(
-                f"--classes: the same classes as in {path}, in another order: labels and semantics follow the order "
-                f"of allclasses_names there; leave --classes out."
+                f"--classes: the same classes as in {path}, in another order, where class {place + 1} is "
+                f"{plain(held[place])!r}: labels and semantics follow the order of allclasses_names there; leave "
+                f"--classes out."
             )
-        if held and set(held) != set(names):
+        if held and held != list(names):
             notes.append(f"{path} calls the classes otherwise, {plain(held[0])!r} the first; --classes is taken.")
         return names
     if _has(fields, "allclasses_names", path):
@@ -210,6 +220,31 @@ def _features(
         turned.append("features")
     say_conversion(array, f"{path}: features", notes)
     return array
+
+
+def _refuse_other_folders(
+    fields: Mapping[str, NDArray[Any]], labels: IntArray, class_names: Sequence[str], path: Path
+) -> None:
+    """Raise InputError if images lie in folders that are called like other classes than their labels say."""
+    files = fields.get("image_files", np.empty(0, str)).ravel().tolist()
+    known = by_spelling(class_names)
+    of_folder: dict[PurePosixPath, int | None] = {}
+    for file in files:
+        folder = PurePosixPath(str(file).replace("\\", "/")).parent
+        if folder not in of_folder:
+            ends = ["_".join(folder.parts[-most:]) for most in range(_DEEPEST_CLASS, 0, -1)]
+            of_folder[folder] = next((known[key] for end in ends if (key := loosely(end)) in known), None)
+    named = {label for label in of_folder.values() if label is not None}
+    if len(files) != len(labels) or 2 * len(named) <= len(class_names):  # these folders are no classes
+        return
+    said = [of_folder[PurePosixPath(str(file).replace("\\", "/")).parent] for file in files]
+    wrong = [image for image, label in enumerate(said) if label not in (None, labels[image])]
+    if wrong:
+        raise InputError(
+            f"{path}: {len(wrong)} image(s) are labelled as another class than image_files says, "
+            f"{plain(files[wrong[0]])} as {class_names[labels[wrong[0]]]!r}: are labels and class names of the same "
+            f"release?"
+        )
 
 
 def _proposed_split(
@@ -314,6 +349,12 @@ def _validation_classes(
         for name, count in leaked.items()
         if count
     ]
+    trained, listed = np.unique(lists["trainval_loc"]), np.union1d(lists["train_loc"], lists["val_loc"])
+    if any(np.array_equal(listed + shift, trained) for shift in (1, -1)):
+        raise InputError(
+            f"{path}: train_loc and val_loc list the images of trainval_loc, counted from another number: count all of "
+            f"them from 1."
+        )
     validation, training = (np.setdiff1d(np.unique(labels[lists[name]]), unseen) for name in ("val_loc", "train_loc"))
     if not len(validation) or len(np.intersect1d(validation, training)):
         notes.append(f"{path}: train_loc and val_loc do not divide the seen classes: {drawn}.")
