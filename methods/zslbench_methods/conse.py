@@ -29,6 +29,7 @@ class ConSE(Method):
         name="conse",
         title="ConSE",
         family="linear",
+        version=2,
         citation="""@inproceedings{norouzi2014conse,
   title     = {Zero-Shot Learning by Convex Combination of Semantic Embeddings},
   author    = {Norouzi, Mohammad and Mikolov, Tomas and Bengio, Samy and Singer, Yoram and Shlens, Jonathon

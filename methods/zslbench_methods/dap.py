@@ -35,6 +35,7 @@ class DAP(Method):
         name="dap",
         title="DAP",
         family="linear",
+        version=2,
         citation="""@article{lampert2014dap,
   title   = {Attribute-Based Classification for Zero-Shot Visual Object Categorization},
   author  = {Lampert, Christoph H. and Nickisch, Hannes and Harmeling, Stefan},

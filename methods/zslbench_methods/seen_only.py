@@ -23,7 +23,7 @@ class SeenOnly(Method):
     and the others are always wrong: T1 is exactly one over the number of unseen classes and carries no information.
     """
 
-    info = MethodInfo(name="seen-only", title="Seen classes only (supervised)", family="bound", citation="")
+    info = MethodInfo(name="seen-only", title="Seen classes only (supervised)", family="bound", citation="", version=2)
 
     @dataclass(frozen=True)
     class Config:
