@@ -1,4 +1,4 @@
-# make run    install into .venv and print a first leaderboard of UC Merced (benchmarks/ucm.toml)
+# make run    install into .venv and print a first leaderboard of UC Merced (the suite ucm)
 # make test   install the test extra and run the tests
 # make quick FILE=tests/test_metrics.py   one file, seconds after the first time
 # make lint   style and types

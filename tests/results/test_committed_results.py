@@ -26,7 +26,7 @@ def test_the_readme_s_table_is_what_the_records_say():
 def test_every_method_beats_chance_on_ucm():
     """The 95 % interval of T1 lies above chance (one of five classes) for every ranked method, over 10 splits."""
     (table,) = leaderboard(STORE.latest().values(), STORE.plans())
-    suite = read_suite(ROOT / "benchmarks" / "ucm-all.toml")
+    suite = read_suite(ROOT / "benchmarks/suites/ucm-all.toml")
     assert {row.label for row in table.rows} == {Registry().build(method.spec)[2] for method in suite.methods}
     assert {row.method.removesuffix("+cal") for row in table.rows} == set(Registry().names) - {"clip"}
     ranked = [row for row in table.rows if row.rank is not None]
