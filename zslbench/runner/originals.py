@@ -8,7 +8,7 @@ import sys
 
 # Names of this module, so that it works where somebody has replaced them.
 from builtins import all, any, enumerate, getattr, isinstance, len, list, map, setattr, str, tuple, type, vars, zip  # noqa: UP029
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import attrgetter, is_
 from types import FunctionType, ModuleType
 from typing import Any
@@ -18,28 +18,34 @@ _MEASURING = (
     "time", "dataclasses",
 )  # fmt: skip
 """Packages with which a trial is handed its data, measured and stored."""
-_NOT_MEASURING = ("numpy.f2py", "numpy.testing", "numpy.ma", "numpy.typing", "numpy._typing", "numpy.polynomial",
-                  "numpy.fft", "numpy.ctypeslib", "numpy.char", "numpy.rec", "numpy.strings", "numpy.core")  # fmt: skip
-_LEARNING = ("torch.nn", "torch.optim", "torch.linalg", "scipy.linalg", "scipy.optimize", "scipy.special",
-             "scipy.stats", "scipy.sparse.linalg", "scipy.spatial")  # fmt: skip
-"""Packages with which methods compute."""
-_LEARNING_MODULES = (
-    "torch", "torch.amp.autocast_mode", "torch.autograd", "torch.autograd.function", "torch.autograd.grad_mode",
-    "torch.functional", "torch.overrides", "torch.random", "torch.serialization", "torch.utils.data",
-    "torch._C", "torch._C._linalg", "torch._C._nn", "torch._tensor",
+_LEARNING = (
+    "torch", "torch.autograd", "torch.functional", "torch.linalg", "torch.nn.functional", "torch.nn.init",
+    "torch.nn.modules", "torch.nn.parameter", "torch.optim", "torch.random", "torch.serialization", "torch.utils.data",
+    "torch._C._linalg", "torch._C._nn", "torch._tensor", "scipy.linalg", "scipy.optimize", "scipy.sparse.linalg",
+    "scipy.spatial", "scipy.special", "scipy.stats",
 )  # fmt: skip
-_INSIDES = tuple(map(attrgetter, ("__code__", "__defaults__", "__kwdefaults__")))
+"""Packages with which methods compute."""
+_LEFT_OUT = (
+    "numpy._core._multiarray_umath", "numpy._typing", "numpy.char", "numpy.core", "numpy.ctypeslib", "numpy.f2py",
+    "numpy.fft", "numpy.ma", "numpy.polynomial", "numpy.rec", "numpy.strings", "numpy.testing", "numpy.typing",
+)  # fmt: skip
+"""Parts of them that neither the harness nor most methods use: each name costs time in each trial."""
+_WITHOUT_PARTS = ("torch", "torch.autograd")
+"""Of which the module is looked at, and nothing below it that is not named."""
+_CLASSES = ("Tensor", "TensorBase", "Function")
+"""Of torch's own, those of which methods call functions."""
+_INSIDES = tuple(map(attrgetter, ("__code__", "__defaults__")))
 
 
 def _measures(name: str) -> bool:
-    return _within(name, _MEASURING) and not _within(name, _NOT_MEASURING)
+    return _within(name, _MEASURING) and not _within(name, _LEFT_OUT)
 
 
 def _learns(name: str) -> bool:
-    return name in _LEARNING_MODULES or _within(name, _LEARNING)
+    return name in _WITHOUT_PARTS or _within(name, [each for each in _LEARNING if each not in _WITHOUT_PARTS])
 
 
-def _within(name: str, packages: tuple[str, ...]) -> bool:
+def _within(name: str, packages: Sequence[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
@@ -64,17 +70,18 @@ class _Space:
         dunder = name.startswith("__") and name.endswith("__")
         if not isinstance(self.holder, type) and dunder:
             return False
-        return callable(value) or isinstance(value, _DESCRIPTORS) or (self.measuring and isinstance(value, _CONSTANTS))
+        if isinstance(value, _CONSTANTS):
+            return self.name.startswith("zslbench") or name in ("pi", "e", "inf", "nan")
+        return callable(value) or isinstance(value, _DESCRIPTORS)
 
     @property
     def whole(self) -> bool:
         """Whether all is as it was."""
-        code, defaults, keywords = self.insides
+        code, defaults = self.insides
         return (
             all(map(is_, map(self.get, self.names), self.values))
             and all(map(is_, map(_INSIDES[0], self.functions), code))
             and all(map(is_, map(_INSIDES[1], self.functions), defaults))
-            and all(map(is_, map(_INSIDES[2], self.functions), keywords))
         )
 
     def undo(self) -> Iterator[str]:
@@ -92,7 +99,7 @@ class _Space:
         for function, *insides in zip(self.functions, *self.insides, strict=True):
             if not all(map(is_, (part(function) for part in _INSIDES), insides)):
                 yield f"{self.name}.{function.__name__}"
-                function.__code__, function.__defaults__, function.__kwdefaults__ = insides
+                function.__code__, function.__defaults__ = insides
 
 
 def _says_the_same(found: Any, original: Any) -> bool:
@@ -111,6 +118,8 @@ def _wraps(found: Any, original: Any) -> bool:
     return True
 
 
+_IMMUTABLE = 1 << 8
+"""Python's flag of types that nobody can change."""
 _CONSTANTS = (int, float, str, tuple, frozenset)
 _DESCRIPTORS = (property, classmethod, staticmethod)
 _spaces: dict[int, _Space] = {}
@@ -130,11 +139,17 @@ def watch_loaded() -> None:
             continue
         _add(module, name, measuring)
         for value in list(vars(module).values()):
-            # torch's types of old, one per kind of number, hold copies of every function of tensors.
-            if type(value).__name__ == "tensortype" or not isinstance(value, type):
-                continue
-            if _measures(value.__module__) or _learns(value.__module__):
+            if isinstance(value, type) and _worth_a_look(value):
                 _add(value, f"{value.__module__}.{value.__qualname__}", _measures(value.__module__))
+
+
+def _worth_a_look(found: type) -> bool:
+    """Whether it is one of ours to watch, and can be changed at all."""
+    if found.__flags__ & _IMMUTABLE:
+        return False
+    if found.__module__ in ("torch", "torch._C", "torch.autograd.function"):
+        return found.__name__ in _CLASSES
+    return _measures(found.__module__) or _learns(found.__module__)
 
 
 def _add(holder: Any, name: str, measuring: bool) -> None:

@@ -197,6 +197,11 @@ def _with_imported(owner: str, before: dict[str, Any]) -> dict[str, Any]:
     return wanted
 
 
+def _differing(wanted: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What of it is not so yet."""
+    return {name: value for name, value in wanted.items() if name not in now or not _equal(value, now[name])}
+
+
 def _equal(one: Any, other: Any) -> bool:
     try:
         return bool(one == other)
@@ -215,7 +220,7 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
     traces: list[Traces] = []
     before, drawn = read(), _generators()
     start = _with_imported(owner, _at_first(before))
-    restore(start)
+    restore(_differing(start, before))
     files, watch, threads, children = Descriptors(), originals.Watch(), _threads(), _children()
     _seed(seed)
     _seeds.append(seed)
@@ -236,7 +241,7 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
             changed.append("open files")
         if started:
             lasting.append("a running process")
-        restore(_torch_at_first | before)
+        restore(_differing(_torch_at_first | before, _torch_at_first | start))
         _set_generators(drawn)
         restored = tuple(name for name in changed if name not in stays)
         traces.append(Traces(restored, tuple(lasting), tuple(tampered)))
