@@ -176,16 +176,19 @@ def evaluate(
     Raises:
         InputError: an unknown method or parameter, or one that needs what the data set lacks.
     """
-    from zslbench.protocol import run_trial
-    from zslbench.runner.attempt import THREADS, limited_threads
+    from zslbench.protocol import run_trial, trial_seed
+    from zslbench.runner.attempt import THREADS, check_untampered, limited_threads
+    from zslbench.runner.surroundings import undisturbed
 
     if not isinstance(split, Split):
         raise InputError(f"split: one of data.splits(...) is expected, found {_kind_of(split)}.")
     registry, specs = _resolved([method], plugins)
     (job,) = make_jobs(registry, specs, _data(data).view, [split], [seed], [stage])
     found, config, label = registry.build(specs[0])
-    with limited_threads(THREADS):
+    own = undisturbed(registry.owner(job.trial.method), trial_seed(data.view, job.split, seed))
+    with own as traces, limited_threads(THREADS):
         measured = run_trial(found, config, data.view, job.split, stage, seed, device=device)
+    check_untampered(traces[0])
     return Evaluation(label, split, measured.outcome, measured.predictions, measured.fit_seconds)
 
 

@@ -229,7 +229,7 @@ PATCHES = {
     "builtins.sorted": lambda: setattr(__import__("builtins"), "sorted", list),
     "time.perf_counter": lambda: setattr(time, "perf_counter", lambda: 0),
     "zslbench.metrics.harmonic_mean": lambda: setattr(zslbench.metrics, "harmonic_mean", max),
-    "zslbench.protocol.METRICS": lambda: setattr(zslbench.protocol, "METRICS", ()),
+    "zslbench.protocol.PROTOCOL_VERSION": lambda: setattr(zslbench.protocol, "PROTOCOL_VERSION", 0),
     "zslbench.records.Store.append": lambda: setattr(zslbench.records.Store, "append", print),
     "torch.optim.adam.Adam.step": lambda: setattr(torch.optim.Adam, "step", torch.optim.SGD.step),
     "torch.nn.modules.linear.Linear.forward": lambda: setattr(torch.nn.Linear, "forward", torch.nn.Identity.forward),
