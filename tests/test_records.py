@@ -1,9 +1,11 @@
 """The store: nothing that was written is lost or changed, whatever happens to the writer."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 from zslbench.errors import InputError
 from zslbench.lines import sealed
-from zslbench.protocol import Outcome
+from zslbench.protocol import GZSL_METRICS, ZSL_METRICS, Outcome
 from zslbench.records import Cell, Failure, Plan, PlanRow, Record, Run, Store, Trial
 
 pytestmark = pytest.mark.usefixtures("unsynced")
@@ -394,3 +396,196 @@ def test_the_key_is_the_same_in_every_process_and_order_of_parameters():
     asked = trial()
     again = msgspec.json.decode(msgspec.json.encode(asked), type=Trial)
     assert trial(config={"b": 2, "a": 1.0}).key == again.key == asked.key == "4e2390f03d172d0fdfbc26838c964c95"
+
+
+def curves(**changes: list[float]) -> Outcome:
+    """An outcome of two epochs, with some curves changed."""
+    zsl, gzsl = ({name: changes.get(name, [0.5, 0.5]) for name in names} for names in (ZSL_METRICS, GZSL_METRICS))
+    return Outcome(zsl, gzsl, {"zsl": [0.5], "gzsl": [0.5, 0.5]}, 0.5)
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "unequal curves": {"outcome": curves(H=[0.5])},
+    "an empty curve": {"outcome": curves(T1=[], OA=[])},
+    "a missing curve": {"outcome": Outcome({"T1": [0.5]}, curves().gzsl, {}, 0.5)},
+    "a foreign curve": {"outcome": Outcome(curves().zsl | {"T2": [0.5, 0.5]}, curves().gzsl, {}, 0.5)},
+    "too many unseen classes": {"outcome": Outcome(curves().zsl, curves().gzsl, {"zsl": [0.5], "gzsl": [0.5]}, 0.5)},
+    "done without outcome": {"outcome": None},
+    "failed with outcome": {"status": "failed"},
+    "done and failed": {"failure": Failure("ValueError", "no")},
+    "another key": {"key": "0" * 32},
+    "a key that is a path": {"key": "../../x"},
+    "predictions elsewhere": {"predictions": "/etc/passwd"},
+    "predictions above": {"predictions": "predictions/../../secret.npz"},
+    "predictions beside": {"predictions": "logs/x.npz"},
+    "hidden predictions": {"predictions": "predictions/.."},
+    "a null byte": {"predictions": "predictions/a\0b"},
+    "a log elsewhere": {"run": Run(log="/etc/passwd")},
+    "a log above": {"run": Run(log="../x.log")},
+}
+OUT_OF_RANGE: dict[str, tuple[bytes, bytes]] = {
+    "above": (b'"T1":[0.5,0.5]', b'"T1":[0.5,1.5]'),
+    "below": (b'"T1":[0.5,0.5]', b'"T1":[-0.1,0.5]'),
+    "none": (b'"T1":[0.5,0.5]', b'"T1":[null,0.5]'),
+    "text": (b'"T1":[0.5,0.5]', b'"T1":["0.5",0.5]'),
+    "best": (b'"best_calibrated_h":0.5', b'"best_calibrated_h":7.5'),
+    "class": (b'"zsl":[0.5]', b'"zsl":[55]'),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "marked"),
+    [*((kind, marked) for kind in WRONG for marked in (True, False)), *((kind, False) for kind in OUT_OF_RANGE)],
+)
+def test_a_record_that_is_well_formed_and_wrong_is_named(store, kind, marked):
+    """Whatever a record says that cannot be: one line, the other records are read, and the next run sets it aside; with
+    a check sum as without one."""
+    fill(store, record(1))
+    asked = trial()
+    sound = Record(key=asked.key, label="m", status="done", trial=asked, outcome=curves())
+    wrong = msgspec.structs.replace(sound, **WRONG.get(kind, {}))
+    line = msgspec.json.encode(wrong)
+    if kind in OUT_OF_RANGE:  # no writer gives such a line a check sum
+        assert OUT_OF_RANGE[kind][0] in line
+        line = line.replace(*OUT_OF_RANGE[kind])
+    whole = store.records_path.read_bytes()
+    store.records_path.write_bytes(whole + (sealed(wrong) if marked else line + b"\n"))
+    with pytest.warns(UserWarning, match=r"records\.jsonl, line 2 ") as said:
+        assert [each.trial.split for each in Store(store.folder).records()] == [1]
+    assert len(said) == 1
+    with store.writing(), pytest.warns(UserWarning, match=r"line 2 .*: moved to records\.bad, to be run again"):
+        assert list(store.latest()) == [trial(1).key]
+    assert store.records_path.read_bytes() == whole
+
+
+@pytest.mark.filterwarnings("ignore:.*done a second time")
+def test_a_trial_that_is_done_twice_with_other_numbers_is_named(store):
+    """Of two finished records the later one counts, as where the first one's predictions were lost; never silently."""
+    first, second = record(), record()
+    second.outcome = curves()
+    fill(store, first, second, first)
+    with pytest.warns(UserWarning, match=r"line 2: m, split 0, seed 0, test is done a second time, with other numbers"):
+        assert store.latest()[first.key].outcome == first.outcome
+    fill(store, record(1), record(1))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        list(store.records())
+    assert all("split 1" not in str(each.message) for each in told)
+
+
+def test_a_plan_whose_keys_are_not_those_of_its_trials_is_named(store):
+    """The key of a row's first trial is derived anew."""
+    asked = trial()
+    good = Cell(asked.key, 0, 0, "test")
+    fill(store)
+    bad = msgspec.structs.replace(good, key="0" * 32)
+    plans = [Plan("a", "zslbench run", [PlanRow("m", asked, [bad])]), Plan("b", "", [PlanRow("m", asked, [good])])]
+    store.plans_path.write_bytes(b"".join(map(sealed, plans)))
+    with pytest.warns(UserWarning, match=rf"plan\.jsonl, line 1 has the key '{'0' * 32}' for a trial of m that has "):
+        assert [plan.created for plan in Store(store.folder).plans()] == ["b"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "half", "other", "folder", "link", "unreadable"])
+@pytest.mark.parametrize("old", [True, False])
+def test_a_record_whose_predictions_are_lost_is_not_done(store, tmp_path, damage, old):
+    """Counting what is left to do, such a record does not count, and that is told; a leaderboard, which needs no
+    predictions, still has its numbers. Records of old, without digest, are looked at too."""
+    asked, kept = record(), record(1)
+    with store.writing():
+        for item in (asked, kept):
+            store.append(item, {"margin": np.arange(100.0)})
+    if old:
+        for item in (asked, kept):
+            item.predictions_bytes, item.predictions_digest = None, ""
+        store.records_path.write_bytes(b"".join(msgspec.json.encode(item) + b"\n" for item in (asked, kept)))
+    path = store.folder / str(asked.predictions)
+    content = path.read_bytes()
+    path.unlink()
+    match damage:
+        case "empty":
+            path.touch()
+        case "half":
+            path.write_bytes(content[: len(content) // 2])
+        case "other":
+            path.write_bytes(b"x" * len(content))
+        case "folder":
+            path.mkdir()
+        case "link":
+            (tmp_path / "x.npz").write_bytes(content)
+            path.symlink_to(tmp_path / "x.npz")
+        case "unreadable":
+            os.mkfifo(path)
+    with pytest.warns(UserWarning, match=r"1 finished record\(s\) lost their predictions, the first predictions/"):
+        assert list(store.latest(lasting=True)) == [kept.key]
+    store._told.clear()
+    with pytest.warns(UserWarning, match="not done, their trials run again"):
+        assert [brief.key for brief in store.briefs(lasting=True)] == [kept.key]
+    assert len(store.latest()) == 2
+
+
+KINDS = ["pipe", "device", "folder", "dangling", "loop"]
+
+
+def put(path: Path, kind: str) -> None:
+    """Something that is no file."""
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case _:
+            path.symlink_to({"device": "/dev/zero", "dangling": "nowhere", "loop": path.name}[kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["records.jsonl", "plan.jsonl", "lock"])
+def test_a_store_holds_files_and_nothing_special(tmp_path, name, kind):
+    """A pipe, a device, a folder or a link that leads nowhere in place of a file: one line, at once, nothing made."""
+    folder = tmp_path / "s"
+    folder.mkdir()
+    put(folder / name, kind)
+    with pytest.raises(InputError, match=rf"{name}(: expected a file, found| cannot be read)"):
+        fill(Store(folder))
+    assert not (folder / "nowhere").exists()
+    if name != "lock":
+        with pytest.raises(InputError, match=rf"{name}(: expected a file, found| cannot be read)"):
+            list(Store(folder).records() if name == "records.jsonl" else Store(folder).each_plan())
+    assert Store(folder).holder() is None
+
+
+@pytest.mark.filterwarnings("ignore:.*(torn|moved)")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "name", ["lock.owner", "logs/abc.log", "predictions", "records.bad", "records.torn", f"predictions/{'0' * 32}.npz"]
+)
+def test_what_lies_where_a_run_writes_is_replaced_or_named(tmp_path, name, kind):
+    """What somebody put in a run's way never makes it wait or write elsewhere."""
+    folder = tmp_path / "s"
+    (folder / "predictions").mkdir(parents=True)
+    (folder / "logs").mkdir()
+    (folder / "records.jsonl").write_bytes(b"no record\n" + b"torn")
+    path = folder / name
+    if path.is_dir():
+        path.rmdir()
+    elsewhere = tmp_path / "elsewhere"
+    put(path, kind)
+    store, asked = Store(folder), record()
+    asked.key = "0" * 32
+    with contextlib.suppress(InputError), store.writing():
+        store.latest()
+        store.write_log("abc", "text")
+        store.append(asked, {"margin": np.arange(3.0)})
+    assert not (folder / "nowhere").exists()
+    assert not elsewhere.exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a/" * 3000, "null\0byte"])
+def test_a_store_that_cannot_be_named_is_one_line(name):
+    """Names that are too long or hold a null byte end in one line, to read and to write."""
+    store = Store(Path("/tmp") / name)
+    for work in (lambda: fill(store), lambda: list(store.records()), store.plans):
+        with pytest.raises(InputError, match=r"cannot be (read|written)"):
+            work()
+    assert store.holder() is None
+    with pytest.raises(InputError, match="expected the name of a folder, found an empty one"):
+        Store("")

@@ -14,7 +14,7 @@ import stat
 import warnings
 import weakref
 import zipfile
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
@@ -171,10 +171,16 @@ class Plan(msgspec.Struct):
 _ZSL, _GZSL = set(ZSL_METRICS), set(GZSL_METRICS)
 
 
-def problem(record: Record) -> str:
-    """What is wrong with a record that could be decoded, in a few words; empty where nothing is."""
+def problem(record: Record, known: Mapping[str, Trial] | None = None) -> str:
+    """What is wrong with a record that could be decoded, in a few words; empty where nothing is.
+
+    Args:
+        record: as it was decoded.
+        known: keys of trials that need not be derived anew, which takes a while.
+    """
     outcome = record.outcome
-    if record.key != (key := key_of(record.trial)):
+    expected = known.get(record.key) if known else None
+    if expected != record.trial and record.key != (key := key_of(record.trial)):
         return f"has the key {plain(record.key, 40)!r}, and its trial has {key}"
     if (record.status == "done") != (outcome is not None):
         return f"is {record.status} and has {'no' if outcome is None else 'an'} outcome"
@@ -314,23 +320,23 @@ class Store:
                 yield brief
         self._tell_lost(kept)
 
-    def latest(self, keys: Container[str] | None = None, *, lasting: bool = False) -> Latest:
-        """The record that counts of every trial, or of those with these keys.
+    def latest(self, trials: Mapping[str, Trial] | None = None, *, lasting: bool = False) -> Latest:
+        """The record that counts of every trial, or of these.
 
         Args:
-            keys: of the trials.
+            trials: by key.
             lasting: pass over records whose predictions are gone or damaged, with a warning: their trials run again.
 
         Raises:
             InputError: the file cannot be read, or was written by another version.
         """
-        reader, latest, kept = self.reader(), Latest(self.records_path), _Kept(self.folder)
+        reader, latest, kept = self.reader(trials), Latest(self.records_path), _Kept(self.folder)
         for line, record in self._records(reader):
-            wanted = keys is None or record.key in keys
+            wanted = trials is None or record.key in trials
             if wanted and (not lasting or record.status == "failed" or kept.has(record)):
                 latest.note(record, (line.start, line.length))
         if self._set_aside(reader):
-            return self.latest(keys, lasting=lasting)
+            return self.latest(trials, lasting=lasting)
         self._tell_lost(kept)
         return latest
 
@@ -342,9 +348,9 @@ class Store:
         """The same, one at a time: a plan of 100,000 trials is long."""
         return (plan for _, plan in self._told_of(self.plan_reader()))
 
-    def reader(self) -> lines.Reader:
-        """Of the records, with their lines; it tells of damage when asked."""
-        return lines.Reader(self.records_path, Record, problem, remedy=self._remedy)
+    def reader(self, known: Mapping[str, Trial] | None = None) -> lines.Reader:
+        """Of the records, with their lines; it tells of damage when asked. `known`: as of `problem`."""
+        return lines.Reader(self.records_path, Record, lambda record: problem(record, known), remedy=self._remedy)
 
     def plan_reader(self) -> lines.Reader:
         """The same of the plans."""
@@ -577,7 +583,7 @@ class Store:
         try:
             yield
         except (OSError, ValueError) as error:
-            if self.folder.is_file():
+            if os.path.isfile(self.folder):
                 raise InputError(f"store {self.folder} is a file; a folder is expected.") from None
             why = getattr(error, "strerror", None) or error
             raise InputError(
@@ -603,7 +609,10 @@ class _Kept:
 
     def has(self, record: Record | Brief) -> bool:
         """Whether what a finished record was measured on is still there, as far as can be told quickly."""
-        why = self._why(record) if record.predictions is not None else ""
+        try:
+            why = self._why(record) if record.predictions is not None else ""
+        except OSError as error:
+            why = f"cannot be read ({error.strerror})"
         if why:
             self.lost.append(f"{record.predictions}, which {why}")
         return not why
@@ -632,8 +641,9 @@ class _Kept:
             return f"has {size} bytes of {record.predictions_bytes}"
         if self._read < _READ_AGAIN:
             self._read += 1
-            if hashlib.sha256(read_bytes(path, MOST)).hexdigest() != record.predictions_digest:
-                return "is another file than the record's"
+            with open(path, "rb", buffering=0) as file:
+                if hashlib.sha256(file.read(size)).hexdigest() != record.predictions_digest:
+                    return "is another file than the record's"
         return ""
 
 

@@ -38,6 +38,7 @@ from rich.console import Console
 
 from zslbench.configuration import MethodSpec
 from zslbench.datasets import DataView, load_dataset
+from zslbench.lines import sealed
 from zslbench.records import Record, Store
 from zslbench.registry import Registry
 from zslbench.runner.attempt import new_run
@@ -234,9 +235,9 @@ def write_store(size: Size, plugin: Path, folder: Path) -> tuple[int, float]:
             known = templates[job.stage]
             template = known[index % len(known)]
             record = msgspec.structs.replace(
-                template, key=job.trial.key, label=job.label, trial=job.trial, family=job.info.family
+                template, key=job.trial.key, label=job.label, trial=job.trial, family=job.info.family, predictions=None
             )
-            file.write(msgspec.json.encode(record) + b"\n")
+            file.write(sealed(record))
     return len(jobs), (folder / "records.jsonl").stat().st_size / 1e6
 
 

@@ -8,7 +8,7 @@ import click
 import zslbench
 from zslbench.bibtex import entries
 from zslbench.calibration import CALIBRATED
-from zslbench.cli.options import existing_store, plugin_option
+from zslbench.cli.options import Named, existing_store, plugin_option
 from zslbench.cli.streams import say, tell
 from zslbench.configuration import close_matches
 from zslbench.datasets.known import known_names, load_known
@@ -26,7 +26,7 @@ _OWN = f"""@software{{zslbench,
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--store", type=click.Path(path_type=Path), help="Also everything in this folder's leaderboards.")
+@click.option("--store", type=Named(path_type=Path), help="Also everything in this folder's leaderboards.")
 @plugin_option
 def cite(names: tuple[str, ...], store: Path | None, plugins: tuple[Path, ...]) -> int:
     """Print the BibTeX of NAMES (methods, data sets, published tables), each entry once, and of zslbench itself.

@@ -8,6 +8,7 @@ import click
 
 from zslbench import shelltext
 from zslbench.cli.options import (
+    Named,
     check_extra,
     checked_output,
     emit,
@@ -46,7 +47,7 @@ _EXTRA = ("matplotlib", "optuna", "pandas", "pyarrow", "tomli_w")
 @plugin_option
 @click.option("--search-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the search.")
 @click.option(
-    "--folder", type=click.Path(path_type=Path), help="Where the search is kept.  [default: tuning/METHOD-DATASET]"
+    "--folder", type=Named(path_type=Path), help="Where the search is kept.  [default: tuning/METHOD-DATASET]"
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The suite file.  [default: best.toml in the folder]"
