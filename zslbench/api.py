@@ -273,7 +273,7 @@ def open_results(store: str | Path = DEFAULT_STORE) -> Results:
         InputError: it holds no records.
     """
     found = Store(store)
-    if not found.records_path.exists():
+    if not found.has_records():
         raise InputError(f"no records in {store}: expected {found.records_path}; run something there first.")
     return Results(found)
 

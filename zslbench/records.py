@@ -14,7 +14,7 @@ import stat
 import warnings
 import weakref
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
@@ -320,23 +320,24 @@ class Store:
                 yield brief
         self._tell_lost(kept)
 
-    def latest(self, trials: Mapping[str, Trial] | None = None, *, lasting: bool = False) -> Latest:
-        """The record that counts of every trial, or of these.
+    def latest(self, keys: Container[str] | None = None, *, lasting: bool = False) -> Latest:
+        """The record that counts of every trial, or of those with these keys.
 
         Args:
-            trials: by key.
+            keys: of the trials; with the trials themselves, by key, it is quicker.
             lasting: pass over records whose predictions are gone or damaged, with a warning: their trials run again.
 
         Raises:
             InputError: the file cannot be read, or was written by another version.
         """
-        reader, latest, kept = self.reader(trials), Latest(self.records_path), _Kept(self.folder)
+        known = keys if isinstance(keys, Mapping) else None
+        reader, latest, kept = self.reader(known), Latest(self.records_path), _Kept(self.folder)
         for line, record in self._records(reader):
-            wanted = trials is None or record.key in trials
+            wanted = keys is None or record.key in keys
             if wanted and (not lasting or record.status == "failed" or kept.has(record)):
                 latest.note(record, (line.start, line.length))
         if self._set_aside(reader):
-            return self.latest(trials, lasting=lasting)
+            return self.latest(keys, lasting=lasting)
         self._tell_lost(kept)
         return latest
 
