@@ -383,3 +383,23 @@ def test_torch_begins_as_torch_begins_wherever_it_is_first_imported():
         "assert found[0] == found[1], found"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_how_torch_begins_is_known_where_it_was_loaded_before():
+    """What is documented is what a fresh torch tells, so a program that has changed it first does not matter."""
+    code = (
+        "import sys, torch\nif len(sys.argv) > 1:\n    torch.set_default_dtype(torch.float64)\n"
+        "    torch.set_grad_enabled(False)\n    torch.set_default_device('meta')\n"
+        "    torch.set_float32_matmul_precision('medium')\n"
+        "from zslbench.runner import surroundings\nfrom zslbench.runner.torch_settings import documented\n"
+        "print(sorted(documented(torch).items()))\n"
+        "with surroundings.undisturbed('', 0):\n"
+        "    print(sorted((name, setting.read()) for name, setting in surroundings._torch.items()\n"
+        "                 if name in documented(torch)))\n"
+        "print(torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled())\n"
+    )
+    for changed, after in (([], "torch.float32 cpu True"), (["changed"], "torch.float64 meta False")):
+        done = subprocess.run([sys.executable, "-c", code, *changed], capture_output=True, text=True, check=True)
+        said, found, afterwards = done.stdout.splitlines()
+        assert said == found
+        assert afterwards == after

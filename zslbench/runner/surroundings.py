@@ -27,7 +27,7 @@ from zslbench.hashing import derive_seed
 from zslbench.runner import originals
 from zslbench.runner.descriptors import Descriptors
 from zslbench.runner.settings import ENVIRONMENT, PATH, SETTINGS, Setting
-from zslbench.runner.torch_settings import torch_settings
+from zslbench.runner.torch_settings import documented, torch_settings
 
 _THREADS_END_SECONDS = 0.5
 FILES_CLOSED = "open files closed"
@@ -152,7 +152,7 @@ def importing(owner: str, blame: str) -> Iterator[None]:
     finally:
         patched = watch.undone()  # first: what follows may need what was replaced
         _, lost = files.mend()
-        _imported.setdefault(owner, {}).update(_news(_at_first(before), read()))
+        _imported.setdefault(owner, {}).update(_news(_torch_at_first | before, read()))
         _, stays = restore(_torch_at_first | before)
     if lost:
         stays.append("the open files")
@@ -330,5 +330,8 @@ def _end(child: int) -> None:
 
 if "torch" in sys.modules:
     _torch_came()
+    _torch_at_first.update(
+        {name: value for name, value in documented(sys.modules["torch"]).items() if name in _torch_at_first}
+    )
 else:
     sys.meta_path.insert(0, _AwaitTorch())

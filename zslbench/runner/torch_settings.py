@@ -17,6 +17,26 @@ def torch_settings(torch: Any) -> list[Setting]:
     return found
 
 
+def documented(torch: Any) -> dict[str, Any]:
+    """What the settings that decide about numbers are when torch begins, for a torch that somebody else has loaded."""
+    return {
+        "torch.set_default_dtype": torch.float32,
+        "torch.inference_mode": False,
+        "torch.set_grad_enabled": True,
+        "torch.autograd.set_detect_anomaly": (False, True),
+        "torch.set_default_device or a TorchFunctionMode": (),
+        "a TorchDispatchMode": (),
+        "torch.set_float32_matmul_precision": (
+            "highest", *("tf32" if pair in _CUDA_TF32 else "none" for pair in _pairs(torch))
+        ),
+        "torch.use_deterministic_algorithms": 0,
+        "torch.autocast": ((False, torch.bfloat16), (False, torch.float16), True),
+    }  # fmt: skip
+
+
+_CUDA_TF32 = (("cuda", "conv"), ("cuda", "rnn"))
+
+
 def _grad_modes(torch: Any) -> list[Setting]:
     guards: list[Any] = []  # an inference mode lasts as long as its guard
 
@@ -69,12 +89,7 @@ def _modes(torch: Any) -> list[Setting]:
 
 def _precision(torch: Any) -> list[Setting]:
     """One question with an old answer, which newer torch refuses where they disagree, and a new one per operation."""
-    of = getattr(torch._C, "_get_fp32_precision_getter", None)
-    pairs = []
-    for pair in ((backend, kind) for backend in ("generic", "mkldnn", "cuda") for kind in _OPERATIONS):
-        with contextlib.suppress(Exception):
-            of(*pair)  # type: ignore[misc]
-            pairs.append(pair)
+    of, pairs = getattr(torch._C, "_get_fp32_precision_getter", None), _pairs(torch)
 
     def read() -> tuple[str, ...]:
         try:
@@ -89,6 +104,17 @@ def _precision(torch: Any) -> list[Setting]:
             torch._C._set_fp32_precision_setter(*pair, value)
 
     return [Setting("torch.set_float32_matmul_precision", read, write)]
+
+
+def _pairs(torch: Any) -> list[tuple[str, str]]:
+    """Backends and operations that have a precision of their own."""
+    of = getattr(torch._C, "_get_fp32_precision_getter", None)
+    found = []
+    for pair in ((backend, kind) for backend in ("generic", "mkldnn", "cuda") for kind in _OPERATIONS):
+        with contextlib.suppress(Exception):
+            of(*pair)  # type: ignore[misc]
+            found.append(pair)
+    return found
 
 
 _OPERATIONS = ("all", "matmul", "conv", "rnn")
