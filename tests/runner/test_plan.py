@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from conftest import write_synthetic
@@ -18,6 +19,7 @@ from zslbench.errors import InputError
 from zslbench.protocol import Outcome
 from zslbench.records import Failure, Record, Run, Store
 from zslbench.registry import Registry
+from zslbench.runner.estimates import Estimates
 from zslbench.runner.plan import Job, as_plan, make_jobs, outlook
 from zslbench.splits import make_splits, read_splits
 
@@ -232,7 +234,24 @@ def failed(job: Job) -> Record:
     )
 
 
-def test_the_outlook_counts_and_estimates(data):
+@pytest.fixture
+def nothing_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stored trials alone tell."""
+    nothing = Estimates()
+    monkeypatch.setattr("zslbench.runner.estimates._shipped", lambda: nothing)
+
+
+def test_the_shipped_trials_tell_where_nothing_is_stored(data: Dataset) -> None:
+    """A method that nobody has run here yet has a rough estimate; one that nobody ever ran has none."""
+    job = plan(data, "eszsl")[0]
+    guess = Estimates().guess(job.trial)
+    assert guess is not None
+    assert guess.rough
+    assert 0 < guess.seconds < 60
+    assert Estimates().guess(msgspec.structs.replace(job.trial, method="unheard-of")) is None
+
+
+def test_the_outlook_counts_and_estimates(data, nothing_shipped):
     """Per method: done, failed and missing trials, and the medians of either stage times the trials ahead in it."""
     jobs = plan(data)
     test_0, validation_0, test_1, validation_1, *_ = [job for job in jobs if job.label == "eszsl"]
@@ -258,7 +277,7 @@ def test_nothing_ahead_takes_no_time(data):
     assert (row.to_run, row.seconds, row.seconds_per_trial) == (0, 0.0, 6.0)
 
 
-def test_the_closest_known_trials_give_the_estimate(data):
+def test_the_closest_known_trials_give_the_estimate(data, nothing_shipped):
     """Family, configuration and stage on the same data count before other data; anything of the method is better
     than nothing, and is marked as rough where it is from other data or the other stage."""
     one = make_splits(data, "6/2", 1)
@@ -312,7 +331,7 @@ def test_a_dry_run_says_what_is_rough(in_process, synthetic):
     code, out, err = in_process(*command, "--dry-run")
     assert (code, err) == (0, "")
     assert re.search(r"eszsl +│ +2 │ +2 │ +0 │ +~\d\.\d+ │ +~\d", out)
-    assert "~ rough: judged by trials on other data, of the other stage or on another device." in out
+    assert "~ rough: judged by trials on other data, of the other stage, on another device or machine." in out
     plan = json.loads(in_process(*command, "--dry-run", "--json")[1])
     assert (plan["to_run"], plan["rough"], plan["workers"]) == (4, True, 1)
     assert plan["seconds"] == pytest.approx(sum(row["seconds"] for row in plan["methods"]))
