@@ -22,6 +22,7 @@ from zslbench.jsontext import pretty
 from zslbench.methods import Method
 from zslbench.plaintext import one_line, plain, visible
 from zslbench.registry import Registry
+from zslbench.shelltext import command
 from zslbench.splits import split_families
 
 
@@ -133,7 +134,9 @@ def _suites(folder: Path | None) -> list[dict[str, Any]]:
             }
         except InputError as error:  # one broken file must not hide the others
             row["title"] = f"not readable: {error}"
-        rows.append(row | ({"file": str(path)} if folder else {"run it": f"zslbench run --suite {path.stem}"}))
+        rows.append(
+            row | ({"file": str(path)} if folder else {"run it": command("zslbench", "run", "--suite", path.stem)})
+        )
     return rows
 
 
