@@ -13,6 +13,7 @@ from io import FileIO
 from pathlib import Path
 
 from zslbench import lines
+from zslbench.files import sync_handle
 
 _SHARE = 10
 """Between two commits at least so many times the time passes that the last one took,"""
@@ -119,7 +120,7 @@ class Commits:
         elif files:
             _sync(files[0])
         if files and self._folder is not None:
-            os.fsync(self._folder)
+            sync_handle(self._folder)
         lines.append(self._path, b"".join(line for line, _ in self._waiting), sync=True)
 
     def _forget(self) -> None:

@@ -47,10 +47,10 @@ class Export:
         self._counting: dict[str, int] = {}
         """Key -> number of the record that counts."""
         status, kinds = dict[str, Status](), dict[str, set[type]]()
-        for number, brief in enumerate(store.briefs()):
-            if counts_before(brief.status, status.get(brief.key)):
-                self._counting[brief.key], status[brief.key] = number, brief.status
-            for name, value in brief.trial.config.items():
+        for number, record in enumerate(store.records()):  # as `rows` does, so that numbers mean the same
+            if counts_before(record.status, status.get(record.key)):
+                self._counting[record.key], status[record.key] = number, record.status
+            for name, value in record.trial.config.items():
                 kinds.setdefault(name, set()).add(type(value))
         self._parameters = {f"param.{name}": _column(found) for name, found in kinds.items()}
         self.columns: dict[str, Column] = _curve_columns() if curves else _record_columns(self._parameters)

@@ -227,11 +227,20 @@ def write_all(contents: Mapping[Path, str | bytes]) -> None:
 
 def sync_path(path: Path) -> None:
     """Return when a file, or the names in a folder, are on the disk itself."""
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        sync_handle(handle)
     finally:
         os.close(handle)
+
+
+def sync_handle(handle: int) -> None:
+    """The same of what is open; file systems that cannot sync folders (some in the network) are let off."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise
 
 
 def _mode(target: Path) -> int:

@@ -16,6 +16,7 @@ import weakref
 import zipfile
 from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
@@ -248,7 +249,13 @@ class Latest(Mapping[str, Record]):
     def __getitem__(self, key: str) -> Record:
         offset, length = self._places[key]
         self._file.seek(offset)
-        return self._decoder.decode(self._file.read(length))
+        try:
+            record = self._decoder.decode(self._file.read(length))
+        except ValueError:
+            record = None
+        if record is None or record.key != key:
+            raise InputError(f"{self._path} was changed while it was read; run the command again.")
+        return record
 
     @cached_property
     def _file(self) -> BinaryIO:
@@ -393,9 +400,10 @@ class Store:
                 _refuse_special(path)
             is_new = not self.records_path.exists()
             open_regular(self.records_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT).close()
-            if is_new:  # its name must outlast a power cut too
+            if is_new:  # its name should outlast a power cut too, where we may open the folders
                 for folder in (self.folder, self.folder.absolute().parent):
-                    sync_path(folder)
+                    with contextlib.suppress(OSError):
+                        sync_path(folder)
             try:
                 lock.acquire(timeout=0)
             except Timeout:
@@ -462,13 +470,7 @@ class Store:
                 if not target.parent.is_dir():
                     target.parent.mkdir()
                     sync_path(self.folder)
-                partial = target.with_suffix(".part")
-                partial.unlink(missing_ok=True)
-                file = open(partial, "xb", buffering=0)  # noqa: SIM115  made anew; closed once it is on the disk
-                if file.write(content) != len(content):
-                    file.close()
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                partial.replace(target)
+                file = _written(content, target)
             return self._writer.add(line, file)
 
     def append_plan(self, plan: Plan) -> None:
@@ -624,8 +626,10 @@ class _Kept:
         try:
             with os.scandir(self._folder / "predictions") as entries:
                 return {entry.name: _size(entry) for entry in entries}
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
+        except OSError as error:  # else everything would run again
+            raise InputError(f"{self._folder / 'predictions'} cannot be read: {error.strerror}.") from error
 
     def _why(self, record: Record | Brief) -> str:
         path = self._folder / str(record.predictions)
@@ -646,6 +650,23 @@ class _Kept:
                 if hashlib.sha256(file.read(size)).hexdigest() != record.predictions_digest:
                     return "is another file than the record's"
         return ""
+
+
+def _written(content: bytes, target: Path) -> FileIO:
+    """A file whose content is whole when it appears, open until it is on the disk itself. It is made anew, so that
+    whatever somebody put there is not written to."""
+    partial = target.with_suffix(".part")
+    partial.unlink(missing_ok=True)
+    file = FileIO(partial, "x")
+    try:
+        if file.write(content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        partial.replace(target)
+    except OSError:
+        file.close()
+        partial.unlink(missing_ok=True)
+        raise
+    return file
 
 
 def _size(entry: "os.DirEntry[str]") -> int | None:

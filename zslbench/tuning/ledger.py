@@ -158,6 +158,7 @@ class Ledger(Store):
         """
         with self._saying_what_failed():
             self._writer.add(lines.checked(self.records_path, measurement))
+            self._writer.commit()
         return self._note(measurement)
 
     @property
