@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stores import Files, contents, do, jobs, table, write
 
 from zslbench.errors import InputError
-from zslbench.records import Store
+from zslbench.records import Record, Store
 from zslbench.verification import verify
 
 pytestmark = pytest.mark.usefixtures("unsynced")
@@ -147,10 +148,31 @@ def test_every_flipped_bit_of_a_line_is_found(pristine):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         whole = len(content.splitlines())
-        for bit in range(0, 8 * len(content), 37):
+        for bit in range(0, 8 * len(content), 101):
             altered = bytearray(content)
             altered[bit // 8] ^= 1 << bit % 8
             (folder / "records.jsonl").write_bytes(altered)
             found, said = outcome_of(lambda: list(Store(folder).records()))
             assert len(found) < whole
             assert said
+
+
+def test_every_flipped_bit_that_makes_another_trial_is_found_without_a_sum_too(pristine):
+    """Lines of an earlier version: whatever bit of the trial or its key is another, the key does not fit, or it is no
+    record any more."""
+    files, _ = pristine
+    line = files["records.jsonl"].splitlines()[0]
+    line = line[: line.rindex(b',"sum"')] + b"}\n"
+    whole = msgspec.json.decode(line, type=Record)
+    trial = range(line.index(b'"trial":{') + 9, line.index(b'},"', line.index(b'"protocol"')))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for at in [*range(8, 40), *trial]:
+            altered = bytearray(line)
+            altered[at] ^= 1 << at % 7
+            (folder / "records.jsonl").write_bytes(altered)
+            for read in (Store(folder).records, Store(folder).briefs):
+                found, said = outcome_of(lambda read=read: list(read()))
+                assert bool(said) != bool(found)
+                # The name of a member that says what holds anyway may be another: then the trial is the same.
+                assert [(one.key, one.trial) for one in found] in ([], [(whole.key, whole.trial)])
