@@ -36,6 +36,18 @@ IN_FIT = {
     "signals": "import signal; [signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)]",
     "thread": "import threading; threading.Thread(target=time.sleep, args=(300,)).start()",
     "child": "os.fork() or (time.sleep(300), os._exit(0))",
+    "shadow": "import zslbench.protocol; zslbench.protocol.float = lambda value: 1.0",
+    "behind": "import torch; torch.optim.Adam.zero_grad = lambda self, set_to_none=True: None",
+    "saved": "import torch; torch.autograd.graph.saved_tensors_hooks(lambda t: t / 2, lambda t: t).__enter__()",
+    "another_torch": "import torch; sys.modules['torch'] = type(sys)('torch')",
+    "bare_thread": "import _thread, torch\n"
+                   "def late(): time.sleep(0.1); torch.set_default_dtype(torch.float64); time.sleep(300)\n"
+                   "_thread.start_new_thread(late, ())",
+    "garbage": "import torch\n"
+               "class Cycle:\n"
+               "    def __del__(self): torch.set_default_dtype(torch.float64)\n"
+               "cycle = Cycle(); cycle.itself = cycle",
+    "watchdog": "import faulthandler; faulthandler.dump_traceback_later(1, exit=True, file=sys.__stderr__)",
     "at_exit": "import atexit; atexit.register(time.sleep, 300)",
 }  # fmt: skip
 """Method -> what it does before it is fitted."""

@@ -72,14 +72,14 @@ def failed(store: Path) -> dict[str, str]:
 
 
 def test_what_methods_leave_behind_reaches_nobody_in_a_serial_run(folder, undisturbed):
-    """After twenty-six methods of one plugin, each of which leaves something else behind, two of the same plugin and
+    """After thirty-three methods of one plugin, each of which leaves something else behind, two of the same plugin and
     four built-in ones give the records of an undisturbed run; whoever leaves something is named, and who changed what
     trials are measured with has failed."""
     ended = run(folder, (*LEAVES, *VICTIMS), "serial", "--workers", 0, plugins=("hostile",))
     assert victims(folder / "serial") == undisturbed
     assert all(said in ended.stderr for said in SAID)
     found = failed(folder / "serial")
-    assert set(found) == {"numpy_patch", "harness"}
+    assert set(found) == {"numpy_patch", "harness", "shadow"}
     assert all("which it is measured with: its numbers are worth nothing" in why for why in found.values())
     assert "Traceback" not in ended.stderr
 
@@ -102,7 +102,7 @@ def test_what_methods_leave_behind_reaches_nobody_on_workers(folder, undisturbed
     assert victims(folder / store) == undisturbed
     assert all(said in ended.stderr for said in SAID)
     found = failed(folder / store)
-    assert set(found) == {"numpy_patch", "harness", "signals"}
+    assert set(found) == {"numpy_patch", "harness", "shadow", "signals"}
     assert found["signals"] == "signal only works in main thread of the main interpreter"
     own = {key: record for key, record in comparable(folder / store).items() if record[0] in names}
     assert own == {key: record for key, record in comparable(folder / "imported").items() if record[0] in names}

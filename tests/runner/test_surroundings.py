@@ -1,8 +1,11 @@
 """What a trial may rely on: each setting is put back, each patch noticed, and what cannot be undone is said."""
 
+import _thread
 import contextlib
+import copyreg
 import ctypes
 import decimal
+import faulthandler
 import fcntl
 import gc
 import locale
@@ -32,6 +35,7 @@ from zslbench.errors import InputError
 from zslbench.runner import originals, surroundings
 from zslbench.runner.settings import SETTINGS
 from zslbench.runner.surroundings import Traces, importing, undisturbed
+from zslbench_methods.eszsl import ESZSL
 
 
 def _do(*statements):
@@ -52,10 +56,13 @@ CHANGES = {
     "sys.path": sys.path.clear,
     "sys.meta_path": sys.meta_path.clear,
     "sys.path_hooks": sys.path_hooks.clear,
+    "gc.callbacks": lambda: gc.callbacks.append(lambda *_: None),
     "sys.argv": lambda: sys.argv.append("--more"),
     "sys.stdin": lambda: setattr(sys, "stdin", None),
     "sys.stdout": lambda: setattr(sys, "stdout", None),
     "sys.stderr": lambda: setattr(sys, "stderr", None),
+    "sys.exit": lambda: setattr(sys, "exit", print),
+    "sys.executable": lambda: setattr(sys, "executable", "/bin/false"),
     "sys.excepthook": lambda: setattr(sys, "excepthook", print),
     "sys.unraisablehook": lambda: setattr(sys, "unraisablehook", print),
     "sys.displayhook": lambda: setattr(sys, "displayhook", print),
@@ -68,6 +75,8 @@ CHANGES = {
     "the recursion limit": lambda: sys.setrecursionlimit(12_345),
     "the switch interval": lambda: sys.setswitchinterval(0.5),
     "the longest integer": lambda: sys.set_int_max_str_digits(700),
+    "copyreg.dispatch_table": lambda: copyreg.pickle(np.ndarray, len),
+    "the stack size of threads": lambda: threading.stack_size(1 << 20),
     "garbage collection": gc.disable,
     "garbage collection's thresholds": lambda: gc.set_threshold(12_345),
     "garbage collection's debugging": lambda: gc.set_debug(gc.DEBUG_UNCOLLECTABLE),
@@ -134,6 +143,13 @@ TORCH = {
         lambda: torch.nn.modules.module.register_module_forward_hook(lambda *_: None),
     "torch.optim.optimizer._global_optimizer_pre_hooks":
         lambda: sys.modules["torch.optim.optimizer"].register_optimizer_step_pre_hook(lambda *_: None),
+    "torch.autograd.graph.saved_tensors_hooks":
+        lambda: torch.autograd.graph.saved_tensors_hooks(lambda t: t / 2, lambda t: t).__enter__(),
+    "torch.autograd.forward_ad": torch.autograd.forward_ad.enter_dual_level,
+    "torch.backends.cuda.enable_flash_sdp": lambda: torch.backends.cuda.enable_flash_sdp(False),
+    "torch.backends.mha.set_fastpath_enabled": lambda: torch.backends.mha.set_fastpath_enabled(False),
+    "torch.sparse.check_sparse_tensor_invariants": torch.sparse.check_sparse_tensor_invariants.enable,
+    "torch.__future__": lambda: torch.__future__.set_swap_module_params_on_conversion(True),
     "torch mkldnn enabled": lambda: setattr(torch.backends.mkldnn, "enabled", False),
     "torch cudnn allow tf32": lambda: setattr(torch.backends.cudnn, "allow_tf32", False),
     "torch warnAlways": lambda: torch.set_warn_always(True),
@@ -146,6 +162,32 @@ class Dispatching(torch.utils._python_dispatch.TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         return func(*args, **(kwargs or {}))
+
+
+def _replaced_kernel():
+    library = torch.library.Library("aten", "IMPL")
+    library.impl("mse_loss", lambda *_: torch.zeros(()), "CPU")
+    return library
+
+
+GUARDED = {
+    "torch.library": _replaced_kernel,
+    "torch.autograd.profiler": torch.autograd.profiler.profile,
+}
+
+
+@pytest.mark.parametrize("name", GUARDED)
+def test_a_setting_of_torch_that_lasts_is_said(name):
+    """What holds until somebody lets go of it, such as an operation of torch that was replaced, costs the process."""
+    with undisturbed("", 0) as traces:
+        held = GUARDED[name]()
+        if hasattr(held, "__enter__"):
+            held.__enter__()
+    if hasattr(held, "__exit__"):
+        held.__exit__(None, None, None)
+    else:
+        held._destroy()
+    assert traces == [Traces((), (f"{name} changed",))]
 
 
 @pytest.mark.parametrize("name", TORCH)
@@ -164,7 +206,8 @@ def test_a_setting_of_torch_is_put_back(name):
 
 def test_every_switch_of_torch_is_put_back():
     """Whatever torch can tell and set in one word comes back, whether it is named here or not."""
-    switches = [setting for setting in surroundings._torch.values() if isinstance(setting.read(), bool)]
+    settings = [setting for setting in surroundings._torch.values() if setting.write.__name__ != "stay"]
+    switches = [setting for setting in settings if isinstance(setting.read(), bool)]
     assert len(switches) > 15
     before = values(surroundings._torch.values())
     with undisturbed("", 0) as traces, warnings.catch_warnings():
@@ -218,10 +261,6 @@ def test_global_generators_are_seeded_and_put_back():
     assert (random.getstate(), np.random.get_state()[1].tobytes()) == states  # noqa: NPY002
 
 
-def _defaults():
-    np.linalg.norm.__wrapped__.__defaults__ = (1, None, False)
-
-
 PATCHES = {
     "numpy.argmax": lambda: setattr(np, "argmax", np.argmin),
     "numpy.linalg._linalg.norm": lambda: setattr(np.linalg._linalg, "norm", len),
@@ -237,6 +276,16 @@ PATCHES = {
     "torch.matmul": lambda: setattr(torch, "matmul", torch.mul),
     "torch.nn.modules.module.Module.__call__": lambda: setattr(torch.nn.Module, "__call__", lambda *_: None),
     "scipy.linalg._basic.solve": lambda: setattr(sys.modules["scipy.linalg._basic"], "solve", len),
+    "torch.optim": lambda: setattr(torch, "optim", torch.nn),
+    "torch.distributions.normal.Normal.rsample": lambda: setattr(torch.distributions.Normal, "rsample", len),
+    "torch.utils.data.dataloader.DataLoader.__iter__": lambda: setattr(torch.utils.data.DataLoader, "__iter__", len),
+    "sys.modules['torch']": lambda: sys.modules.update(torch=np),
+    "subprocess.Popen": lambda: setattr(subprocess, "Popen", len),
+    "builtins.__import__": lambda: setattr(__import__("builtins"), "__import__", len),
+    "zslbench.protocol.float": lambda: setattr(zslbench.protocol, "float", lambda _: 1.0),
+    "torch.optim.adam.Adam.zero_grad": lambda: setattr(torch.optim.Adam, "zero_grad", len),
+    "torch.nn.modules.linear.Linear.__call__": lambda: setattr(torch.nn.Linear, "__call__", len),
+    "zslbench_methods.eszsl.ESZSL.Config.__init__": lambda: setattr(ESZSL.Config, "__init__", len),
 }
 """What is replaced -> how."""
 
@@ -248,12 +297,34 @@ def test_a_patch_is_noticed_and_undone(name):
     originals.accept()
     with undisturbed("", 0) as traces:
         PATCHES[name]()
-    measuring = not name.startswith(("torch", "scipy"))
+    measuring = not name.startswith(("torch", "scipy", "sys"))
     assert traces == [Traces((), (f"{name} changed",), (name,) if measuring else ())]
     with undisturbed("", 0) as traces:
         pass
     assert traces == [Traces()]
     assert scipy.linalg.solve is sys.modules["scipy.linalg._basic"].solve
+
+
+INSIDE = {
+    "numpy.linalg.norm": (np.linalg.norm.__wrapped__, (1, None, False)),
+    "numpy.mean": (np.mean.__wrapped__, (0,)),
+    "zslbench.metrics.GzslDecisions.from_scores": (zslbench.metrics.GzslDecisions.from_scores.__func__, (None,)),
+    "zslbench.metrics.SeenUnseenCurve.area": (zslbench.metrics.SeenUnseenCurve.area.fget, (None,)),
+    "zslbench.protocol._peak_memory": (zslbench.protocol._peak_memory.__wrapped__, ("cpu",)),
+}
+"""Function -> what does its work behind a dispatcher, a descriptor or a wrapper, and other defaults for that."""
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_patch_behind_a_wrapper_is_noticed(name):
+    """The function that does the work is looked at, wherever it is kept."""
+    function, others = INSIDE[name]
+    before = function.__defaults__
+    originals.accept()
+    with undisturbed("", 0) as traces:
+        function.__defaults__ = others
+    assert function.__defaults__ is before
+    assert [found.rpartition(".")[2] for found in traces[0].tampered[:1]] == [name.rpartition(".")[2]]
 
 
 def test_a_patch_inside_a_function_is_noticed():
@@ -295,10 +366,52 @@ def test_threads_and_children_are_not_left():
     with undisturbed("", 0) as traces:
         child = subprocess.Popen(["sleep", "300"])
     assert traces == [Traces((), ("a running process",))]
+    over.clear()
+    running = threading.Event()
+    with undisturbed("", 0) as traces:
+        _thread.start_new_thread(lambda: (running.set(), over.wait()), ())  # which `threading` knows nothing of
+        running.wait()
+    over.set()
+    assert traces == [Traces((), ("a running thread",))]
     assert child.wait(timeout=10) != 0 or child.returncode is not None
     with undisturbed("", 0) as traces:
         threading.Thread(target=time.sleep, args=(0.05,)).start()
         subprocess.run(["true"], check=True)
+    assert traces == [Traces()]
+
+
+def test_what_ends_late_changes_nothing_for_others():
+    """A thread that ends in time, garbage that acts when it is collected, and a watchdog: the next trial is its own."""
+
+    class Garbage:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            np.seterr(all="raise")
+
+    def late():
+        time.sleep(0.1)
+        torch.set_default_dtype(torch.float64)
+
+    gc.disable()
+    try:
+        with undisturbed("", 0) as traces:
+            Garbage()
+            threading.Thread(target=late).start()
+            faulthandler.dump_traceback_later(0.5, exit=True, file=sys.__stderr__)
+    finally:
+        gc.enable()
+    assert traces == [Traces(("numpy.seterr", "torch.set_default_dtype"))]
+    time.sleep(0.6)
+
+
+def test_another_global_generator_of_numpy_is_taken_back():
+    """A method may put a generator of another kind in its place."""
+    before = np.random.get_bit_generator()
+    with undisturbed("", 0) as traces:
+        np.random.set_bit_generator(np.random.PCG64(0))
+    assert np.random.get_bit_generator() is before
     assert traces == [Traces()]
 
 
@@ -403,3 +516,23 @@ def test_how_torch_begins_is_known_where_it_was_loaded_before():
         said, found, afterwards = done.stdout.splitlines()
         assert said == found
         assert afterwards == after
+
+
+PATCHED_METHODS = {
+    "ESZSL.info": "ESZSL.info = dataclasses.replace(ESZSL.info, version=7)",
+    "ESZSL.Config.__init__": "ESZSL.Config.__init__.__defaults__ = (9.0, 9.0)",
+    "ESZSL.fit": "ESZSL.fit = lambda self, train: None",
+}
+
+
+@pytest.mark.parametrize("name", PATCHED_METHODS)
+def test_a_plugin_that_changes_a_built_in_method_is_refused(tmp_path, name):
+    """Even where nobody had imported that method before: what a table says of it is what it is."""
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(f"import dataclasses\nfrom zslbench_methods.eszsl import ESZSL\n{PATCHED_METHODS[name]}\n")
+    code = (
+        "from zslbench.plugins import import_plugin\nfrom zslbench.errors import InputError\n"
+        f"try: import_plugin({str(plugin)!r})\nexcept InputError as error: print(error)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True).stdout
+    assert f"it replaces zslbench_methods.eszsl.{name}, which trials are measured with" in said

@@ -146,6 +146,7 @@ class _Process:
     def end(self) -> None:
         with contextlib.suppress(OSError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()  # where a method has moved it into another group
         self._process.wait()
         for pipe in (self._to, self._from):
             with contextlib.suppress(OSError):

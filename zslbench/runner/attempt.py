@@ -190,7 +190,7 @@ def describe_failure(error: BaseException) -> Failure:
     """An exception as a record keeps it."""
     try:
         message = str(error)
-    except Exception:  # a broken __str__ must not end the run
+    except BaseException:  # a broken __str__ must not end the run, whatever it raises
         message = "an error without a readable message"
     lines = "".join(traceback.format_exception(error)).splitlines()
     return Failure(

@@ -1,5 +1,6 @@
 """What code can set in its process: each setting, how it is read and how it is put back. To add one, add a line."""
 
+import copyreg
 import ctypes
 import decimal
 import gc
@@ -94,6 +95,24 @@ def _set_limits(limits: tuple[tuple[int, int], ...]) -> None:
                 resource.setrlimit(which, (soft if most == resource.RLIM_INFINITY else min(soft, most), most))
 
 
+def _stack_size() -> int:
+    size = threading.stack_size()  # which sets it to the default
+    threading.stack_size(size)
+    return size
+
+
+def _reducers() -> dict[Any, Any]:
+    """How what a trial hands back is pickled; what other libraries add for their own types stays."""
+    types = copyreg.dispatch_table.items()
+    return {kind: how for kind, how in types if kind.__module__.partition(".")[0] in ("builtins", "numpy", "zslbench")}
+
+
+def _set_reducers(wanted: dict[Any, Any]) -> None:
+    for kind in _reducers():
+        del copyreg.dispatch_table[kind]
+    copyreg.dispatch_table.update(wanted)
+
+
 def _logging() -> tuple[Any, ...]:
     root = logging.getLogger()
     return root.level, tuple(root.handlers), tuple(root.filters), root.disabled, logging.root.manager.disable
@@ -174,11 +193,14 @@ SETTINGS: list[Setting] = [
     Setting("the umask", _umask, os.umask),
     _list(sys, "path", kept=True),
     _list(sys, "meta_path"),
+    _list(gc, "callbacks", quiet=False),
     _list(sys, "path_hooks"),
     _list(sys, "argv", quiet=False),
     _attribute(sys, "stdin"),
     _attribute(sys, "stdout"),
     _attribute(sys, "stderr"),
+    _attribute(sys, "exit"),
+    _attribute(sys, "executable"),
     _attribute(sys, "excepthook"),
     _attribute(sys, "unraisablehook"),
     _attribute(sys, "displayhook"),
@@ -191,6 +213,8 @@ SETTINGS: list[Setting] = [
     Setting("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
     Setting("the switch interval", sys.getswitchinterval, sys.setswitchinterval),
     Setting("the longest integer", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
+    Setting("the stack size of threads", _stack_size, threading.stack_size),
+    Setting("copyreg.dispatch_table", _reducers, _set_reducers, quiet=True, kept=False),
     Setting("garbage collection", gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
     Setting("garbage collection's thresholds", gc.get_threshold, lambda levels: gc.set_threshold(*levels)),
     Setting("garbage collection's debugging", gc.get_debug, gc.set_debug),

@@ -7,17 +7,20 @@ when it is *imported* is part of that plugin: it holds for its own trials and fo
 torch's settings begin every trial as torch itself begins, whatever the process did before.
 """
 
+import _thread
 import contextlib
+import faulthandler
+import gc
 import os
 import random
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,26 +68,29 @@ def _torch_came() -> None:
         torch.manual_seed(derive_seed("global generators", _seeds[-1]))
 
 
-class _AwaitTorch:
-    """The first of Python's finders: looks at torch as soon as it is loaded."""
+class _FirstLook:
+    """The first of Python's finders: looks at torch and at installed methods as soon as they are loaded."""
 
     asking = False
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Let the others find it."""
-        if name != "torch" or self.asking:
+        if self.asking or (bool(_torch) if name == "torch" else not originals.is_of_methods(name)):
             return None
         self.asking = True
         try:
             spec = find_spec(name)
         finally:
             self.asking = False
-        if spec is not None and spec.loader is not None and not _torch:
+        if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def exec_module(module: Any) -> None:
                 execute(module)
-                _torch_came()
+                if name == "torch":
+                    _torch_came()
+                else:
+                    originals.watch(name)
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
@@ -222,19 +228,25 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
     start = _with_imported(owner, _at_first(before))
     restore(_differing(start, before))
     files, watch, threads, children = Descriptors(), originals.Watch(), _threads(), _children()
+    bare = _bare_threads()
+    gc.freeze()  # what is there now need not be looked through for garbage at the end
     _seed(seed)
     _seeds.append(seed)
     try:
         yield traces
     finally:
-        patched, tampered = watch.undone(), watch.tampered  # first: what follows may need what was replaced
+        gc.collect()  # what the method leaves may run code when it goes
+        gc.unfreeze()
+        left = _threads_left(threads, bare)  # for as long as they run, they may change what is put back
+        patched, tampered = watch.undone(), watch.tampered  # now: what follows may need what was replaced
+        faulthandler.cancel_dump_traceback_later()
         _seeds.pop()
         started = _children() - children
         for child in started:
             _end(child)
         closed, lost = files.mend()
         changed, stays = restore(_torch_at_first | start)  # torch may have come meanwhile
-        lasting = [*(f"{name} changed" for name in (*patched, *stays)), *_threads_left(threads)]
+        lasting = [*(f"{name} changed" for name in (*patched, *stays)), *left]
         if lost:
             lasting.append(FILES_CLOSED)
         elif closed:
@@ -255,15 +267,20 @@ def _seed(seed: int) -> None:
         torch.manual_seed(seed)
 
 
+_numpy: Any = np.random
+
+
 def _generators() -> tuple[Any, ...]:
     """The states of the global generators."""
-    torch = sys.modules.get("torch")
-    return random.getstate(), np.random.get_state(), torch.get_rng_state() if torch else None  # noqa: NPY002
+    torch, bits = sys.modules.get("torch"), _numpy.get_bit_generator()
+    return random.getstate(), (bits, _numpy.get_state(legacy=False)), torch.get_rng_state() if torch else None
 
 
 def _set_generators(states: tuple[Any, ...]) -> None:
     random.setstate(states[0])
-    np.random.set_state(states[1])  # noqa: NPY002
+    bits, state = states[1]
+    _numpy.set_bit_generator(bits)
+    _numpy.set_state(state)
     if states[2] is not None:
         sys.modules["torch"].set_rng_state(states[2])
 
@@ -292,13 +309,20 @@ def _threads() -> set[int]:
     }
 
 
-def _threads_left(before: set[int]) -> list[str]:
+def _bare_threads() -> int:
+    """How many there are that Python has started without an object for each."""
+    known = set(threading.enumerate()) - {threading.main_thread()}
+    return _thread._count() - sum(not isinstance(thread, threading._DummyThread) for thread in known)
+
+
+def _threads_left(before: set[int], bare: int) -> list[str]:
     """Threads that go on after a moment in which they may end."""
-    end = time.monotonic() + _THREADS_END_SECONDS
-    while _threads() - before:
-        if time.monotonic() > end:
+    end = monotonic() + _THREADS_END_SECONDS
+    sleep(0.001)  # one that was just started is counted when it first runs
+    while _threads() - before or _bare_threads() > bare:
+        if monotonic() > end:
             return ["a running thread"]
-        time.sleep(0.01)
+        sleep(0.01)
     return []
 
 
@@ -333,5 +357,4 @@ if "torch" in sys.modules:
     _torch_at_first.update(
         {name: value for name, value in documented(sys.modules["torch"]).items() if name in _torch_at_first}
     )
-else:
-    sys.meta_path.insert(0, _AwaitTorch())
+sys.meta_path.insert(0, _FirstLook())

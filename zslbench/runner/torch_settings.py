@@ -11,7 +11,19 @@ from zslbench.runner.settings import Setting
 def torch_settings(torch: Any) -> list[Setting]:
     """Those of a loaded torch. Where one version lacks a name, that setting is left out."""
     found: list[Setting] = []
-    for make in (_grad_modes, _modes, _precision, _switches, _autocast, _hooks, _checks, _printing):
+    for make in (
+        _grad_modes,
+        _modes,
+        _saved,
+        _precision,
+        _switches,
+        _attention,
+        _autocast,
+        _hooks,
+        _guards,
+        _checks,
+        _printing,
+    ):
         with contextlib.suppress(AttributeError, ImportError, KeyError):
             found += make(torch)
     return found
@@ -87,6 +99,25 @@ def _modes(torch: Any) -> list[Setting]:
     ]
 
 
+def _saved(torch: Any) -> list[Setting]:
+    """What is done to tensors that the backward pass needs."""
+    own = torch._C._autograd
+
+    def hooks() -> tuple[Any, ...]:
+        return own._top_saved_tensors_default_hooks(True), own._saved_tensors_hooks_get_disabled_error_message()
+
+    def set_hooks(state: tuple[Any, ...]) -> None:
+        own._saved_tensors_hooks_enable()
+        while own._top_saved_tensors_default_hooks(True) not in (None, state[0]):
+            own._pop_saved_tensors_default_hooks()
+        if state[0] is not None and own._top_saved_tensors_default_hooks(True) is None:
+            own._push_saved_tensors_default_hooks(*state[0])
+        if state[1] is not None:
+            own._saved_tensors_hooks_disable(state[1])
+
+    return [Setting("torch.autograd.graph.saved_tensors_hooks", hooks, set_hooks)]
+
+
 def _precision(torch: Any) -> list[Setting]:
     """One question with an old answer, which newer torch refuses where they disagree, and a new one per operation."""
     of, pairs = getattr(torch._C, "_get_fp32_precision_getter", None), _pairs(torch)
@@ -144,6 +175,21 @@ def _switches(torch: Any) -> list[Setting]:
 _NO_SWITCH = ("_set_thread_name", "_set_float32_matmul_precision", "_set_deterministic_algorithms")
 
 
+def _attention(torch: Any) -> list[Setting]:
+    """Which of the ways to compute attention may be taken: they differ in the last digits."""
+    found = [
+        Setting("torch.backends.mha.set_fastpath_enabled", torch.backends.mha.get_fastpath_enabled,
+                torch.backends.mha.set_fastpath_enabled)
+    ]  # fmt: skip
+    for name in dir(torch._C):
+        if name.startswith("_set_sdp_use_"):
+            way = name.removeprefix("_set_sdp_use_")
+            with contextlib.suppress(AttributeError):
+                read, write = getattr(torch._C, f"_get_{way}_sdp_enabled"), getattr(torch._C, name)
+                found.append(Setting(f"torch.backends.cuda.enable_{way}_sdp", read, write))
+    return found
+
+
 def _autocast(torch: Any) -> list[Setting]:
     def read() -> tuple[Any, ...]:
         per_device = ((torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda"))
@@ -172,6 +218,44 @@ def _hooks(torch: Any) -> list[Setting]:
                     )
                 )
     return found
+
+
+def _guards(torch: Any) -> list[Setting]:
+    """What holds as long as some object lives, or for good: it can be told and not ended, so the process is."""
+    forward, functorch = torch.autograd.forward_ad, torch._C._functorch
+
+    def kernels() -> frozenset[str]:
+        """Of torch's own operations, those that were replaced; torch itself does so for tensors without numbers."""
+        return frozenset(
+            name for name in torch.library._impls if name.startswith("aten/") and name.rpartition("/")[2] != "Meta"
+        )
+
+    def leave_forward(level: int) -> None:
+        while forward._current_level > level:
+            forward.exit_dual_level()
+
+    def stay(value: Any) -> None:
+        """Nothing can be done."""
+
+    return [
+        Setting("torch.autograd.forward_ad", lambda: forward._current_level, leave_forward),
+        Setting("torch.func", lambda: functorch.peek_interpreter_stack() is None, stay),
+        Setting("torch.autograd.profiler", torch.autograd._profiler_enabled, stay),
+        Setting("torch.library", kernels, stay),
+        Setting("torch.sparse.check_sparse_tensor_invariants", torch._C._check_sparse_tensor_invariants,
+                torch._C._set_check_sparse_tensor_invariants),
+        Setting("torch.autograd.set_multithreading_enabled", torch._C._is_multithreading_enabled,
+                torch._C._set_multithreading_enabled),
+        Setting("torch.__future__", lambda: tuple(getter() for getter, _ in _futures(torch)),
+                lambda values: [setter(on) for (_, setter), on in zip(_futures(torch), values, strict=True)]),
+    ]  # fmt: skip
+
+
+def _futures(torch: Any) -> list[tuple[Any, Any]]:
+    """How modules are converted."""
+    future = torch.__future__
+    names = ("overwrite_module_params_on_conversion", "swap_module_params_on_conversion")
+    return [(getattr(future, f"get_{name}"), getattr(future, f"set_{name}")) for name in names]
 
 
 def _checks(torch: Any) -> list[Setting]:
