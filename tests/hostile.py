@@ -37,9 +37,7 @@ IN_FIT = {
     "thread": "import threading; threading.Thread(target=time.sleep, args=(300,)).start()",
     "child": "os.fork() or (time.sleep(300), os._exit(0))",
     "shadow": "import zslbench.protocol; zslbench.protocol.float = lambda value: 1.0",
-    "behind": "import torch; torch.optim.Adam.zero_grad = lambda self, set_to_none=True: None",
     "saved": "import torch; torch.autograd.graph.saved_tensors_hooks(lambda t: t / 2, lambda t: t).__enter__()",
-    "another_torch": "import torch; sys.modules['torch'] = type(sys)('torch')",
     "bare_thread": "import _thread, torch\n"
                    "def late(): time.sleep(0.1); torch.set_default_dtype(torch.float64); time.sleep(300)\n"
                    "_thread.start_new_thread(late, ())",

@@ -72,7 +72,7 @@ def failed(store: Path) -> dict[str, str]:
 
 
 def test_what_methods_leave_behind_reaches_nobody_in_a_serial_run(folder, undisturbed):
-    """After thirty-three methods of one plugin, each of which leaves something else behind, two of the same plugin and
+    """After thirty-one methods of one plugin, each of which leaves something else behind, two of the same plugin and
     four built-in ones give the records of an undisturbed run; whoever leaves something is named, and who changed what
     trials are measured with has failed."""
     ended = run(folder, (*LEAVES, *VICTIMS), "serial", "--workers", 0, plugins=("hostile",))
