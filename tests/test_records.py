@@ -353,11 +353,18 @@ def test_a_full_disk_is_a_readable_error(store):
     (store.folder / "logs/abc.log").write_bytes(b"\n" * 2000)
     code = f"""
 import resource, signal
-from zslbench.records import Plan, Store
+from zslbench.records import Failure, Plan, Record, Store, Trial
 store = Store({str(store.folder)!r})
+trial = Trial("m", 1, {{}}, "d", "f", "s", {{}}, "6/2", 0, "h", 0, "test", 1)
+failed = Record(key=trial.key, label="m", status="failed", trial=trial, failure=Failure("E", "m"))
+
+def log():
+    store.write_log("abc", "text")
+    store.append(failed)
+
 with store.writing():
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
-    for work in (lambda: store.append_plan(Plan("", "", [])), lambda: store.write_log("abc", "text")):
+    for work in (lambda: store.append_plan(Plan("", "", [])), log):
         try:
             work()
         except Exception as error:

@@ -39,6 +39,8 @@ class Commits:
         self._end = path.stat().st_size
         """Where the next line will begin."""
         self._waiting: list[tuple[bytes, FileIO | None]] = []
+        self._texts: list[tuple[Path, bytes]] = []
+        """What goes to other files with the lines that wait."""
         self._unsynced = False
         """Whether lines were written that may not be on the disk yet."""
         self._due = 0.0
@@ -66,6 +68,11 @@ class Commits:
         self._end += len(line)
         self.commit(due=len(self._waiting) < _MOST_WAITING)
         return place
+
+    def add_text(self, path: Path, text: bytes) -> None:
+        """Append a text to another file when the next line is written: a trial that is lost and runs again must not
+        have told twice what it printed."""
+        self._texts.append((path, text))
 
     def commit(self, *, due: bool = False) -> None:
         """Return when everything that was added is on the disk itself.
@@ -121,6 +128,9 @@ class Commits:
             _sync(files[0])
         if files and self._folder is not None:
             sync_handle(self._folder)
+        for path, text in self._texts:
+            lines.append(path, text, sync=False)
+        self._texts.clear()
         lines.append(self._path, b"".join(line for line, _ in self._waiting), sync=True)
 
     def _forget(self) -> None:

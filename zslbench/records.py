@@ -483,11 +483,11 @@ class Store:
             lines.append(self.plans_path, lines.checked(self.plans_path, plan), sync=True)
 
     def write_log(self, key: str, text: str) -> str:
-        """Keep what a trial printed; returns the path relative to the store."""
+        """Keep what a trial printed, with the record that is added next; returns the path relative to the store."""
         path = self.folder / "logs" / f"{key}.log"
         with self._saying_what_failed():
             path.parent.mkdir(exist_ok=True)
-            lines.append(path, text.encode("utf-8", "replace"), sync=False)
+            self._writer.add_text(path, text.encode("utf-8", "replace"))
         return f"logs/{key}.log"
 
     def predictions(self, record: Record) -> dict[str, NDArray[Any]]:

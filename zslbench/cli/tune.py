@@ -163,7 +163,7 @@ def _search(
     from zslbench.tuning.blind import blind
     from zslbench.tuning.outputs import show
 
-    ledger, console = report.ledger()
+    ledger, console = report.ledger, progress_console()
     rehearse = registry.get(report.spec.name).info.uses_rehearsal
     splits = [blind(view, split, range(seeds), rehearse) for split in drawn]
 
