@@ -175,7 +175,7 @@ def _search(
         said = {
             "done": reached,
             "stopped": f"{reached}, dropped after {len(known.values)} of {len(splits)} splits",
-            "failed": f"[red]failed[/] {escape(plain(known.message))}",
+            "failed": f"[red]failed[/] {escape(plain(next(filter(str.strip, known.message.splitlines()), '')))}",
         }[known.end]
         console.print(f"{head}: {said}  ({clock(known.seconds)})", highlight=False, soft_wrap=True)
 
