@@ -84,18 +84,24 @@ def test_what_methods_leave_behind_reaches_nobody_in_a_serial_run(folder, undist
     assert "Traceback" not in ended.stderr
 
 
-def test_what_plugins_set_when_they_are_imported_reaches_nobody_in_a_serial_run(folder, undisturbed):
-    """Five plugins that set precision, number type, patches, environment and threads when they are imported."""
+@pytest.fixture(scope="module")
+def imported(folder):
+    """The store of a serial run of the plugins that set something when they are imported."""
     names = tuple(WHEN_IMPORTED)
     ended = run(folder, (*names, *VICTIMS), "imported", "--workers", 0, plugins=names)
     assert ended.code == 0, ended.stderr
-    found = victims(folder / "imported")
+    return folder / "imported"
+
+
+def test_what_plugins_set_when_they_are_imported_reaches_nobody_in_a_serial_run(imported, undisturbed):
+    """Five plugins that set precision, number type, patches, environment and threads when they are imported."""
+    found = victims(imported)
     assert found == {key: undisturbed[key] for key in found}
     assert len(found) == 4
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_methods_leave_behind_reaches_nobody_on_workers(folder, undisturbed, workers):
+def test_what_methods_leave_behind_reaches_nobody_on_workers(folder, imported, undisturbed, workers):
     """All of them in one run, on one worker and on two: the same."""
     store, names = f"on-{workers}", tuple(WHEN_IMPORTED)
     ended = run(folder, (*LEAVES, *names, *VICTIMS), store, "--workers", workers, plugins=("hostile", *names))
@@ -105,5 +111,5 @@ def test_what_methods_leave_behind_reaches_nobody_on_workers(folder, undisturbed
     assert set(found) == {"numpy_patch", "harness", "shadow", "signals"}
     assert found["signals"] == "signal only works in main thread of the main interpreter"
     own = {key: record for key, record in comparable(folder / store).items() if record[0] in names}
-    assert own == {key: record for key, record in comparable(folder / "imported").items() if record[0] in names}
+    assert own == {key: record for key, record in comparable(imported).items() if record[0] in names}
     assert "Traceback" not in ended.stderr
