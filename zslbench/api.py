@@ -249,17 +249,16 @@ def run(
     with private_environment(where, load=True):
         registry, specs = _resolved(listed, plugins)
         chosen = load(data) if isinstance(data, str | Path) else _data(data)
-        suite = Suite(
-            dataset=chosen.name,
-            methods=[SuiteMethod(spec.name, dict(spec.overrides)) for spec in specs],
+        suite = overridden(
+            Suite(chosen.name, [SuiteMethod(spec.name, dict(spec.overrides)) for spec in specs]),
             split_family=split_family if split_family is None or isinstance(split_family, str) else list(split_family),
-            splits_file=None if splits_file is None else str(splits_file),
+            splits_file=splits_file,
             splits=splits,
-            split=None if split is None else [split] if isinstance(split, int) else list(split),
+            split=split if split is None or isinstance(split, int) else list(split),
             seeds=seeds,
             validation=validation,
         )
-        planned = plan(overridden(suite), registry, chosen)
+        planned = plan(suite, registry, chosen)
         execution = Execution(where, timeout, retry_failed, fail_fast)
         progress = Progress(progress_console(), execution.slots, quiet)
         summary = execute(planned, Store(store), execution, progress, command="zslbench.run(...)")

@@ -197,6 +197,8 @@ def overridden(suite: Suite, *, methods: str | None = None, **options: Any) -> S
     if fewer := chosen.get("splits"):  # asked for on purpose, so a method's own number is no mistake
         for method in suite.methods:
             method.splits = method.splits and min(method.splits, fewer)
+    if suite.numbers is not None and (not suite.numbers or min(suite.numbers) < 0):
+        raise InputError(f"split = {suite.split}: numbers from 0 are expected.")
     for name in ("methods", "dataset"):
         if not getattr(suite, name):
             raise InputError(f"nothing says which {name} to run: name some, or a suite that does.")
