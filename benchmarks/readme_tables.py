@@ -13,12 +13,12 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from zslbench.comparison import compare_rows
-from zslbench.leaderboard import Table, leaderboard
 from zslbench.records import Store
 from zslbench.registry import Registry
 from zslbench.report.citations import cite
 from zslbench.report.tables import as_markdown, json_schema
+from zslbench.results.comparison import compare_rows
+from zslbench.results.leaderboard import Table, leaderboard
 from zslbench.terms import Selection
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 
 from zslbench.hashing import array_digest, digest
-from zslbench.leaderboard import Table, leaderboard
 from zslbench.protocol import Outcome
 from zslbench.records import Cell, Failure, Plan, PlanRow, Record, Run, Store, Trial
 from zslbench.report.contents import Section, sections
+from zslbench.results.leaderboard import Table, leaderboard
 
 LABELS = np.repeat(np.arange(4), 4)
 UNSEEN = ((2, 3), (1, 3), (0, 1), (0, 2), (1, 2), (0, 3))

@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 from rich.console import Console
 
-from zslbench.leaderboard import leaderboard
 from zslbench.methods import MethodInfo
 from zslbench.protocol import Measured, remeasured
 from zslbench.records import Run, Store, Trial
+from zslbench.results.leaderboard import leaderboard
 from zslbench.runner.attempt import Attempt
 from zslbench.runner.events import Events, Finished, Started
 from zslbench.runner.plan import Job

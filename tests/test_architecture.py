@@ -61,7 +61,7 @@ def test_imports_are_absolute(path: Path) -> None:
     assert not [module for module, _ in imports(path) if module.startswith(".")]
 
 
-@pytest.mark.parametrize("module", ["metrics", "splits", "records", "stats", "leaderboard", "methods", "report.tables"])
+@pytest.mark.parametrize("module", ["metrics", "splits", "records", "results", "methods", "report.tables"])
 def test_light_modules_import_no_heavy_one(module: str) -> None:
     """Measuring, splitting, storing and reporting need neither torch nor ray."""
     code = f"import sys, zslbench.{module}; print(sorted({{'torch', 'ray'}} & set(sys.modules)))"

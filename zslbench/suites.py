@@ -66,7 +66,7 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
     seeds: int = 1
     validation: bool = True
     select: str = "last"
-    """Which epoch the printed leaderboard reports: a `zslbench.leaderboard.Selection`."""
+    """Which epoch the printed leaderboard reports: a `zslbench.terms.Selection`."""
     sort: str = "H"
     """The metric that ranks it."""
 

@@ -13,8 +13,8 @@ from conftest import ROOT
 from plugins import write_plugin
 
 from zslbench.cli import main
-from zslbench.leaderboard import leaderboard
 from zslbench.records import Store
+from zslbench.results.leaderboard import leaderboard
 
 STORED = ROOT / "results/ucm-16-5"
 

@@ -12,8 +12,8 @@ from test_architecture import imported_by
 
 from zslbench.hashing import digest
 from zslbench.protocol import Outcome
-from zslbench.published import load_published, published_names
 from zslbench.records import Record, Store, Trial
+from zslbench.results.published import load_published, published_names
 
 STORED = ROOT / "results/ucm-16-5"
 

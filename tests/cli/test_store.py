@@ -11,10 +11,10 @@ import pytest
 from conftest import ROOT, write_synthetic
 from stores import do, jobs
 
-from zslbench.leaderboard import leaderboard
 from zslbench.lines import sealed
 from zslbench.records import Plan, Record, Store
 from zslbench.report.tables import as_csv
+from zslbench.results.leaderboard import leaderboard
 
 pytestmark = pytest.mark.usefixtures("unsynced")
 SHIPPED = ROOT / "results/ucm-16-5"

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from zslbench.leaderboard import Row, Table, leaderboard
 from zslbench.records import Store
 from zslbench.report.latex import as_latex, escaped
 from zslbench.report.tables import (
@@ -32,7 +31,8 @@ from zslbench.report.tables import (
     json_schema,
     notes,
 )
-from zslbench.stats import Estimate, estimate
+from zslbench.results.leaderboard import Row, Table, leaderboard
+from zslbench.results.stats import Estimate, estimate
 from zslbench.terms import METRICS
 
 LABELS = [

@@ -7,10 +7,10 @@ import pytest
 from conftest import ROOT
 
 from zslbench.datasets import load_dataset
-from zslbench.leaderboard import leaderboard
 from zslbench.metrics import GzslDecisions, harmonic_mean, overall_accuracy, per_class_accuracies, seen_unseen_curve
 from zslbench.records import Store
 from zslbench.registry import Registry
+from zslbench.results.leaderboard import leaderboard
 from zslbench.splits import make_splits
 from zslbench.suites import read_suite
 

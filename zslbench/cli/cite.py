@@ -13,8 +13,8 @@ from zslbench.cli.streams import say, tell
 from zslbench.configuration import close_matches
 from zslbench.datasets.known import known_names, load_known
 from zslbench.errors import InputError
-from zslbench.published import load_published, published_names
 from zslbench.registry import Registry
+from zslbench.results.published import load_published, published_names
 
 _OWN = f"""@software{{zslbench,
   title = {{zslbench: honest, parallel, resumable benchmarks of zero-shot learning methods}},

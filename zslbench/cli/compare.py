@@ -67,8 +67,8 @@ def compare(
     splits of one family share classes and images, while intervals and p-values take them as independent: they are
     optimistic.
     """
-    from zslbench.comparison import Comparison, compare_rows, only_table
     from zslbench.report import comparisons
+    from zslbench.results.comparison import Comparison, compare_rows, only_table
 
     form = chosen_form(form, output, _FORMATS, "table", as_json)
     check_excel(excel_safe, form)

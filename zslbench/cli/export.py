@@ -26,7 +26,7 @@ def export(store: Path, form: str | None, output: Path | None, excel_safe: bool,
 
     Accuracies are fractions; columns test_max.* are at the epoch that is best on the test set, an oracle.
     """
-    from zslbench.exporting import Export, write, write_csv, write_json
+    from zslbench.results.exporting import Export, write, write_csv, write_json
 
     form = chosen_form(form, output, {f".{name}": name for name in _FORMATS}, "csv")
     check_excel(excel_safe, form)

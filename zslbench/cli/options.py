@@ -17,8 +17,8 @@ from zslbench.console import PlainConsole
 from zslbench.terms import METRICS, SELECTIONS
 
 if TYPE_CHECKING:
-    from zslbench.leaderboard import Table
     from zslbench.records import Store
+    from zslbench.results.leaderboard import Table
 
 DEFAULT_STORE = "results"
 STORED = (
@@ -191,7 +191,7 @@ def stored_tables(
         splits: only the first so many splits of a family.
         where: attributes of a table, such as `dataset`; only tables with these values, where they are not None.
     """
-    from zslbench.leaderboard import leaderboard
+    from zslbench.results.leaderboard import leaderboard
 
     tables = leaderboard(store.records(), store.plans(), selection=select, sort=sort, splits=splits)
     wanted = {name: value for name, value in where.items() if value is not None}

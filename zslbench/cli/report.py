@@ -46,12 +46,12 @@ def report(
     check_extra("a report", "report", _EXTRA)
     from zslbench.errors import InputError
     from zslbench.files import write_all
-    from zslbench.leaderboard import lacking_validation
     from zslbench.report import plots
     from zslbench.report.citations import cite
     from zslbench.report.contents import limited, sections
     from zslbench.report.examples import examples
     from zslbench.report.html import as_html
+    from zslbench.results.leaderboard import lacking_validation
 
     checked_output(output, store, inputs=[images] if images else [])
     if plots_folder:

@@ -16,12 +16,12 @@ from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.jsontext import pretty
 from zslbench.plaintext import one_line, plain
-from zslbench.published import PublishedTable, load_published, published_methods, published_names
 from zslbench.report.escaping import markdown
+from zslbench.results.published import PublishedTable, load_published, published_methods, published_names
 from zslbench.terms import SELECTIONS
 
 if TYPE_CHECKING:  # reading the store needs NumPy, listing the tables does not
-    from zslbench.reproduction import Compared, Pair, Reproduction, Stored
+    from zslbench.results.reproduction import Compared, Pair, Reproduction, Stored
 
 _RULES = {"last": "last epoch", "val": "epoch by validation classes", "test-max": "epoch by the TEST set: oracle"}
 
@@ -75,10 +75,10 @@ def reproduce(
     if name is None:
         _print_rows([_summary(load_published(known)) for known in published_names()], form, excel_safe)
         return 0
-    from zslbench.leaderboard import leaderboard
     from zslbench.records import Store
-    from zslbench.reproduction import flat
-    from zslbench.reproduction import reproduce as put_beside
+    from zslbench.results.leaderboard import leaderboard
+    from zslbench.results.reproduction import flat
+    from zslbench.results.reproduction import reproduce as put_beside
 
     tables = _tables(name, wanted)
     records = Store(store)

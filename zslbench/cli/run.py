@@ -72,10 +72,10 @@ def run(
     """
     from zslbench.api import Execution, execute, plan_suite
     from zslbench.cli.outlook import print_outlook
-    from zslbench.leaderboard import leaderboard
     from zslbench.records import Store
     from zslbench.registry import Registry
     from zslbench.report import tables
+    from zslbench.results.leaderboard import leaderboard
     from zslbench.runner.cluster import private_environment
     from zslbench.runner.durations import seconds_of
     from zslbench.runner.plan import outlook

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from zslbench.leaderboard import Table, lacking_validation, machine_of, mixtures
 from zslbench.plaintext import MOST_SAID, plain, visible
 from zslbench.records import Plan, Record
+from zslbench.results.leaderboard import Table, lacking_validation, machine_of, mixtures
 
 
 class Fact(NamedTuple):

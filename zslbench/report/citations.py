@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Sequence
 
 from zslbench.errors import InputError
-from zslbench.leaderboard import Table
 from zslbench.registry import Registry
+from zslbench.results.leaderboard import Table
 
 
 def cite(tables: Sequence[Table]) -> None:

@@ -10,12 +10,12 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from zslbench import csvout
-from zslbench.comparison import Comparison, as_builtins
 from zslbench.jsontext import pretty
 from zslbench.plaintext import plain
 from zslbench.report.escaping import latex, markdown
 from zslbench.report.latex import document, tabular
-from zslbench.stats import Paired
+from zslbench.results.comparison import Comparison, as_builtins
+from zslbench.results.stats import Paired
 from zslbench.terms import EPOCHS
 
 NOTE = (

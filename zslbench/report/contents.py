@@ -12,18 +12,18 @@ import msgspec
 import numpy as np
 
 from zslbench._types import DoubleArray, IntArray
-from zslbench.comparison import Comparison, compare_rows
 from zslbench.configuration import close_matches
 from zslbench.datasets import Dataset, load_dataset
 from zslbench.errors import InputError
 from zslbench.hashing import array_digest, digest
-from zslbench.leaderboard import Row, Table
 from zslbench.metrics import GzslDecisions, seen_unseen_curve
 from zslbench.plaintext import MOST_SAID, plain
 from zslbench.protocol import check_predictions
 from zslbench.records import Plan, Record, Store, Trial
 from zslbench.report.background import Fact, provenance, warnings
-from zslbench.stats import too_few
+from zslbench.results.comparison import Comparison, compare_rows
+from zslbench.results.leaderboard import Row, Table
+from zslbench.results.stats import too_few
 from zslbench.terms import ZSL_METRICS
 
 TOP = 8

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import zslbench
-from zslbench.leaderboard import Row, Table
 from zslbench.plaintext import plain
 from zslbench.report import plots
 from zslbench.report.contents import Section
 from zslbench.report.escaping import html
 from zslbench.report.examples import Examples
-from zslbench.stats import ALPHA, Paired
+from zslbench.results.leaderboard import Row, Table
+from zslbench.results.stats import ALPHA, Paired
 from zslbench.terms import METRICS
 
 

@@ -4,10 +4,10 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from zslbench.leaderboard import Row, Table
 from zslbench.report.escaping import latex as escaped
 from zslbench.report.tables import Column, cells, columns, header, heading, notes
-from zslbench.stats import Estimate
+from zslbench.results.leaderboard import Row, Table
+from zslbench.results.stats import Estimate
 from zslbench.terms import METRICS
 
 _LEFT_OUT = {"OA", "rule", "max-last T1/H", "max-val T1/H", "fit s", "peak MB", "needs", "citation"}

@@ -14,10 +14,10 @@ from rich.text import Text
 
 from zslbench import csvout
 from zslbench.jsontext import compact, pretty
-from zslbench.leaderboard import Row, Table, lacking_validation
 from zslbench.plaintext import plain
 from zslbench.report.escaping import html, markdown
-from zslbench.stats import Estimate, too_few
+from zslbench.results.leaderboard import Row, Table, lacking_validation
+from zslbench.results.stats import Estimate, too_few
 from zslbench.terms import EPOCHS, METRICS
 
 _GAINS = {"last": "max-last T1/H", "val": "max-val T1/H"}

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from zslbench.comparison import Comparison
-from zslbench.exporting import Column, Export
-from zslbench.leaderboard import Table
 from zslbench.metrics import GzslDecisions
 from zslbench.records import Record, Store
+from zslbench.results.comparison import Comparison
+from zslbench.results.exporting import Column, Export
+from zslbench.results.leaderboard import Table
 from zslbench.terms import METRICS
 
 _NULLABLE: dict[Column, str] = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
@@ -26,7 +26,7 @@ _FRACTIONS = "fractions between 0 and 1"
 
 
 def records_frame(store: Store, keys: Iterable[str] | None = None) -> pd.DataFrame:
-    """A row per stored record, in order of writing; see `zslbench.exporting.Export` for the columns.
+    """A row per stored record, in order of writing; see `zslbench.results.exporting.Export` for the columns.
 
     Args:
         store: where they are.

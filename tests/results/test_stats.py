@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from zslbench.stats import (
+from zslbench.results.stats import (
     compare,
     compare_all,
     estimate,

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from zslbench.errors import InputError
-from zslbench.leaderboard import Row, Table, leaderboard
 from zslbench.protocol import Outcome
-from zslbench.published import Citation, PublishedData, PublishedRow, PublishedTable, Source
 from zslbench.records import Cell, Failure, Plan, PlanRow, Record, Run, Trial
 from zslbench.report.tables import notes
-from zslbench.stats import estimate
+from zslbench.results.leaderboard import Row, Table, leaderboard
+from zslbench.results.published import Citation, PublishedData, PublishedRow, PublishedTable, Source
+from zslbench.results.stats import estimate
 from zslbench.terms import METRICS
 
 SELECTIONS = ("last", "val", "test-max")

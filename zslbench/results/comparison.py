@@ -12,9 +12,9 @@ import msgspec
 
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
-from zslbench.leaderboard import Row, Table, lacking_validation
 from zslbench.plaintext import plain
-from zslbench.stats import ALPHA, Paired, Ranking, compare_all, rank_blocks, shared_splits, too_few
+from zslbench.results.leaderboard import Row, Table, lacking_validation
+from zslbench.results.stats import ALPHA, Paired, Ranking, compare_all, rank_blocks, shared_splits, too_few
 
 _CHOICES = {
     "dataset": ("data set", "--dataset"),

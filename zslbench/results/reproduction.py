@@ -9,10 +9,10 @@ import msgspec
 from zslbench import shelltext
 from zslbench.datasets import load_dataset
 from zslbench.errors import InputError
-from zslbench.leaderboard import Row, Table
-from zslbench.published import PublishedData, PublishedRow, PublishedTable, our_label
+from zslbench.results.leaderboard import Row, Table
+from zslbench.results.published import PublishedData, PublishedRow, PublishedTable, our_label
+from zslbench.results.stats import Estimate
 from zslbench.splits import make_splits
-from zslbench.stats import Estimate
 from zslbench.terms import METRICS
 
 

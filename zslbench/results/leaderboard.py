@@ -25,9 +25,9 @@ from zslbench.errors import InputError
 from zslbench.hashing import digest
 from zslbench.plaintext import plain
 from zslbench.protocol import ROUNDING, Curve
-from zslbench.published import PublishedTable, published_for
 from zslbench.records import Plan, PlanRow, Record, Run, Trial, counts_before
-from zslbench.stats import Estimate, estimates, split_means
+from zslbench.results.published import PublishedTable, published_for
+from zslbench.results.stats import Estimate, estimates, split_means
 from zslbench.terms import GZSL_METRICS, LEADS, METRICS, ZSL_METRICS, Selection
 
 _FEW = 3

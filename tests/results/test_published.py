@@ -11,7 +11,8 @@ from conftest import ROOT
 
 from zslbench import InputError
 from zslbench.bibtex import entries
-from zslbench.published import (
+from zslbench.registry import Registry
+from zslbench.results.published import (
     Published,
     load_published,
     our_label,
@@ -20,7 +21,6 @@ from zslbench.published import (
     published_names,
     read_published,
 )
-from zslbench.registry import Registry
 from zslbench.terms import METRICS
 from zslbench.testing import _not_bibtex
 
@@ -187,7 +187,7 @@ def test_a_wheel_holds_the_tables(tmp_path):
     (wheel,) = builders.WheelBuilder(str(ROOT)).build(directory=str(tmp_path / "dist"), versions=["standard"])
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     code = (
-        "from zslbench.published import published_folder, published_names, load_published\n"
+        "from zslbench.results.published import published_folder, published_names, load_published\n"
         "print(published_folder(), *(load_published(name).id for name in published_names()))"
     )
     done = subprocess.run(
@@ -201,9 +201,9 @@ def test_a_wheel_holds_the_tables(tmp_path):
 
 def test_the_module_shows_a_table_that_reads(tmp_path):
     """The example at the top of the module is TOML of the form that is read."""
-    import zslbench.published
+    from zslbench.results import published
 
-    text = (zslbench.published.__doc__ or "").split("\n\n", 1)[1].replace("smith2020, ...", "smith2020, year = {2020}")
+    text = (published.__doc__ or "").split("\n\n", 1)[1].replace("smith2020, ...", "smith2020, year = {2020}")
     assert tomllib.loads(text)["id"] == "smith-2020"
     (tmp_path / "smith-2020.toml").write_text(text)
     assert read_published(tmp_path / "smith-2020.toml").rows[0].values == {"cub": {"T1": 53.9}}

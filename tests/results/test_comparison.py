@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zslbench.comparison import chosen, compare_rows, conclude, only_table
 from zslbench.errors import InputError
-from zslbench.leaderboard import Row, Table
-from zslbench.stats import compare, estimates, too_few
+from zslbench.results.comparison import chosen, compare_rows, conclude, only_table
+from zslbench.results.leaderboard import Row, Table
+from zslbench.results.stats import compare, estimates, too_few
 from zslbench.terms import METRICS
 
 

@@ -1,0 +1,174 @@
+"""What a store holds, as a notebook wants it: tables that show themselves, and pandas frames."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zslbench.errors import InputError
+from zslbench.records import Latest, Plan, Record, Store
+from zslbench.results.comparison import Comparison, compare_rows, only_table
+from zslbench.results.leaderboard import Table, leaderboard
+from zslbench.terms import Selection
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Leaderboard(list[Table]):
+    """Tables, best row first: one per data set, features, semantics and split family. Shows itself in a notebook."""
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row per method and configuration; see `zslbench.results.frames.leaderboard_frame`."""
+        from zslbench.results.frames import leaderboard_frame
+
+        return leaderboard_frame(self)
+
+    def _repr_html_(self) -> str:
+        from zslbench.report.tables import as_html
+
+        return as_html(self)
+
+    def __repr__(self) -> str:
+        from zslbench.report.tables import as_markdown
+
+        return as_markdown(self)
+
+
+class Compared:
+    """Methods on the splits that all of them have, and what may be concluded. Shows itself in a notebook."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self.comparison = comparison
+
+    @property
+    def conclusions(self) -> list[str]:
+        """What may be said, one sentence each."""
+        return self.comparison.conclusions
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row per split and method; see `zslbench.results.frames.comparison_frame`."""
+        from zslbench.results.frames import comparison_frame
+
+        return comparison_frame(self.comparison)
+
+    def __repr__(self) -> str:
+        from zslbench.report.comparisons import as_markdown
+
+        return as_markdown(self.comparison)
+
+    def _repr_markdown_(self) -> str:
+        return repr(self)
+
+
+class Results:
+    """The trials of a store, or those of one run in it.
+
+    Args:
+        store: where they are.
+        plan: of the run whose trials alone are meant; None for everything stored.
+    """
+
+    def __init__(self, store: Store, plan: Plan | None = None) -> None:
+        self.store = store
+        self._plan = plan
+
+    @property
+    def folder(self) -> Path:
+        """The store's."""
+        return self.store.folder
+
+    def leaderboard(
+        self,
+        select: Selection = "last",
+        sort: str = "H",
+        *,
+        methods: Sequence[str] = (),
+        dataset: str | None = None,
+        split_family: str | None = None,
+        splits: int | None = None,
+    ) -> Leaderboard:
+        """The ranked tables.
+
+        Args:
+            select: which epoch counts: ``last``, ``val`` (best on validation classes) or ``test-max``, an oracle.
+            sort: the metric that ranks.
+            methods: only rows of these labels or methods; all by default.
+            dataset: only tables of this data set.
+            split_family: only tables of this family.
+            splits: only the first so many splits.
+
+        Raises:
+            InputError: nothing stored matches.
+        """
+        plans = self.store.plans() if self._plan is None else [self._plan]
+        tables = leaderboard(self._records(), plans, selection=select, sort=sort, splits=splits)
+        tables = [
+            table for table in tables if dataset in (None, table.dataset) and split_family in (None, table.family)
+        ]
+        if methods:
+            from zslbench.report.contents import limited
+
+            tables = limited(tables, ",".join(methods))
+        if not tables:
+            raise InputError(f"no trial in {self.folder} matches: leave out what it was limited to.")
+        return Leaderboard(tables)
+
+    def compare(self, *names: str, metric: str = "H", select: Selection = "last", **where: Any) -> Compared:
+        """These methods split by split, with what may be concluded; all ranked rows where none is named.
+
+        Args:
+            names: labels or methods.
+            metric: what is compared.
+            select: which epoch counts.
+            where: what `leaderboard` takes: `dataset`, `split_family`, `splits`.
+
+        Raises:
+            InputError: an unknown name, fewer than two, or rows that may not be compared.
+        """
+        tables = self.leaderboard(select, metric, **where)
+        return Compared(compare_rows(only_table(tables), list(names), metric))
+
+    def records(self) -> "pd.DataFrame":
+        """A row per stored trial; see `zslbench.results.frames.records_frame`."""
+        from zslbench.results.frames import records_frame
+
+        return records_frame(self.store, self._keys())
+
+    def curves(self) -> "pd.DataFrame":
+        """A row per epoch of every finished trial."""
+        from zslbench.results.frames import curves_frame
+
+        return curves_frame(self.store, self._keys())
+
+    def predictions(self, label: str | None = None) -> "pd.DataFrame":
+        """A row per classified image of every finished trial, or of those with this label."""
+        from zslbench.results.frames import predictions_frame
+
+        return predictions_frame(self.store, (one for one in self._records() if label in (None, one.label)))
+
+    def failures(self) -> list[Record]:
+        """The trials that failed and have not been done since."""
+        return [record for record in self._records() if record.status == "failed"]
+
+    def _keys(self) -> set[str] | None:
+        if self._plan is None:
+            return None
+        return {cell.key for row in self._plan.rows for cell in row.cells}
+
+    def _latest(self) -> Latest:
+        return self.store.latest(self._keys())
+
+    def _records(self) -> Iterable[Record]:
+        return self._latest().values()
+
+    def __repr__(self) -> str:
+        status = list(self._latest().status.values())
+        return f"<Results in {self.folder}: {status.count('done')} trials done, {status.count('failed')} failed>"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        try:
+            return self.leaderboard()._repr_html_()
+        except InputError:
+            return f"<p>{html.escape(repr(self))}</p>"
