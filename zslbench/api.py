@@ -296,6 +296,8 @@ class Execution:
     """Seconds per trial."""
     retry_failed: bool = True
     fail_fast: bool = False
+    post_mortem: bool = False
+    """Whether to stop in a debugger where a trial fails, which then runs in this process."""
 
     @property
     def slots(self) -> int:
@@ -367,6 +369,7 @@ def execute(planned: Planned, store: Store, execution: Execution, progress: Prog
     Raises:
         InputError: the store cannot be written, or workers cannot be had.
     """
+    from zslbench.runner.debugging import Debugger
     from zslbench.runner.executors import Events, run_serially, run_with_ray
     from zslbench.runner.session import run as run_jobs
 
@@ -374,7 +377,8 @@ def execute(planned: Planned, store: Store, execution: Execution, progress: Prog
 
     def events(remaining: Sequence[Job]) -> Events:
         if where.workers == 0:
-            return run_serially(registry, view, remaining, where.device, execution.timeout)
+            debugger = Debugger(execution.post_mortem, progress.pause)
+            return run_serially(registry, view, remaining, where.device, execution.timeout, debugger)
         return run_with_ray(registry, view, remaining, where, execution.timeout)
 
     return run_jobs(

@@ -134,7 +134,7 @@ def test_a_failing_plugin_costs_its_own_row_until_it_is_mended(zslbench, synthet
     assert (eszsl["label"], eszsl["rank"], eszsl["done"]) == ("eszsl", 1, 2)
     assert (mine["label"], mine["rank"], mine["done"], mine["planned"], mine["failed"]) == ("mine", None, 0, 2, 2)
     assert mine["metrics"] == {}
-    assert "1/8 mine 6/2#0 seed 0: failed ValueError: not yet" in broken.stderr.splitlines()
+    assert f"1/8 mine 6/2#0 seed 0: failed ValueError: not yet ({path.name}, line 14)" in broken.stderr.splitlines()
 
     again = zslbench(*args)
     assert again.returncode == 1

@@ -16,11 +16,13 @@ from zslbench.configuration import parse_methods
 from zslbench.datasets import Dataset
 from zslbench.errors import InputError
 from zslbench.metrics import harmonic_mean, per_class_accuracies
+from zslbench.protocol import Outcome
 from zslbench.records import Failure, Record, Run, Store
 from zslbench.registry import Registry
 from zslbench.runner.attempt import Attempt, attempt, limited_threads
 from zslbench.runner.cluster import Where
 from zslbench.runner.durations import clock
+from zslbench.runner.estimates import Estimates, shared
 from zslbench.runner.executors import Event, Finished, Started, Tick, run_serially, run_with_ray
 from zslbench.runner.plan import Job, make_jobs
 from zslbench.runner.progress import Progress
@@ -374,7 +376,8 @@ def test_each_trial_says_one_line(bench):
     bench.plugin(before="raise ValueError('[red]bad[/red] [/nothing]\\nsecond line')")
     said = lines_of(bench, bench.jobs("mine[ridge=2],eszsl"))
     assert len(said) == 4
-    assert said[0] == "1/4 mine[ridge=2.0] 6/2#0 seed 0: failed ValueError: [red]bad[/red] [/nothing]"
+    where = f"({bench.folder / 'plugin.py'}, line 14)"
+    assert said[0] == f"1/4 mine[ridge=2.0] 6/2#0 seed 0: failed ValueError: [red]bad[/red] [/nothing] {where}"
     assert said[1].startswith("2/4 eszsl 6/2#0 seed 0: T1 ")
     assert said[2].startswith("3/4 mine[ridge=2.0] 6/2#0 seed 0 (validation classes): failed")
     again = lines_of(bench, bench.jobs("mine[ridge=2],eszsl"))
@@ -387,8 +390,16 @@ def test_quiet_says_nothing(bench):
     assert lines_of(bench, bench.jobs(), quiet=True) == []
 
 
-def test_the_time_left_is_judged_by_finished_trials(bench, monkeypatch):
-    """The screen shows counts, epochs and an estimate from the trials of this run, shared among the workers."""
+@pytest.fixture
+def nothing_shipped(monkeypatch):
+    """What stored trials alone tell."""
+    nothing = Estimates()
+    monkeypatch.setattr("zslbench.runner.estimates._shipped", lambda: nothing)
+
+
+def test_the_time_left_is_judged_by_epochs_and_by_finished_trials(bench, monkeypatch, nothing_shipped):
+    """Nothing is claimed before anything tells; then the epochs of the running trial do, and what finished ones took,
+    shared among the workers."""
     now = [0.0]
     monkeypatch.setattr("zslbench.runner.progress.time.monotonic", lambda: now[0])
     with open(os.devnull, "w") as nowhere:
@@ -398,24 +409,60 @@ def test_the_time_left_is_judged_by_finished_trials(bench, monkeypatch):
             first = jobs[0]
             progress.started(first)
             now[0] = 10.0
-            assert progress._time_left() == "10 s elapsed"
-            record = Record(key=first.trial.key, label="eszsl", status="failed", trial=first.trial)
+            assert progress._time_left() == "10 s elapsed, not known yet how much is left"
+            outcome = Outcome({"T1": [0.5]}, {"H": [0.5]}, {}, 1.0)
+            took = Run(fit_seconds=8.0, score_seconds=2.0, device="cpu")
+            record = Record(
+                key=first.trial.key, label="eszsl", status="done", trial=first.trial, outcome=outcome, run=took
+            )
             progress.finished(first, record)
             progress.started(jobs[1])
-            progress.tick({jobs[1].trial.key: (3, 7)})
             now[0] = 14.0
             # five are missing at 10 s each, 4 s of the running one have passed, two run at a time
             assert progress._time_left() == "14 s elapsed, about 23 s left, 257 trials per hour"
+            progress.tick({jobs[1].trial.key: (2, 7)})  # 2 s each: 10 s are left of this one
+            # and 14 s each of the other two of its stage, more than the trials of the other stage tell; 20 for those
+            assert progress._time_left() == "14 s elapsed, about 29 s left, 257 trials per hour"
             console = Console(width=80, record=True, file=nowhere)
             console.print(progress._screen())
             screen = console.export_text()
-    assert "eszsl      0        1       1   6" in screen
-    assert "eszsl 6/2#0: epoch 3/7, 4 s" in screen
+    assert "eszsl      1        1       0   6" in screen
+    assert "eszsl 6/2#0: epoch 2/7, 4 s" in screen
+
+
+def test_time_left_is_never_0_s_while_trials_are_missing(bench):
+    """Before the first trial of an empty store the shipped ones tell; a trial that runs longer than expected is not at
+    its end."""
+    with open(os.devnull, "w") as nowhere:
+        progress = Progress(Console(file=nowhere), workers=64)
+        jobs = bench.jobs("eszsl")
+        with progress.showing(jobs, {}):
+            assert progress._time_left().endswith("about 1 s left")
+            for job in jobs:
+                progress.started(job)
+            progress.began -= 1000
+            progress.running = {key: (job, since - 1000) for key, (job, since) in progress.running.items()}
+            assert progress._time_left() == "16 min 40 s elapsed, about 1 s left"
+
+
+def test_the_longest_trial_bounds_the_time_left():
+    """Many workers end no sooner than the longest trial does."""
+    assert shared([60.0, 1.0, 1.0], 64) == 60.0
+    assert shared([60.0, 30.0], 1) == shared([60.0, 30.0], 0.5) == 90.0
+    assert shared([], 2) == 0.0
 
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (3600, "1 h 00 min"), (7500, "2 h 05 min")],
+    [
+        (0, "0 s"),
+        (0.01, "under 0.1 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (200, "3 min 20 s"),
+        (3600, "1 h 00 min"),
+        (7500, "2 h 05 min"),
+    ],
 )
 def test_durations_are_said_as_people_say_them(seconds, said):
     """Seconds, minutes with seconds, hours with minutes."""

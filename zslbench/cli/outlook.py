@@ -10,7 +10,8 @@ from rich.text import Text
 from zslbench.cli.options import emit, result_console
 from zslbench.jsontext import pretty
 from zslbench.plaintext import one_line, plain
-from zslbench.runner.durations import clock
+from zslbench.runner.durations import clock, time_left
+from zslbench.runner.estimates import shared
 
 
 def print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
@@ -23,7 +24,8 @@ def print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
     """
     missing = [row.label for row in rows if row.seconds is None]
     total = sum(row.to_run for row in rows)
-    seconds = sum(row.seconds or 0 for row in rows) / max(1, min(workers, total))
+    lengths = [row.seconds_per_trial or 0.0 for row in rows for _ in range(row.to_run)]
+    seconds = shared(lengths, min(workers, total))
     if as_json:
         plan = {
             "methods": msgspec.to_builtins(rows),
@@ -56,4 +58,4 @@ def print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
         console.print(f"{total} trials to run on {workers} worker(s); no earlier trial tells how long "
                       f"{one_line(', '.join(missing))} takes.", markup=False)  # fmt: skip
     else:
-        console.print(f"{total} trials to run, about {clock(seconds)} on {workers} worker(s).")
+        console.print(f"{total} trials to run, about {time_left(seconds)} on {workers} worker(s).")

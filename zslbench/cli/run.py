@@ -1,5 +1,6 @@
 """``zslbench run``."""
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ from zslbench.console import progress_console
 @click.option(
     "--retry-failed/--no-retry-failed", default=True, show_default=True, help="Run trials again that failed before."
 )
+@click.option("--pdb", is_flag=True, help="Stop in a debugger where a trial fails; implies --workers 0.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first trial that fails.")
 @store_option
 @plugin_option
@@ -58,6 +60,7 @@ def run(
     where: Any,
     timeout: str | None,
     retry_failed: bool,
+    pdb: bool,
     fail_fast: bool,
     store: Path,
     plugins: tuple[Path, ...],
@@ -81,17 +84,19 @@ def run(
     from zslbench.runner.plan import outlook
     from zslbench.runner.progress import Progress
 
+    if pdb:
+        where = _in_this_process(where, timeout)
     chosen["select"], chosen["sort"] = given("select", chosen["select"]), given("sort", chosen["sort"])
     click.get_current_context().with_resource(private_environment(where, load=bool(plugins) and not dry_run))
     planned = plan_suite(suite, Registry(plugins), **chosen)
-    execution = Execution(where, None if timeout is None else seconds_of(timeout), retry_failed, fail_fast)
+    execution = Execution(where, None if timeout is None else seconds_of(timeout), retry_failed, fail_fast, pdb)
     records = Store(store)
     if dry_run:
         device = None if where.device == "auto" else where.device
         rows = outlook(planned.jobs, records.briefs(lasting=True), device=device, retry_failed=retry_failed)
         print_outlook(rows, execution.slots, as_json)
         return 0
-    progress = Progress(progress_console(), execution.slots, quiet)
+    progress = Progress(progress_console(), execution.slots, quiet, screen=not pdb)
     summary = execute(planned, records, execution, progress, shelltext.command("zslbench", *sys.argv[1:]))
     select, sort = planned.suite.selection, planned.suite.sort
     result = leaderboard(summary.records.values(), [summary.plan], selection=select, sort=sort)
@@ -105,3 +110,15 @@ def run(
         retry = "run again to retry them" if retry_failed else "they run again without --no-retry-failed"
         tell(f"{failed} trial(s) failed: see `zslbench status --failures --store {records.folder}`; {retry}.")
     return 0 if summary.complete else 1
+
+
+def _in_this_process(where: Any, timeout: str | None) -> Any:
+    """`where` trials run that a debugger is to stop in."""
+    if where.workers:
+        raise click.UsageError(f"--pdb runs trials in this process, --workers {where.workers} does not: choose one.")
+    address = click.get_current_context().get_parameter_source("address")
+    if where.address and address is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("--pdb runs trials in this process and --address on a cluster: choose one.")
+    if timeout is not None:
+        raise click.UsageError("--pdb stops a trial for as long as you like, --timeout ends it: choose one.")
+    return dataclasses.replace(where, workers=0)

@@ -52,7 +52,7 @@ def _print(found: Any, holder: str | None, every: bool, most: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from zslbench.runner.durations import clock
+    from zslbench.runner.durations import time_left
 
     console = result_console()
 
@@ -83,7 +83,7 @@ def _print(found: Any, holder: str | None, every: bool, most: int) -> None:
     if found.to_do and found.seconds_left is None:
         say("No earlier trial tells how long the rest takes.")
     elif found.to_do:
-        say(f"About {clock(found.seconds_left)} for what is to do{'' if found.pace else ', one after the other'}.")
+        say(f"About {time_left(found.seconds_left)} for what is to do{'' if found.pace else ', one after the other'}.")
     for failure in found.failures[:most]:
         stage = "" if failure.stage == "test" else " (validation classes)"
         line = f" ({failure.line})" if failure.line else ""

@@ -20,6 +20,7 @@ from zslbench.errors import InputError
 from zslbench.protocol import Measured, MethodError, run_trial, trial_seed
 from zslbench.records import Failure, Run, Trial
 from zslbench.registry import Registry
+from zslbench.runner.debugging import Debugger, plain_stream
 from zslbench.runner.durations import clock
 from zslbench.runner.surroundings import Traces, listed, told, undisturbed
 from zslbench.splits import Split
@@ -56,6 +57,7 @@ def attempt(
     progress: Callable[[int, int], None] = lambda done, total: None,
     printed: "Printed | None" = None,
     passes: tuple[type[BaseException], ...] = (KeyboardInterrupt,),
+    debugger: Debugger | None = None,
 ) -> Attempt:
     """Run one trial. Whatever the method raises becomes a failure.
 
@@ -69,6 +71,7 @@ def attempt(
         progress: told the epochs done and in all.
         printed: collects what the method prints, so that it can be read meanwhile.
         passes: what is not the method's doing, Ctrl-C in this process, and passes through.
+        debugger: lets a person into the trial; None where nobody is there.
     """
     run = new_run(executor, device)
     printed = Printed() if printed is None else printed
@@ -78,7 +81,7 @@ def attempt(
     # What fails outside of the inner block is this process's fault, and passes through.
     with undisturbed(registry.owner(trial.method), trial_seed(view, split, trial.seed)) as traces:
         try:
-            with _captured(printed):
+            with _captured(printed) as let_through, _reachable(debugger, let_through):
                 # Built first, so that the libraries that the method's module loads are limited too.
                 method, config, _ = registry.build(MethodSpec(trial.method, trial.config))
                 with limited_threads(THREADS):
@@ -89,6 +92,8 @@ def attempt(
             raise
         except BaseException as error:
             failure = describe_failure(error)
+            if debugger is not None:
+                debugger.failed(error, printed.getvalue())
     if measured is not None:
         try:
             check_untampered(traces[0])
@@ -205,22 +210,41 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def _reachable(debugger: Debugger | None, let_through: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
+    return debugger.reachable(let_through) if debugger else contextlib.nullcontext()
+
+
 @contextlib.contextmanager
-def _captured(printed: io.StringIO) -> Iterator[None]:
-    """Collect what is printed; what native code and subprocesses print goes to stderr, never among the results."""
+def _captured(printed: io.StringIO) -> Iterator[Callable[[], None]]:
+    """Collect what is printed; what native code and subprocesses print goes to stderr, never among the results.
+
+    Hands out what ends this before the block does, for a person at a debugger's prompt.
+    """
+    before = [getattr(stream, "rich_proxied_file", stream) for stream in (sys.stdout, sys.stderr)]
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:
             stdout = os.dup(1)
             os.dup2(2, 1)
         except OSError:  # closed by whoever started this process
-            yield
-            return
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # a method may have closed them all; that is mended elsewhere
+            stdout = -1
+
+        def let_through() -> None:
+            if before[0].isatty() and stdout >= 0:
                 os.dup2(stdout, 1)
-                os.close(stdout)
+            sys.stderr = plain_stream(before[1])
+            sys.stdout = plain_stream(before[0]) if before[0].isatty() else sys.stderr  # else there go the results
+            sys.stdout.write(printed.getvalue())
+
+        try:
+            yield let_through
+        finally:
+            for stream in {sys.stdout, sys.stderr}:
+                with contextlib.suppress(ValueError):  # it is closed
+                    stream.flush()
+            if stdout >= 0:
+                with contextlib.suppress(OSError):  # a method may have closed them all; that is mended elsewhere
+                    os.dup2(stdout, 1)
+                    os.close(stdout)
 
 
 @contextlib.contextmanager

@@ -12,12 +12,19 @@ _SHORTEST, _LONGEST = 0.001, 10_000 * 86400.0
 
 def clock(seconds: float) -> str:
     """Seconds as a person reads them: ``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if 0 < seconds < 0.05:
+        return "under 0.1 s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s" if whole == seconds or whole > 9 else f"{seconds:.1f} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def time_left(seconds: float) -> str:
+    """The same of what is still to come, which is never 0 s."""
+    return clock(max(1.0, seconds))
 
 
 def seconds_of(text: str) -> float:

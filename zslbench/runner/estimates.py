@@ -1,7 +1,7 @@
 """How long a trial will take, judged by the stored ones that resemble it most, else by the shipped ones."""
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -17,6 +17,22 @@ class Guess(NamedTuple):
     seconds: float
     rough: bool
     """Whether it comes from other data, the other stage, another device or another machine."""
+
+
+class Underway(NamedTuple):
+    """A trial that runs."""
+
+    trial: Trial
+    seconds: float
+    """Since it began."""
+    epochs: tuple[int, int] = (0, 0)
+    """Done, and in all."""
+
+    @property
+    def whole(self) -> float | None:
+        """What it will take, if its epochs take as long as those that are done; None before the first."""
+        done, total = self.epochs
+        return self.seconds * total / done if 0 < done <= total else None
 
 
 class Estimates:
@@ -52,6 +68,51 @@ class Estimates:
                     return Guess(statistics.median(known), rough or place != device)
         elsewhere = None if self is (others := _shipped()) else others.guess(trial)
         return elsewhere and Guess(elsewhere.seconds, rough=True)
+
+    def left(
+        self,
+        waiting: Iterable[tuple[Trial, int]],
+        side_by_side: float,
+        *,
+        device: str | None = None,
+        underway: Sequence[Underway] = (),
+        otherwise: float | None = None,
+    ) -> float | None:
+        """Seconds until all of these are done; None where nothing tells of some method.
+
+        Args:
+            waiting: of each kind of trial that has not begun an example, and how many there are.
+            side_by_side: trials at a time.
+            device: as of `guess`.
+            underway: trials that run. Their epochs tell most of their own time, and of others of their kind more than
+                a rough guess.
+            otherwise: seconds for a trial of which nothing tells.
+        """
+        paces = {_kind(one.trial): one.whole for one in underway}
+        rests = []
+        for trial, count in waiting:
+            guess, pace = self.guess(trial, device), paces.get(_kind(trial))
+            each = pace if pace and (guess is None or guess.rough) else guess.seconds if guess else otherwise
+            if each is None:
+                return None
+            rests += [each] * count
+        for one in underway:
+            guess = self.guess(one.trial, device)
+            whole = one.whole or (guess.seconds if guess else otherwise)
+            if whole is None:
+                return None
+            rests.append(max(0.0, whole - one.seconds))
+        return shared(rests, side_by_side)
+
+
+def shared(seconds: Sequence[float], side_by_side: float) -> float:
+    """How long trials of these lengths take, so many at a time; never less than the longest of them."""
+    return max(sum(seconds) / max(1.0, side_by_side), *seconds) if seconds else 0.0
+
+
+def _kind(trial: Trial) -> tuple[object, ...]:
+    """What trials that take equally long have in common."""
+    return next(_likenesses(trial))[0]
 
 
 class _Duration(msgspec.Struct):

@@ -15,6 +15,7 @@ from zslbench.runner import originals
 from zslbench.runner.apart import Apart
 from zslbench.runner.attempt import Attempt, attempt
 from zslbench.runner.cluster import Device, Where, ray_session
+from zslbench.runner.debugging import Debugger
 from zslbench.runner.events import Event, Events, Finished, Notice, Opened, Returned, Started, Tick, Told
 from zslbench.runner.plan import Job
 from zslbench.runner.surroundings import FILES_CLOSED
@@ -24,7 +25,12 @@ __all__ = ["Event", "Events", "Finished", "Notice", "Opened", "Returned", "Start
 
 
 def run_serially(
-    registry: Registry, view: DataView, jobs: Sequence[Job], device: Device = "cpu", timeout: float | None = None
+    registry: Registry,
+    view: DataView,
+    jobs: Sequence[Job],
+    device: Device = "cpu",
+    timeout: float | None = None,
+    debugger: Debugger | None = None,
 ) -> Events:
     """One after the other: for debugging, and for a handful of short trials.
 
@@ -32,13 +38,27 @@ def run_serially(
     since nothing else surely ends a method; built-in methods beside a plugin, or two plugins; and all that come after
     a trial that spoiled this process.
 
+    Args:
+        registry: where the methods are found.
+        view: the data.
+        jobs: what to run.
+        device: where.
+        timeout: seconds that a trial may take.
+        debugger: lets a person into the trials that run in this process.
+
     Raises:
-        InputError: a GPU is asked for and torch finds none; a process cannot start; a method closed this one's files.
+        InputError: a GPU is asked for and torch finds none; a process cannot start; a method closed this one's files;
+            a post mortem is asked for and no trial may run in this process.
     """
     device = _device_here(device)
     originals.accept()
     owners = list(dict.fromkeys(registry.owner(job.trial.method) for job in jobs))
     here = _owner_here(registry, owners) if timeout is None else None
+    if here is None and debugger is not None and debugger.post_mortem:
+        raise InputError(
+            "a post mortem needs the trials in this process, and those with a time limit or of several plugins run in "
+            "processes of their own: leave out the limit, or take one plugin at a time."
+        )
     if here is None:  # one process after the other
         jobs = sorted(jobs, key=lambda job: owners.index(registry.owner(job.trial.method)))
     spoken = Told()
@@ -49,7 +69,11 @@ def run_serially(
                     apart.start(owner)
         for job in jobs:
             yield Started(job)
-            ended = _attempt_here(registry, view, job, device) if registry.owner(job.trial.method) == here else None
+            ended = (
+                _attempt_here(registry, view, job, device, debugger)
+                if registry.owner(job.trial.method) == here
+                else None
+            )
             events: Iterable[Event] = apart.run(job) if ended is None else [Finished(job, ended)]
             for event in events:
                 yield event
@@ -59,7 +83,9 @@ def run_serially(
                         here = None
 
 
-def _attempt_here(registry: Registry, view: DataView, job: Job, device: str) -> Attempt | None:
+def _attempt_here(
+    registry: Registry, view: DataView, job: Job, device: str, debugger: Debugger | None
+) -> Attempt | None:
     """Run it in this process; None where an earlier trial has left this process unfit for it.
 
     Raises:
@@ -67,7 +93,7 @@ def _attempt_here(registry: Registry, view: DataView, job: Job, device: str) -> 
     """
     try:
         with _left_at_last():
-            ended = attempt(registry, view, job.trial, job.split, executor="serial", device=device)
+            ended = attempt(registry, view, job.trial, job.split, executor="serial", device=device, debugger=debugger)
     except Exception:
         return None
     if FILES_CLOSED in ended.traces.lasting:

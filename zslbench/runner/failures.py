@@ -1,7 +1,9 @@
 """Where a method failed: the line of its author's file, found in the stored traceback."""
 
+import os
 import re
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 import zslbench
@@ -22,5 +24,22 @@ def failing_line(failure: Failure) -> str:
     A traceback of another machine names that machine's folders; those of its libraries are known by their names.
     """
     frames = [match for line in failure.traceback.split("\n") if (match := _FRAME.match(line))]
-    theirs = [frame for frame in frames if not any(part in frame["file"] for part in _NOT_THE_AUTHOR_S)]
+    theirs = [frame for frame in frames if _is_the_author_s(frame["file"])]
     return f"{theirs[-1]['file']}, line {theirs[-1]['line']}" if theirs else ""
+
+
+def nearby(line: str) -> str:
+    """What `failing_line` says, with the file as it is called from the current folder if it is below it."""
+    try:
+        return line.removeprefix(f"{os.getcwd()}{os.sep}")
+    except OSError:  # the folder was removed
+        return line
+
+
+def frame_of_the_author(files: Sequence[str]) -> int:
+    """Which of a traceback's frames, given by their files, is that innermost one; the last where there is none."""
+    return max((at for at, file in enumerate(files) if _is_the_author_s(file)), default=len(files) - 1)
+
+
+def _is_the_author_s(file: str) -> bool:
+    return not any(part in file for part in _NOT_THE_AUTHOR_S) and not file.startswith("<")

@@ -1,6 +1,8 @@
 """What a person sees while trials run: one Rich screen on a terminal, a line per trial elsewhere. Always stderr."""
 
+import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -11,50 +13,83 @@ from rich.table import Table
 from rich.text import Text
 
 from zslbench.plaintext import one_line, plain
-from zslbench.records import Record, Status
-from zslbench.runner.durations import clock
+from zslbench.records import Record, Status, Trial
+from zslbench.runner.durations import clock, time_left
+from zslbench.runner.estimates import Estimates, Underway
+from zslbench.runner.failures import failing_line, nearby
 from zslbench.runner.plan import Job
 
 
 class Progress:
-    """Counts per method, running trials with their epoch, and the time left, judged by the finished trials."""
+    """Counts per method, running trials with their epoch, and the time left.
 
-    def __init__(self, console: Console, workers: int, quiet: bool = False) -> None:
+    Args:
+        console: where it is shown.
+        workers: trials at a time, as far as is known.
+        quiet: show nothing.
+        screen: whether there may be a screen that is drawn again and again, on a terminal.
+    """
+
+    def __init__(self, console: Console, workers: int, quiet: bool = False, *, screen: bool = True) -> None:
         self.console = console
         self.workers = max(1, workers)
         self.quiet = quiet
+        self.screen = screen and console.is_terminal and not quiet
         self._live: Live | None = None
 
     @contextmanager
-    def showing(self, jobs: Sequence[Job], settled: Mapping[str, Status]) -> Iterator[None]:
-        """Show these jobs until the block ends; `settled`: the statuses, by key, of those that will not run."""
+    def showing(
+        self, jobs: Sequence[Job], settled: Mapping[str, Status], estimates: Estimates | None = None
+    ) -> Iterator[None]:
+        """Show these jobs until the block ends.
+
+        Args:
+            jobs: all of them.
+            settled: the statuses, by key, of those that will not run.
+            estimates: what earlier trials tell of the time.
+        """
+        self.estimates = estimates or Estimates()
         self.planned: dict[str, int] = {}
         self.done: dict[str, int] = {}
         self.failed: dict[str, int] = {}
+        self._waiting = Counter[tuple[str, ...]]()
+        self._example: dict[tuple[str, ...], Trial] = {}
         for job in jobs:
             self.planned[job.label] = self.planned.get(job.label, 0) + 1
             if status := settled.get(job.trial.key):
                 counts = self.done if status == "done" else self.failed
                 counts[job.label] = counts.get(job.label, 0) + 1
+            else:
+                self._waiting[_kind(job)] += 1
+                self._example.setdefault(_kind(job), job.trial)
         self.total, self.before = len(jobs), sum(self.done.values())
         self.running: dict[str, tuple[Job, float]] = {}
         self.epochs: dict[str, tuple[int, int]] = {}
-        self.seconds: dict[str, list[float]] = {}
+        self.seconds: list[float] = []
         self.began = time.monotonic()
         if not self.quiet and self.before:
             self.console.print(f"{self.before} of {self.total} trials are done already.", highlight=False)
-        if self.quiet or not self.console.is_terminal:
+        if not self.screen:
             yield
             return
+        streams = sys.stdout, sys.stderr  # which a screen that ends early does not surely put back
         with Live(get_renderable=self._screen, console=self.console, refresh_per_second=4, transient=True) as live:
             self._live = live
             try:
                 yield
             finally:
-                self._live = None
+                self.pause()
+                sys.stdout, sys.stderr = streams
+
+    def pause(self) -> None:
+        """Take the screen away for good: somebody works at the terminal."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
 
     def started(self, job: Job) -> None:
         """A job went to a worker."""
+        self._waiting[_kind(job)] -= 1
         self.running[job.trial.key] = job, time.monotonic()
 
     def tick(self, epochs: Mapping[str, tuple[int, int]]) -> None:
@@ -63,6 +98,7 @@ class Progress:
 
     def returned(self, job: Job, why: str) -> None:
         """A job is in the queue again."""
+        self._waiting[_kind(job)] += 1
         self.running.pop(job.trial.key, None)
         self.epochs.pop(job.trial.key, None)
         self.notice(f"{plain(job.label)} {plain(job.split.id)} seed {job.trial.seed} is tried again: {why}.")
@@ -79,7 +115,8 @@ class Progress:
         self.epochs.pop(key, None)
         counts = self.done if record.status == "done" else self.failed
         counts[job.label] = counts.get(job.label, 0) + 1
-        self.seconds.setdefault(job.label, []).append(time.monotonic() - since)
+        self.seconds.append(time.monotonic() - since)
+        self.estimates.add(record)
         if not self.quiet:
             self.console.print(self._line(job, record), highlight=False, soft_wrap=True)
 
@@ -91,7 +128,9 @@ class Progress:
         if record.outcome is None:
             failure = record.failure
             said = f"{failure.type}: {failure.message}" if failure else "no reason given"
-            return f"{head}: [red]failed[/] {escape(plain(next(filter(str.strip, said.splitlines()), '')))}"
+            line = nearby(failing_line(failure)) if failure else ""
+            where = f" ({escape(plain(line))})" if line else ""
+            return f"{head}: [red]failed[/] {escape(plain(next(filter(str.strip, said.splitlines()), '')))}{where}"
         seconds = (record.run.fit_seconds or 0) + (record.run.score_seconds or 0)
         zsl, gzsl = record.outcome.zsl, record.outcome.gzsl
         return f"{head}: T1 {100 * zsl['T1'][-1]:.1f}  H {100 * gzsl['H'][-1]:.1f}  ({seconds:.1f} s)"
@@ -119,18 +158,21 @@ class Progress:
         return Group(*lines)
 
     def _time_left(self) -> str:
-        elapsed = time.monotonic() - self.began
-        ran = sum(map(len, self.seconds.values()))
-        left = 0.0
-        overall = [second for seconds in self.seconds.values() for second in seconds]
-        if not overall:
-            return f"{clock(elapsed)} elapsed"
-        for label, planned in self.planned.items():
-            missing = planned - self.done.get(label, 0) - self.failed.get(label, 0)
-            known = self.seconds.get(label) or overall
-            left += missing * sum(known) / len(known)
-        left = max(0.0, left - sum(time.monotonic() - since for _, since in self.running.values()))
-        return (
-            f"{clock(elapsed)} elapsed, about {clock(left / self.workers)} left, "
-            f"{3600 * ran / elapsed:.0f} trials per hour"
-        )
+        now = time.monotonic()
+        said = f"{clock(now - self.began)} elapsed"
+        underway = [
+            Underway(job.trial, now - since, self.epochs.get(key, (0, 0))) for key, (job, since) in self.running.items()
+        ]
+        waiting = [(self._example[kind], count) for kind, count in self._waiting.items() if count > 0]
+        if waiting or underway:
+            mean = sum(self.seconds) / len(self.seconds) if self.seconds else None
+            left = self.estimates.left(waiting, self.workers, underway=underway, otherwise=mean)
+            said += ", not known yet how much is left" if left is None else f", about {time_left(left)} left"
+        if self.seconds:
+            said += f", {3600 * len(self.seconds) / (now - self.began):.0f} trials per hour"
+        return said
+
+
+def _kind(job: Job) -> tuple[str, ...]:
+    """Jobs of one kind take equally long."""
+    return job.label, job.trial.family, job.stage

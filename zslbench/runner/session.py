@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from zslbench.records import Latest, Plan, Record, Store
 from zslbench.runner.attempt import Attempt
+from zslbench.runner.estimates import Estimates
 from zslbench.runner.executors import Events, Finished, Notice, Opened, Returned, Started, Tick
 from zslbench.runner.plan import Job, as_plan
 from zslbench.runner.progress import Progress
@@ -63,7 +64,11 @@ def run(
         remaining = [job for job in jobs if job.trial.key not in settled]
         store.append_plan(summary.plan)
         # Closed, so that workers end before the store is released, whatever happens here.
-        with progress.showing(jobs, settled), closing(events(remaining)) as running, _kept(store):
+        estimates = Estimates()
+        if remaining and not progress.quiet:
+            for brief in store.briefs():
+                estimates.add(brief)
+        with progress.showing(jobs, settled, estimates), closing(events(remaining)) as running, _kept(store):
             for event in running:
                 store.commit(due=True)
                 match event:

@@ -1,6 +1,7 @@
 """How far a run is, told by its store alone: the run may be going on, have ended or have been cut off."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -114,32 +115,34 @@ def read_status(store: Store, *, every: bool = False) -> Status | None:
     for brief in store.briefs(lasting=True):
         estimates.add(brief)
         briefs.add(brief)
-    left, known, again = 0.0, True, dict[str, None]()
+    again = dict[str, None]()
     for planned in rows.values():
         row = planned.row
-        for (_, _, stage), key in planned.keys.items():
+        for key in planned.keys.values():
             status = briefs.status.get(key, "to_do")
             setattr(row, status, getattr(row, status) + 1)
-            if status == "to_do":
-                guess = estimates.guess(msgspec.structs.replace(planned.trial, stage=stage))
-                known = known and guess is not None
-                left += guess.seconds if guess else 0
         if row.done < row.planned:
             again[planned.command] = None
     counted = [planned.row for planned in rows.values()]
-    to_do, pace = sum(row.to_do for row in counted), briefs.pace(newest)
-    seconds_left: float | None = None
-    if not to_do:
-        seconds_left = 0.0
-    elif known:  # at least one at a time, whatever a run's first seconds, spent on starting, look like
-        seconds_left = left / max(1, pace.side_by_side if pace else 1)
-    elif pace:
-        seconds_left = 3600 * to_do / pace.trials_per_hour
+    pace = briefs.pace(newest)
+    # At least one at a time, whatever a run's first seconds, spent on starting, look like.
+    side_by_side = max(1.0, pace.side_by_side if pace else 1.0)
+    otherwise = 3600 * side_by_side / pace.trials_per_hour if pace else None
+    seconds_left = estimates.left(_waiting(rows.values(), briefs), side_by_side, otherwise=otherwise)
     return Status(
         store=str(store.folder), plans=plans, command=newest.command, created=newest.created, rows=counted,
-        done=sum(row.done for row in counted), failed=sum(row.failed for row in counted), to_do=to_do,
+        done=sum(row.done for row in counted), failed=sum(row.failed for row in counted),
+        to_do=sum(row.to_do for row in counted),
         pace=pace, seconds_left=seconds_left, failures=briefs.failures(store), again=list(again),
     )  # fmt: skip
+
+
+def _waiting(rows: Iterable[_Planned], briefs: "_Latest") -> Iterator[tuple[Trial, int]]:
+    """Of each method and stage a trial, and how many are to do."""
+    for planned in rows:
+        stages = Counter(stage for (_, _, stage), key in planned.keys.items() if key not in briefs.status)
+        for stage, count in stages.items():
+            yield msgspec.structs.replace(planned.trial, stage=stage), count
 
 
 def _merge(rows: dict[tuple[str, ...], _Planned], plan: Plan) -> None:
