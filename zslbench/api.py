@@ -80,6 +80,15 @@ class Data:
         """(N,) class number of every image."""
         return self.dataset.labels
 
+    @property
+    def files(self) -> tuple[str, ...] | None:
+        """(N,) the picture of each row, by its path below the folder of pictures; None where the set does not say.
+
+        Raises:
+            InputError: the list is not the one that the card describes.
+        """
+        return self.dataset.files
+
     def features(self) -> Any:
         """(N, D) of the chosen features, read-only."""
         return self.view.features

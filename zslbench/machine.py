@@ -2,9 +2,14 @@
 
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
+from zslbench.errors import InputError
+
+Device = Literal["auto", "cpu", "cuda"]
 _ROOT = Path("/")
 _UNLIMITED = 1 << 60
 """Version 1 of control groups has no word for it, only a number near this one or beyond."""
@@ -37,6 +42,23 @@ def shared_memory(root: Path = _ROOT) -> int:
     except OSError:
         return 0
     return status.f_bavail * status.f_frsize
+
+
+def device_here(wanted: Device) -> Literal["cpu", "cuda"]:
+    """The device that computations of this process run on.
+
+    Raises:
+        InputError: a GPU is wanted, and torch finds none.
+    """
+    if wanted == "cpu" or (wanted == "auto" and shutil.which("nvidia-smi") is None):
+        return "cpu"  # without loading torch, which takes seconds
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise InputError("--device cuda: torch finds no GPU on this machine; use --device cpu.")
+    return "cpu"
 
 
 def _quotas(root: Path) -> Iterator[float]:

@@ -69,6 +69,7 @@ def test_xlsa17_arrives_as_it_was_written(tmp_path, save):
     assert proposed.validation == (2, 3)
     assert proposed.id == "proposed#0"
     assert data.card.split_families == ["proposed", "4/2"]
+    assert data.files == tuple(visual["image_files"].ravel())
     assert "WARNING" not in notes
     assert str(tmp_path) not in (data.folder / "card.toml").read_text()
 

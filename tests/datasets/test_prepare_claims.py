@@ -96,4 +96,4 @@ def test_the_card_and_the_user_s_own_words(tmp_path, monkeypatch):
     assert (card["title"], card["citation"], card["licence"]) == ("aid", "", "")
     own = replace(options, title="My towns", licence="CC0")
     card = prepare("aid", tmp_path / "images", tmp_path / "two", options=own).card
-    assert (card["title"], card["citation"], card["licence"]) == ("My towns", "", "CC0")
+    assert (card.title, card.citation, card.licence) == ("My towns", "", "CC0")

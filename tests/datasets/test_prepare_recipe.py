@@ -1,17 +1,22 @@
 import hashlib
 import json
 import os
+import re
 import tomllib
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from pictures import MEAN
 
 from zslbench.cli.data import data
+from zslbench.datasets import Dataset
+from zslbench.datasets.card import Card, FeatureCard, SemanticsCard
+from zslbench.datasets.examine import examine
 from zslbench.datasets.prepare import (
     BACKBONES,
     RECIPES,
@@ -21,12 +26,12 @@ from zslbench.datasets.prepare import (
     prepare,
     recipes,
     semantics,
-    write_dataset,
 )
 from zslbench.datasets.prepare.batches import Job, run
 from zslbench.datasets.prepare.pipeline import BATCH_CPU
 from zslbench.datasets.prepare.recipes import UCM
 from zslbench.datasets.prepare.semantics_encoder import embed_classes
+from zslbench.datasets.writing import write_dataset
 from zslbench.errors import InputError
 
 PIL = pytest.importorskip("PIL.Image", reason="needs the extra 'images'")
@@ -85,7 +90,7 @@ def test_prepare_writes_a_whole_data_set(tiny):
     """A prepared folder holds labels, features, semantics and a card whose hashes fit the files."""
     made = prepare("tiny", tiny / "images", tiny / "out")
     card = tomllib.loads((tiny / "out" / "card.toml").read_text())
-    assert card == made.card
+    assert msgspec.convert(card, Card) == made.card
     assert made.images == 6
     assert card["classes"] == list(CLASSES)
     labels = np.load(tiny / "out" / "labels.npy", allow_pickle=False)
@@ -101,6 +106,38 @@ def test_prepare_writes_a_whole_data_set(tiny):
     minilm = np.load(tiny / "out" / "semantics" / "minilm.npy", allow_pickle=False)
     expected = np.array([1, 1]) / np.sqrt(2) + np.array([3, 1]) / np.sqrt(10)
     np.testing.assert_allclose(minilm[0], expected / np.linalg.norm(expected), rtol=1e-6)
+
+
+def test_prepare_keeps_the_names_of_the_pictures(tiny):
+    """Row by row, whatever they are called; the card has the digest of the list, and another list is refused."""
+    (tiny / "images/beach/beach1.png").rename(tiny / "images/beach/beach1\n.png")
+    prepare("tiny", tiny / "images", tiny / "out")
+    data = Dataset(tiny / "out")
+    assert data.files == (
+        "beach/beach0.png", "beach/beach1\n.png", "beach/beach2.png", "forest/forest0.png", "forest/forest1.png",
+        "forest/forest2.png",
+    )  # fmt: skip
+    path = tiny / "out/files.txt"
+    assert data.card.files_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    with pytest.raises(InputError, match=r"files.txt is not the file that the card describes"):
+        Dataset(tiny / "out").files  # noqa: B018
+    path.unlink()
+    with pytest.raises(InputError, match=r"files.txt is missing, and the card describes it"):
+        Dataset(tiny / "out").files  # noqa: B018
+    assert examine(tiny / "out").errors == [f"{path} is missing, and the card describes it."]
+
+
+def test_a_folder_without_names_is_read_as_before(tiny):
+    """Data sets of earlier versions have no names, and their hashes are those of the arrays alone."""
+    prepare("tiny", tiny / "images", tiny / "out")
+    named = Dataset(tiny / "out").view().hashes
+    (tiny / "out/files.txt").unlink()
+    card = tiny / "out/card.toml"
+    card.write_text(re.sub("files_sha256.*\n", "", card.read_text()))
+    data = Dataset(tiny / "out")
+    assert data.files is None
+    assert data.view().hashes == named
 
 
 def test_the_container_reads_what_prepare_writes(tiny):
@@ -134,7 +171,7 @@ def test_prepare_reports_progress(tiny):
 def test_prepare_notes_what_the_images_were_like(tiny):
     """The card says in which format the images came and how many have an unusual size."""
     made = prepare("tiny", tiny / "images", tiny / "out")
-    notes = " ".join(made.card["provenance"]["notes"])
+    notes = " ".join(made.card.provenance["notes"])
     assert "6 .png" in notes
     assert "4 images have another size" in notes
 
@@ -180,7 +217,14 @@ def test_batches_do_not_show(tiny):
 
 
 def valid():
-    card = {"classes": ["a", "b"], "features": {"x": {}}, "semantics": {"s": {}}}
+    card = Card(
+        name="ab",
+        classes=["a", "b"],
+        default_features="x",
+        default_semantics="s",
+        features={"x": FeatureCard()},
+        semantics={"s": SemanticsCard()},
+    )
     return card, np.array([0, 1, 1]), {"x": np.ones((3, 4))}, {"s": np.eye(2)}
 
 
@@ -211,9 +255,9 @@ def test_write_dataset_leaves_the_card_given_alone(tmp_path):
     """Hashes are filled into the written card, not into the caller's."""
     card, *arrays = valid()
     written = write_dataset(tmp_path / "out", card, *arrays)
-    assert card["features"] == {"x": {}}
-    assert written["features"]["x"]["dim"] == 4
-    assert len(written["semantics"]["s"]["sha256"]) == 64
+    assert card.features == {"x": FeatureCard()}
+    assert written.features["x"].dim == 4
+    assert len(written.semantics["s"].sha256) == 64
 
 
 def test_compare_knows_three_degrees(tmp_path):

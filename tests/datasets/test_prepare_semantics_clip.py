@@ -79,4 +79,4 @@ def test_real_tower_with_random_weights(tmp_path):
         tokens = library.get_tokenizer("ViT-B-32")(["a storage tank", "a beach"])
         expected = model.encode_text(tokens, normalize=True).numpy()
     np.testing.assert_allclose(block.array, expected, atol=1e-6)
-    assert block.card["space"] == backbone.space
+    assert block.card.space == backbone.space

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -45,7 +46,7 @@ def blocks(prefix: str = "", suffix: str = "") -> Callable[[Path], None]:
         assert block.array.shape[0] == 3
         assert block.array.dtype == np.float32
         assert np.isfinite(block.array).all()
-        json.dumps(block.card, ensure_ascii=False).encode()
+        json.dumps(msgspec.to_builtins(block.card), ensure_ascii=False).encode()
 
     return read
 

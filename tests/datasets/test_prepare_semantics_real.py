@@ -64,7 +64,7 @@ def test_table_of_whu_rs19_is_joined_by_name():
     """'railway_station' and 'footballField' are found under the official spellings; no suffix is needed."""
     (block,) = read_semantics(str(TABLES / "RSD_Dataset.csv"), whu_classes())
     assert block.array.shape == (19, 26)
-    assert block.array[0, block.card["columns"].index("has_planes")] == 100
+    assert block.array[0, block.card.columns.index("has_planes")] == 100
 
 
 @needs_shared
@@ -95,7 +95,7 @@ def test_stored_text_tower_gives_the_published_accuracy(tmp_path, model, percent
     np.save(folder / "labels.npy", labels)
     (folder / "card.toml").write_text(
         f'name = "whu"\nclasses = {list(whu_classes())}\ndefault_features = "{model}"\ndefault_semantics = "text"\n'
-        f'[features.{model}]\nspace = "{backbone.space}"\n[semantics.text]\nspace = "{block.card["space"]}"\n'
+        f'[features.{model}]\nspace = "{backbone.space}"\n[semantics.text]\nspace = "{block.card.space}"\n'
     )
     view = Dataset(folder).view()
     assert view.joint_space

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from zslbench.datasets.container import SemanticsCard, equal_semantics
+from zslbench.datasets.card import SemanticsCard
+from zslbench.datasets.container import equal_semantics
 from zslbench.datasets.prepare import semantics, semantics_sentence
 from zslbench.datasets.prepare.semantics import read_descriptions, read_semantics, unique_names
 from zslbench.datasets.prepare.semantics_block import SemanticsBlock, block_name
@@ -31,7 +32,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 def only(source: object, classes=CLASSES) -> SemanticsBlock:
     """The one block of a source, whose card the container understands."""
     (block,) = read_semantics(str(source), classes)
-    SemanticsCard(**block.card)
+    assert isinstance(block.card, SemanticsCard)
     assert block.array.dtype == np.float32
     assert len(block.array) == len(classes)
     return block
@@ -60,14 +61,14 @@ def test_rows_of_a_table_are_joined_by_name(tmp_path, separator):
     block = only(write(tmp_path, "My Table+1.csv", TABLE.replace(",", separator)))
     np.testing.assert_array_equal(block.array, np.array([[100, 0], [10, 99], [0, 0.5]], np.float32))
     assert block.name == "my_table_1"
-    assert block.card["columns"] == ["sand", "round"]
-    assert "groups" not in block.card
+    assert block.card.columns == ["sand", "round"]
+    assert not block.card.groups
 
 
 def test_second_header_row_names_groups(tmp_path):
     """A second row that begins with 'group' gives each attribute's group."""
     block = only(write(tmp_path, "a.csv", TABLE.replace("round\n", "round\nGroup,materials,shapes\n")))
-    assert block.card["groups"] == ["materials", "shapes"]
+    assert block.card.groups == ["materials", "shapes"]
     assert block.array.shape == (3, 2)
 
 
@@ -75,7 +76,7 @@ def test_windows_files_read_alike(tmp_path):
     """A byte order mark, CRLF, quotes and blank lines change nothing."""
     text = "\ufeff" + TABLE.replace("\n", "\r\n\r\n").replace("sand", '"sand"')
     block = only(write(tmp_path, "a.csv", text))
-    assert block.card["columns"] == ["sand", "round"]
+    assert block.card.columns == ["sand", "round"]
     np.testing.assert_array_equal(block.array, only(write(tmp_path, "b.csv", TABLE)).array)
 
 
@@ -258,7 +259,7 @@ def test_descriptions_in_both_formats(tmp_path, counting, suffix):
     np.testing.assert_allclose(block.array[0], mean / np.linalg.norm(mean), rtol=1e-6)
     np.testing.assert_allclose(block.array[1:], [[4 / 17**0.5, 1 / 17**0.5], [2 / 5**0.5, 1 / 5**0.5]], rtol=1e-6)
     assert block.name == "texts"
-    assert "space" not in block.card
+    assert not block.card.space
 
 
 @pytest.mark.parametrize(
@@ -293,7 +294,7 @@ def test_toml_is_told_apart_by_its_content(tmp_path):
     """
     block = only(write(tmp_path, "a.toml", text))
     np.testing.assert_array_equal(block.array, [[1], [0.5], [0.25]])
-    assert (block.card["columns"], block.card["groups"]) == (["sand"], ["g"])
+    assert (block.card.columns, block.card.groups) == (["sand"], ["g"])
 
 
 def test_class_names_are_spoken_in_prompts():
@@ -334,7 +335,7 @@ def test_phrases_scored_by_class_names(tmp_path, counting):
     """'automatic:FILE' standardises each phrase over the classes and names the columns."""
     block = only(f"automatic:{write(tmp_path, 'p.txt', 'sand and sea' + chr(10) + 'grass')}")
     assert block.name == "automatic_text"
-    assert block.card["columns"] == ["sand and sea", "grass"]
+    assert block.card.columns == ["sand and sea", "grass"]
     np.testing.assert_allclose(block.array.mean(0), 0, atol=1e-6)
     np.testing.assert_allclose(block.array.std(0), 1, atol=1e-5)
 
@@ -389,6 +390,6 @@ def test_the_page_s_examples_are_read(tmp_path):
     (table,) = (text for text in blocks if text.startswith("class,"))
     (attributes,) = (text for text in blocks if "[[attributes]]" in text)
     (texts,) = (text for text in blocks if text.startswith("beach = ["))
-    assert only(write(tmp_path, "a.csv", table), classes).card["groups"] == ["materials", "materials", "shapes"]
+    assert only(write(tmp_path, "a.csv", table), classes).card.groups == ["materials", "materials", "shapes"]
     np.testing.assert_allclose(only(write(tmp_path, "a.toml", attributes), classes).array, [[0.95], [0.1]])
     assert [len(several) for several in read_descriptions(write(tmp_path, "d.toml", texts), classes).values()] == [2, 1]

@@ -1,7 +1,6 @@
 """A data set on disk: a card and plain arrays, checked when read; large ones are never copied whole into memory.
 
-A folder holds ``card.toml``, ``labels.npy`` (N,), ``features/NAME.npy`` (N, D), ``semantics/NAME.npy`` (C, A) and
-optionally ``maps/NAME.npy`` (N, P, D). Large arrays are memory-mapped; no file is ever unpickled.
+See `card` for what the folder holds. Large arrays are memory-mapped; no file is ever unpickled.
 """
 
 import contextlib
@@ -19,66 +18,17 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from zslbench._types import FloatArray, IntArray
-from zslbench.classnames import check_class_names
 from zslbench.configuration import close_matches
+from zslbench.datasets.card import check_name, read_card
+from zslbench.datasets.filenames import FILES, read_files
 from zslbench.errors import InputError
-from zslbench.files import read_text
-from zslbench.hashing import array_digest
-from zslbench.plaintext import MOST, plain
+from zslbench.hashing import array_digest, file_digest
+from zslbench.plaintext import plain
 
-FORMAT = 1
 _BLOCK_ROWS = 8192
 _BLOCK_BYTES = 1 << 25
 _LARGE_BYTES = 1 << 28
 _SHOWN = 5
-
-
-class FeatureCard(msgspec.Struct, forbid_unknown_fields=True):
-    """What is known of one feature or map array."""
-
-    title: str = ""
-    pretraining: str = ""
-    licence: str = ""
-    preprocessing: str = ""
-    citation: str = ""
-    space: str = ""
-    """Name of the joint space that the features share with some semantics, as of CLIP's two towers."""
-    dim: int | None = None
-    sha256: str | None = None
-
-
-class SemanticsCard(msgspec.Struct, forbid_unknown_fields=True):
-    """What is known of one semantics array."""
-
-    title: str = ""
-    licence: str = ""
-    citation: str = ""
-    columns: list[str] | None = None
-    """Names of the attributes, one per column."""
-    groups: list[str] | None = None
-    """The group of each attribute."""
-    space: str = ""
-    """Name of the joint space that the semantics share with some features."""
-    sha256: str | None = None
-
-
-class Card(msgspec.Struct, forbid_unknown_fields=True):
-    """The contents of ``card.toml``."""
-
-    name: str
-    classes: list[str]
-    default_features: str
-    default_semantics: str
-    format: int = FORMAT
-    title: str = ""
-    description: str = ""
-    citation: str = ""
-    licence: str = ""
-    split_families: list[str] = []
-    features: dict[str, FeatureCard] = {}
-    maps: dict[str, FeatureCard] = {}
-    semantics: dict[str, SemanticsCard] = {}
-    provenance: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -217,7 +167,7 @@ class Dataset:
         self.folder = Path(folder)
         self._digests: dict[tuple[str, str], str] = {}
         self._mapped: dict[tuple[str, str], MappedFile] = {}
-        self.card = self._read_card()
+        self.card = read_card(self.folder)
         self.name = self.card.name
         self.class_names = tuple(self.card.classes)
         self.labels = self._read_labels()
@@ -275,6 +225,26 @@ class Dataset:
         """(C,) number of images."""
         return np.bincount(self.labels, minlength=len(self.class_names))
 
+    @cached_property
+    def files(self) -> tuple[str, ...] | None:
+        """(N,) the picture of each row, by its path below the folder of pictures; None where the set does not say.
+
+        Raises:
+            InputError: ``files.txt`` is not the one that the card describes, or has another number of lines.
+        """
+        path = self.folder / FILES
+        if not os.path.lexists(path):
+            if self.card.files_sha256 is not None:
+                raise InputError(f"{path} is missing, and the card describes it.")
+            return None
+        names = read_files(path, len(self.labels))
+        if self.card.files_sha256 not in (None, digest := file_digest(path)):
+            raise InputError(
+                f"{path} is not the file that the card describes: its sha256 is {digest}, the card has "
+                f"{self.card.files_sha256}."
+            )
+        return names
+
     def _groups(self, semantics: str) -> tuple[str, ...] | None:
         groups: list[str] = []
         for part in semantics.split("+"):
@@ -291,34 +261,11 @@ class Dataset:
         visual, words = self.card.features.get(features), self.card.semantics.get(semantics)
         return visual is not None and words is not None and visual.space == words.space != ""
 
-    def _read_card(self) -> Card:
-        path = self.folder / "card.toml"
-        if not self.folder.is_dir():
-            raise InputError(f"no data set folder {self.folder}.")
-        if not os.path.exists(path):
-            raise InputError(f"{self.folder} is not a data set: it has no card.toml.")
-        try:
-            card = msgspec.toml.decode(read_text(path), type=Card)
-        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-            raise InputError(f"{path}: {error}") from error
-        if card.format != FORMAT:
-            raise InputError(f"{path}: format {card.format}; this version of zslbench reads format {FORMAT}.")
-        if len(set(card.classes)) != len(card.classes) or len(card.classes) < 2:
-            raise InputError(f"{path}: 'classes' must name at least two classes, each once.")
-        card.classes = list(check_class_names(card.classes, str(path)))
-        named = {"name": [card.name], "split_families": card.split_families}
-        named |= {kind: list(getattr(card, kind)) for kind in ("features", "maps", "semantics")}
-        for key, names in named.items():
-            for given in names:
-                _check_name(given, f"{path}: {key}")
-        if set(card.name) & set("/\\"):  # it is a part of the names of files
-            raise InputError(f"{path}: name: {card.name!r} holds a slash or a backslash; leave it out.")
-        return card
-
     def _names(self, kind: str) -> list[str]:
-        names = sorted(path.stem for path in (self.folder / kind).glob("*.npy"))
+        found = (self.folder / kind).glob("*.npy")
+        names = sorted(path.stem for path in found if not path.name.startswith("."))  # hidden: just being written
         for name in names:
-            _check_name(name, f"{self.folder / kind}: the name of a file")
+            check_name(name, f"{self.folder / kind}: the name of a file")
         return names
 
     def _read_labels(self) -> IntArray:
@@ -410,13 +357,6 @@ def equal_semantics(array: NDArray[Any], class_names: Sequence[str], where: str)
 
 def _first_few(things: list[str]) -> list[str]:
     return things if len(things) <= _SHOWN else [*things[:_SHOWN], f"{len(things) - _SHOWN} more"]
-
-
-def _check_name(name: str, where: str) -> None:
-    if not name.strip() or not name.isprintable():
-        raise InputError(f"{where}: {name!r} is empty or holds characters that cannot be printed.")
-    if len(name) > MOST:
-        raise InputError(f"{where}: {plain(name, 40)} has {len(name)} characters; at most {MOST} are expected.")
 
 
 def load_npy(path: Path) -> NDArray[Any]:

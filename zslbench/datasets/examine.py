@@ -16,7 +16,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.datasets.container import Dataset, FeatureCard, equal_semantics
+from zslbench.datasets.card import FeatureCard
+from zslbench.datasets.container import Dataset, equal_semantics
+from zslbench.datasets.filenames import repeated
 from zslbench.datasets.stray import stray_column
 from zslbench.errors import InputError
 from zslbench.hashing import file_digest
@@ -67,6 +69,12 @@ def examine(folder: Path | str) -> Examination:
                 measure(found, data, name)
             except InputError as error:
                 found.errors.append(str(error))
+    try:
+        files = data.files
+    except InputError as error:
+        found.errors.append(str(error))
+    else:
+        found.warnings += repeated(files or (), "files.txt")
     _card(found, data)
     unseen = _splits(found, data)
     _leaks(found, data, unseen)

@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zslbench.errors import InputError
-from zslbench.machine import cores, memory, shared_memory
+from zslbench.machine import Device, cores, memory, shared_memory
 from zslbench.runner.identity import search_path, sources
 from zslbench.runner.scratch import scratch_folder
 
-Device = Literal["auto", "cpu", "cuda"]
 LOCAL = "local"
 """The address that means: no cluster, whatever the environment names."""
 _USERS_OWN = ("RAY_TMPDIR", "RAY_memory_usage_threshold", "RAY_memory_monitor_refresh_ms")

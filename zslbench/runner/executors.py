@@ -1,7 +1,6 @@
 """Where trials run: in this process, or in Ray actors. Both give the same events and the same numbers."""
 
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Generator, Iterable, Sequence
@@ -10,11 +9,12 @@ from typing import Any
 
 from zslbench.datasets import DataView
 from zslbench.errors import InputError
+from zslbench.machine import Device, device_here
 from zslbench.registry import Registry
 from zslbench.runner import originals
 from zslbench.runner.apart import Apart
 from zslbench.runner.attempt import Attempt, attempt
-from zslbench.runner.cluster import Device, Where, ray_session
+from zslbench.runner.cluster import Where, ray_session
 from zslbench.runner.debugging import Debugger
 from zslbench.runner.events import Event, Events, Finished, Notice, Opened, Returned, Started, Tick, Told
 from zslbench.runner.plan import Job
@@ -50,7 +50,7 @@ def run_serially(
         InputError: a GPU is asked for and torch finds none; a process cannot start; a method closed this one's files;
             a post mortem is asked for and no trial may run in this process.
     """
-    device = _device_here(device)
+    device = device_here(device)
     originals.accept()
     owners = list(dict.fromkeys(registry.owner(job.trial.method) for job in jobs))
     here = _owner_here(registry, owners) if timeout is None else None
@@ -173,18 +173,6 @@ def run_with_ray(
         if not (slots.local and slots.device == "cpu"):
             yield Notice(f"{slots}.")
         yield from Pool(ray, registry, view, slots, timeout).run(jobs)
-
-
-def _device_here(device: Device) -> Device:
-    if device == "cpu" or (device == "auto" and shutil.which("nvidia-smi") is None):
-        return "cpu"  # without loading torch, which takes seconds
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if device == "cuda":
-        raise InputError("--device cuda: torch finds no GPU on this machine; use --device cpu.")
-    return "cpu"
 
 
 @contextmanager

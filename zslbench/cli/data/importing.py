@@ -151,11 +151,11 @@ def _import(
     result = {
         "folder": str(made.folder),
         "images": made.images,
-        "classes": len(made.card["classes"]),
-        "features": {title: table["dim"] for title, table in made.card["features"].items()},
-        "semantics": list(made.card["semantics"]),
-        "split_families": made.card["split_families"],
-        "files": made.card["provenance"]["files"],
+        "classes": len(made.card.classes),
+        "features": {title: known.dim for title, known in made.card.features.items()},
+        "semantics": list(made.card.semantics),
+        "split_families": made.card.split_families,
+        "files": made.card.provenance["files"],
         "notes": made.notes,
     }
     if as_json:
@@ -164,7 +164,7 @@ def _import(
     say(f"folder    {result['folder']}")
     say(f"images    {made.images} in {result['classes']} classes")
     say("features  " + ", ".join(f"{title} ({width})" for title, width in result["features"].items()))
-    say("semantics " + ", ".join(made.card["semantics"]))
-    say("splits    " + (", ".join(made.card["split_families"]) or "none named: any S/U"))
+    say("semantics " + ", ".join(made.card.semantics))
+    say("splits    " + (", ".join(made.card.split_families) or "none named: any S/U"))
     for note in made.notes:
         say(f"note      {note}")

@@ -22,6 +22,7 @@ from zslbench.shelltext import command
 
 if TYPE_CHECKING:
     from zslbench.datasets.prepare.layout import ClassFolders
+    from zslbench.machine import Device
 
 _STAGES = {"images": "Encoding images", "descriptions": "Encoding descriptions"}
 
@@ -94,7 +95,7 @@ def prepare(
     licence: str | None,
     citation: Path | None,
     split_families: tuple[str, ...],
-    device: str,
+    device: Device,
     batch_size: int | None,
     workers: int | None,
     skip_bad: bool,
@@ -143,20 +144,18 @@ def prepare(
     reference = BUNDLED / name
     comparable = not (backbone or semantics or maps or skip_bad) and (reference / "card.toml").is_file()
     verdicts = compare(made.folder, reference) if comparable else None
-    kinds = ("features", "maps", "semantics")
-    tables = [(kind, title, made.card[kind][title]) for kind in kinds for title in made.card.get(kind, {})]
-    provenance = made.card["provenance"]
+    card, provenance = made.card, made.card.provenance
     result: dict[str, Any] = {
         "folder": str(made.folder),
         "images": made.images,
-        "classes": len(made.card["classes"]),
+        "classes": len(card.classes),
         "skipped": provenance.get("skipped", []),
         "passed_over": {"files": dict(made.passed.files), "folders": list(made.passed.folders)},
         "notes": made.notes,
         "warnings": made.warnings,
-        "split_families": made.card["split_families"],
+        "split_families": card.split_families,
         "images_sha256": provenance["images_sha256"],
-        "sha256": {f"{kind}/{title}.npy": table["sha256"] for kind, title, table in tables},
+        "sha256": card.digests,
         "bundled": verdicts,
         "bundled_overall": worst(verdicts) if verdicts is not None else None,
         "seconds": round(seconds, 1),

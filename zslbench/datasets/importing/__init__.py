@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from zslbench._types import IntArray
 from zslbench.classnames import check_class_names
-from zslbench.datasets.container import FORMAT, Card, equal_semantics
+from zslbench.datasets.card import Card, FeatureCard, SemanticsCard
+from zslbench.datasets.container import equal_semantics
 from zslbench.datasets.importing.labels import check_every_class
 from zslbench.datasets.prepare.semantics_block import as_single
-from zslbench.datasets.prepare.write import refuse_existing, write_dataset
 from zslbench.datasets.stray import stray_column
+from zslbench.datasets.writing import refuse_existing, write_dataset
 from zslbench.errors import InputError
 from zslbench.hashing import file_digest
 from zslbench.plaintext import plain
@@ -49,8 +50,11 @@ class Imported:
     semantics: dict[str, NDArray[Any]]
     """By name, (C, A)."""
     maps: dict[str, NDArray[Any]] = field(default_factory=dict)
-    cards: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    """What the card is to say of arrays, as ``{"features": {name: {...}}}``."""
+    feature_cards: dict[str, FeatureCard] = field(default_factory=dict)
+    """What is known of features and maps of these names."""
+    semantics_cards: dict[str, SemanticsCard] = field(default_factory=dict)
+    names: tuple[str, ...] | None = None
+    """(N,) the pictures of the rows, where they are known."""
     splits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Entries of split files by family."""
     notes: list[str] = field(default_factory=list)
@@ -66,7 +70,7 @@ class Written:
     """What `write` made."""
 
     folder: Path
-    card: dict[str, Any]
+    card: Card
     images: int
     notes: list[str]
 
@@ -102,30 +106,30 @@ def write(found: Imported, name: str, out: Path) -> Written:
         found.notes += equal_semantics(values, found.class_names, f"WARNING semantics {array!r}")
     # The card is for others, who have not these paths.
     notes = [_named_briefly(note, found.files) for note in found.notes]
-    card: dict[str, Any] = {
-        "format": FORMAT,
-        "name": name,
-        "classes": list(found.class_names),
-        "default_features": next(iter(found.features)),
-        "default_semantics": next(iter(found.semantics)),
-        "split_families": families,
-        "provenance": {
+    card = Card(
+        name=name,
+        classes=list(found.class_names),
+        default_features=next(iter(found.features)),
+        default_semantics=next(iter(found.semantics)),
+        split_families=families,
+        features={array: found.feature_cards.get(array, FeatureCard()) for array in found.features},
+        maps={array: found.feature_cards.get(array, FeatureCard()) for array in found.maps},
+        semantics={array: found.semantics_cards.get(array, SemanticsCard()) for array in found.semantics},
+        provenance={
             "source": f"imported from {found.layout}",
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "notes": notes,
             "files": {title: file_digest(path) for title, path in _titles(found.files).items()},
         },
-    }
-    for kind, arrays in (("features", found.features), ("maps", found.maps), ("semantics", found.semantics)):
-        if arrays:
-            card[kind] = {array: dict(found.cards.get(kind, {}).get(array, {})) for array in arrays}
+    )
     files = {
         f"splits/{family}.json": msgspec.json.format(msgspec.json.encode(entries), indent=0)
         for family, entries in found.splits.items()
     }
     card = write_dataset(
-        out, card, found.labels, found.features, found.semantics, maps=found.maps, files=files, keep_precision=True
-    )
+        out, card, found.labels, found.features, found.semantics,
+        maps=found.maps, names=found.names, files=files, keep_precision=True,
+    )  # fmt: skip
     return Written(out, card, len(found.labels), notes)
 
 
@@ -188,7 +192,8 @@ def _families(found: Imported, name: str) -> list[str]:
     """The split families that the card can name: those of the files, and of their sizes those that can be played."""
     count = len(found.class_names)
     named = list(found.splits)
-    draft = _Draft(name, found.class_names, found.labels, Card(name, list(found.class_names), "", ""))
+    empty = Card(name=name, classes=list(found.class_names), default_features="", default_semantics="")
+    draft = _Draft(name, found.class_names, found.labels, empty)
     sizes: dict[str, None] = {}
     for family, entries in found.splits.items():
         first = splits_from(draft, entries, family, f"split family {family!r}")[0]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.csvtext import advice, number, separator_of
+from zslbench.datasets.card import FeatureCard, SemanticsCard
 from zslbench.datasets.container import load_npy
 from zslbench.datasets.importing import Imported, finite_semantics, say_conversion
 from zslbench.datasets.importing.labels import LabelsAre, labels_of, read_class_names, read_lines
@@ -71,16 +72,16 @@ def read_arrays(
     values, card = _semantics(semantics, class_names, scratch, notes)
     sources = {"features": features, "labels": labels, "semantics": semantics} | ({"maps": maps} if maps else {})
     notes += _unused_members(sources)
-    said = {"space": space} if space else {}
-    card = card | said
-    visual = said | ({"pretraining": pretraining} if pretraining else {})
+    card.space = space or card.space
+    visual = FeatureCard(space=space, pretraining=pretraining)
     return Imported(
         class_names=class_names,
         labels=known,
         features={"imported": arrays["features"]},
         semantics={"imported": values},
         maps={"imported": arrays["maps"]} if "maps" in arrays else {},
-        cards={"features": {"imported": visual}, "maps": {"imported": visual}, "semantics": {"imported": card}},
+        feature_cards={"imported": visual},
+        semantics_cards={"imported": card},
         notes=notes,
         layout="plain arrays",
         files=[*map(_file, sources.values()), classes],
@@ -182,11 +183,13 @@ def _images(source: str, dimensions: int, role: str, scratch: Path, notes: list[
 
 def _semantics(
     source: str, class_names: Sequence[str], scratch: Path, notes: list[str]
-) -> tuple[NDArray[np.float32], dict[str, Any]]:
+) -> tuple[NDArray[np.float32], SemanticsCard]:
     """The array (C, A) and what its file says of it."""
     path, called = _file(source), f"--semantics {source}"
     if path.suffix.lower() not in _TEXT_FILES:
-        return finite_semantics(read_array(source, "semantics", scratch), len(class_names), called, notes), {}
+        return finite_semantics(
+            read_array(source, "semantics", scratch), len(class_names), called, notes
+        ), SemanticsCard()
     first = read_text(path).lstrip("\n ").partition("\n")[0]
     cells = first.rstrip(" ,;\t").split(separator_of(first))
     numbers = [cell for cell in cells if number(cell) is not None]
@@ -205,7 +208,7 @@ def _semantics(
         raise InputError(
             f"{called}: its first column holds the classes' names: a header, such as class,a,b is expected."
         )
-    return finite_semantics(array, len(class_names), called, notes), {}
+    return finite_semantics(array, len(class_names), called, notes), SemanticsCard()
 
 
 def _file(source: str) -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 
 from zslbench._types import IntArray
 from zslbench.classnames import misplaced, other_place
+from zslbench.datasets.card import FeatureCard
 from zslbench.datasets.importing import Imported, finite_semantics
 from zslbench.datasets.importing.image_lists import Lists, checked, from_every_base
 from zslbench.datasets.importing.labels import LabelsAre, labels_of, named, read_lines, text_labels
@@ -90,9 +91,9 @@ def read_mcfa(
                 f"{semantics}: two variables would be called {called!r}, {plain(name)} the second: rename it."
             )
         blocks[called] = finite_semantics(matrix, len(class_names), f"{semantics}: {name}", notes)
-    card: dict[str, Any] = {"title": f"features of {features.name}"}
+    card = FeatureCard(title=f"features of {features.name}")
     if "tune" in features.stem.lower():
-        card["pretraining"] = "unknown; the file's name says fine-tuned, perhaps on these classes, unseen ones included"
+        card.pretraining = "unknown; the file's name says fine-tuned, perhaps on these classes, unseen ones included"
         notes.append(
             f"WARNING {features}: the name says fine-tuned. If that was on all classes, unseen ones included, then no "
             f"class is unseen, and one file serves every split."
@@ -102,7 +103,7 @@ def read_mcfa(
         labels=known,
         features={title: array},
         semantics=blocks,
-        cards={"features": {title: card}},
+        feature_cards={title: card},
         splits={} if splits is None else _families(splits, known, class_names, notes),
         notes=notes,
         layout="the layout of the MCFA release",

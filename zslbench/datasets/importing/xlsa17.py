@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from zslbench._types import IntArray
 from zslbench.classnames import by_spelling, loosely, misplaced
+from zslbench.datasets.card import FeatureCard, SemanticsCard
+from zslbench.datasets.filenames import relative, repeated
 from zslbench.datasets.importing import Imported, finite_semantics, say_conversion
 from zslbench.datasets.importing.image_lists import Lists, checked, from_every_base
 from zslbench.datasets.importing.labels import labels_of, named
@@ -104,10 +106,9 @@ def understand(
         labels=labels,
         features={features_name: array},
         semantics=semantics,
-        cards={
-            "features": {features_name: _feature_card(features)},
-            "semantics": {field: {"title": f"{field} of {splits.name}"} for field in semantics},
-        },
+        feature_cards={features_name: _feature_card(features)},
+        semantics_cards={field: SemanticsCard(title=f"{field} of {splits.name}") for field in semantics},
+        names=_image_names(visual, len(labels), features, notes),
         splits={FAMILY: [entry]},
         notes=notes,
         layout="the xlsa17 layout",
@@ -115,12 +116,10 @@ def understand(
     )
 
 
-def _feature_card(path: Path) -> dict[str, Any]:
-    card = {"title": f"features of {path.name}", "preprocessing": "as distributed"}
+def _feature_card(path: Path) -> FeatureCard:
+    card = FeatureCard(title=f"features of {path.name}", preprocessing="as distributed")
     if path.stem == "res101":
-        card["pretraining"] = (
-            "ImageNet-1k, supervised, as is said of the res101.mat of this layout; the file cannot tell"
-        )
+        card.pretraining = "ImageNet-1k, supervised, as is said of the res101.mat of this layout; the file cannot tell"
     return card
 
 
@@ -245,6 +244,22 @@ def _refuse_other_folders(
             f"{plain(files[wrong[0]])} as {class_names[labels[wrong[0]]]!r}: are labels and class names of the same "
             f"release?"
         )
+
+
+def _image_names(
+    fields: Mapping[str, NDArray[Any]], images: int, path: Path, notes: list[str]
+) -> tuple[str, ...] | None:
+    """The pictures of the rows, where the file names them."""
+    held = fields.get("image_files", np.empty(0, str))
+    files = [file.strip() for file in held.ravel().tolist()] if held.dtype.kind == "U" else []
+    if not files:
+        return None
+    if len(files) != images or "" in files:
+        notes.append(f"{path}: image_files does not name every image and is not kept.")
+        return None
+    names = relative(files)
+    notes += repeated(names, f"{path}: image_files")
+    return names
 
 
 def _proposed_split(

@@ -4,8 +4,9 @@ Nothing heavy is imported here: torch, Pillow and the sentence encoder are impor
 need them, so that listing recipes costs nothing.
 """
 
-from zslbench.datasets.prepare.backbones import BACKBONES, Backbone
+from zslbench.datasets.prepare.backbones import BACKBONES
 from zslbench.datasets.prepare.comparison import compare
+from zslbench.datasets.prepare.encoders import Backbone
 from zslbench.datasets.prepare.images import ImageSet, open_images
 from zslbench.datasets.prepare.pipeline import Options, Prepared, prepare
 from zslbench.datasets.prepare.recipes import RECIPES, Recipe
@@ -15,7 +16,6 @@ from zslbench.datasets.prepare.semantics import (
     read_attributes,
     read_descriptions,
 )
-from zslbench.datasets.prepare.write import write_dataset
 
 __all__ = [
     "BACKBONES",
@@ -32,5 +32,4 @@ __all__ = [
     "prepare",
     "read_attributes",
     "read_descriptions",
-    "write_dataset",
 ]

@@ -7,52 +7,15 @@ downloads weights at the first use or reads them from a file.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from importlib import metadata
-from pathlib import Path
 
 from zslbench.configuration import close_matches
 from zslbench.datasets.prepare import encoders
-from zslbench.datasets.prepare.encoders import Encoder
+from zslbench.datasets.prepare.encoders import Backbone, Encoder
 from zslbench.errors import InputError
 
 DEFAULT = "efficientnet_lite0"
-Scale = float | tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """What a data set card says about an encoder, how images are brought to it, and how to load it.
-
-    ``size`` is the side in pixels of the square input. With ``resize`` None the whole image is squeezed into
-    it; otherwise the shorter side is resized to ``resize`` and the centre cut out. ``scale`` = (mean, divisor)
-    maps 0..255 RGB values v to (v - mean) / divisor, per channel where they are triples. ``load`` takes the
-    backbone and a device and returns an encoder. ``packages`` are the distributions whose versions belong to
-    the provenance, ``extra`` is the extra of zslbench that installs them. ``model`` and ``pretrained`` are the
-    library's names; ``weights`` is a file that replaces the download. ``space`` names the joint space of images
-    and texts, if it is one. ``local_dim`` is the width of local features, where it is not ``dim``.
-    """
-
-    name: str
-    title: str
-    pretraining: str
-    licence: str
-    preprocessing: str
-    dim: int
-    size: int
-    scale: tuple[Scale, Scale]
-    packages: tuple[str, ...]
-    load: Callable[[Backbone, str], Encoder]
-    extra: str = "images"
-    citation: str = ""
-    space: str = ""
-    resize: int | None = None
-    interpolation: str = "bicubic"
-    model: str = ""
-    pretrained: str = ""
-    local_dim: int | None = None
-    weights: Path | None = None
 
 
 def find_backbone(name: str) -> Backbone:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.datasets.prepare.backbones import Backbone, load_encoder
+from zslbench.datasets.prepare.backbones import load_encoder
 from zslbench.datasets.prepare.duplicates import difference_hashes
+from zslbench.datasets.prepare.encoders import Backbone
 from zslbench.datasets.prepare.images import Image, ImageSet
 from zslbench.errors import InputError
 

@@ -1,4 +1,4 @@
-"""Loading image encoders: one function per family of libraries.
+"""Image encoders: what is known of one, and how it is loaded, one function per family of libraries.
 
 Each takes a `Backbone` and a torch device and returns a function from (B, 3, size, size) float32 to the pooled
 features (B, dim) and the last local features (B, local dim, H, W). Weights are never unpickled beyond plain tensors.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,42 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from zslbench.datasets.prepare.backbones import Backbone
-
 Encoder = Callable[["torch.Tensor"], "tuple[torch.Tensor, torch.Tensor]"]
+Scale = float | tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """What a data set card says about an encoder, how images are brought to it, and how to load it.
+
+    ``size`` is the side in pixels of the square input. With ``resize`` None the whole image is squeezed into
+    it; otherwise the shorter side is resized to ``resize`` and the centre cut out. ``scale`` = (mean, divisor)
+    maps 0..255 RGB values v to (v - mean) / divisor, per channel where they are triples. ``load`` takes the
+    backbone and a device and returns an encoder. ``packages`` are the distributions whose versions belong to
+    the provenance, ``extra`` is the extra of zslbench that installs them. ``model`` and ``pretrained`` are the
+    library's names; ``weights`` is a file that replaces the download. ``space`` names the joint space of images
+    and texts, if it is one. ``local_dim`` is the width of local features, where it is not ``dim``.
+    """
+
+    name: str
+    title: str
+    pretraining: str
+    licence: str
+    preprocessing: str
+    dim: int
+    size: int
+    scale: tuple[Scale, Scale]
+    packages: tuple[str, ...]
+    load: Callable[[Backbone, str], Encoder]
+    extra: str = "images"
+    citation: str = ""
+    space: str = ""
+    resize: int | None = None
+    interpolation: str = "bicubic"
+    model: str = ""
+    pretrained: str = ""
+    local_dim: int | None = None
+    weights: Path | None = None
 
 
 def efficientnet_lite0(backbone: Backbone, device: str) -> Encoder:

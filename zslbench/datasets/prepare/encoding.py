@@ -41,6 +41,16 @@ class Encoded:
     notes: NDArray[Any]
     skipped: dict[str, str]
 
+    @property
+    def pooled(self) -> NDArray[np.float16]:
+        """(M, D) features."""
+        return self.arrays[0]
+
+    @property
+    def local(self) -> NDArray[np.float16] | None:
+        """(M, P, D) local features, where they were asked for."""
+        return self.arrays[1] if len(self.arrays) > 1 else None
+
 
 @contextmanager
 def encoded(

@@ -17,21 +17,23 @@ from numpy.typing import NDArray
 
 from zslbench import shelltext
 from zslbench.classnames import other_place
+from zslbench.datasets.card import Card, FeatureCard
 from zslbench.datasets.container import equal_semantics
 from zslbench.datasets.prepare import semantics as text
-from zslbench.datasets.prepare.backbones import Backbone, find_backbone, versions
+from zslbench.datasets.prepare.backbones import find_backbone, versions
 from zslbench.datasets.prepare.batches import Job
 from zslbench.datasets.prepare.claims import other_pictures, withdraw, without_claims
 from zslbench.datasets.prepare.decoding import said
 from zslbench.datasets.prepare.duplicates import THRESHOLD, Duplicates, find_duplicates
+from zslbench.datasets.prepare.encoders import Backbone
 from zslbench.datasets.prepare.encoding import Encoded, encoded
 from zslbench.datasets.prepare.images import ImageSet, Passed, digest_of_files, open_images
 from zslbench.datasets.prepare.layout import ClassFolders
 from zslbench.datasets.prepare.recipes import Recipe, check_name, find_recipe
-from zslbench.datasets.prepare.write import refuse_existing, write_dataset
+from zslbench.datasets.writing import refuse_existing, write_dataset
 from zslbench.errors import InputError
 from zslbench.hashing import file_digest
-from zslbench.machine import cores
+from zslbench.machine import Device, cores, device_here
 from zslbench.splits import make_splits, usual_family
 
 BATCH_CPU = 8  # measured on two cores: half the time of 32, whose buffers no longer fit the cache
@@ -61,7 +63,7 @@ class Options:
     semantics: tuple[str, ...] | None = None
     weights: Path | None = None
     grid: int | None = None
-    device: str = "auto"
+    device: Device = "auto"
     batch_size: int | None = None
     workers: int | None = None
     skip_bad: bool = False
@@ -83,7 +85,7 @@ class Prepared:
     """
 
     folder: Path
-    card: dict[str, Any]
+    card: Card
     images: int
     warnings: list[str]
     notes: list[str]
@@ -115,7 +117,7 @@ def prepare(
     out = Path(out)
     refuse_existing(out)
     backbone = _backbone(recipe, options)
-    device = _device(options.device)
+    device = device_here(options.device)
 
     with open_images(
         images, recipe.classes, per_class=recipe.images_per_class, class_folders=options.class_folders
@@ -144,7 +146,7 @@ def prepare(
             if made.skipped:  # what is left must still make splits
                 _families(recipe, classes, labels)
             twins = _twins(found, made)
-            if doubt := other_pictures(plain, backbone.name, labels, made.arrays[0]):
+            if doubt := other_pictures(plain, backbone.name, labels, made.pooled):
                 recipe = options.apply(without_claims(plain))
                 warnings.append(doubt)
             notes = [
@@ -154,18 +156,13 @@ def prepare(
             ]
             alike = _alike(blocks, classes)
             card = _card(recipe, backbone, families, classes, blocks)
-            arrays = dict(
-                zip((backbone.name, f"{backbone.name}_{options.grid}x{options.grid}"), made.arrays, strict=False)
-            )
-            pooled = {backbone.name: arrays.pop(backbone.name)}
-            card["features"] = {backbone.name: _feature_card(backbone)}
-            card["maps"] = {
-                key: {**_feature_card(backbone), "title": _map_title(backbone, options.grid)} for key in arrays
-            }
-            card["provenance"] = _provenance(recipe, job, options, made, twins, blocks, notes + alike)
+            maps = {} if made.local is None else {f"{backbone.name}_{options.grid}x{options.grid}": made.local}
+            card.maps = {name: _feature_card(backbone, _map_title(backbone, options.grid)) for name in maps}
+            card.provenance = _provenance(recipe, job, options, made, twins, blocks, notes + alike)
             written = write_dataset(
-                out, card, labels, pooled, {block.name: block.array for block in blocks}, maps=arrays
-            )
+                out, card, labels, {backbone.name: made.pooled}, {block.name: block.array for block in blocks},
+                maps=maps, names=[found.names[row] for row in made.rows],
+            )  # fmt: skip
             warnings += [*_warnings(found, made, twins), *alike]
             return Prepared(out, written, len(labels), warnings, notes, found.passed)
 
@@ -177,18 +174,6 @@ def _backbone(recipe: Recipe, options: Options) -> Backbone:
     if not os.path.isfile(options.weights):
         raise InputError(f"{options.weights}: expected a file of weights, found none")
     return replace(backbone, weights=options.weights)
-
-
-def _device(wanted: str) -> str:
-    if wanted == "cpu":
-        return wanted
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if wanted == "cuda":
-        raise InputError("--device cuda: torch finds no GPU here; --device cpu or auto works anywhere")
-    return "cpu"
 
 
 def _families(recipe: Recipe, classes: Sequence[str], labels: NDArray[np.int64]) -> list[str]:
@@ -245,27 +230,31 @@ def _card(
     families: list[str],
     classes: Sequence[str],
     blocks: Sequence[text.SemanticsBlock],
-) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "name": recipe.name,
-        "title": recipe.title,
-        "description": recipe.description,
-        "citation": recipe.citation,
-        "licence": recipe.licence,
-        "classes": list(classes),
-        "default_features": backbone.name,
-        "default_semantics": blocks[0].name,
-        "split_families": families,
-        "semantics": {block.name: dict(block.card) for block in blocks},
-    }
+) -> Card:
+    return Card(
+        name=recipe.name,
+        title=recipe.title,
+        description=recipe.description,
+        citation=recipe.citation,
+        licence=recipe.licence,
+        classes=list(classes),
+        default_features=backbone.name,
+        default_semantics=blocks[0].name,
+        split_families=families,
+        features={backbone.name: _feature_card(backbone, backbone.title)},
+        semantics={block.name: block.card for block in blocks},
+    )
 
 
-def _feature_card(backbone: Backbone) -> dict[str, Any]:
-    known = {
-        key: getattr(backbone, key) for key in ("title", "pretraining", "licence", "preprocessing", "citation", "space")
-    }
-    return {key: value for key, value in known.items() if value}
+def _feature_card(backbone: Backbone, title: str) -> FeatureCard:
+    return FeatureCard(
+        title=title,
+        pretraining=backbone.pretraining,
+        licence=backbone.licence,
+        preprocessing=backbone.preprocessing,
+        citation=backbone.citation,
+        space=backbone.space,
+    )
 
 
 def _map_title(backbone: Backbone, grid: int | None) -> str:

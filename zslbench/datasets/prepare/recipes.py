@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from zslbench.datasets.card import SemanticsCard
 from zslbench.datasets.known import known_names, load_known
 from zslbench.datasets.prepare import semantics as text
-from zslbench.datasets.prepare.backbones import DEFAULT, Backbone
+from zslbench.datasets.prepare.backbones import DEFAULT
+from zslbench.datasets.prepare.encoders import Backbone
 from zslbench.errors import InputError
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
@@ -53,17 +54,17 @@ class Recipe:
             )
         table = text.read_attributes(self.attributes, classes)
         descriptions = text.read_descriptions(self.descriptions, classes)
-        graded: dict[str, Any] = {
-            "title": f"{len(table.columns)} visual attributes graded 0 to 1 by the zslbench authors",
-            "licence": "MIT",
-            "columns": list(table.columns),
-            "groups": list(table.groups),
-        }
+        graded = SemanticsCard(
+            title=f"{len(table.columns)} visual attributes graded 0 to 1 by the zslbench authors",
+            licence="MIT",
+            columns=list(table.columns),
+            groups=list(table.groups),
+        )
         sentences = "Mean of the unit-length embeddings of our own describing sentences per class"
-        embedded = {
-            "title": f"{sentences}, {text.ENCODER}, {text.ENCODER_DIM} dimensions",
-            "licence": "MIT (sentences and vectors); encoder Apache-2.0",
-        }
+        embedded = SemanticsCard(
+            title=f"{sentences}, {text.ENCODER}, {text.ENCODER_DIM} dimensions",
+            licence="MIT (sentences and vectors); encoder Apache-2.0",
+        )
         return [
             text.SemanticsBlock("attributes", table.values, graded),
             text.SemanticsBlock("minilm", text.embed_descriptions(descriptions), embedded, text.ENCODER_PACKAGES),

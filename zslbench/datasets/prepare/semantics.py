@@ -52,7 +52,7 @@ from zslbench.datasets.prepare.semantics_words import word_block
 from zslbench.errors import InputError
 
 if TYPE_CHECKING:
-    from zslbench.datasets.prepare.backbones import Backbone
+    from zslbench.datasets.prepare.encoders import Backbone
 
 __all__ = [
     "ENCODER",

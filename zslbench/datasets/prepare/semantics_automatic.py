@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.datasets.card import SemanticsCard
 from zslbench.datasets.prepare.semantics_block import SemanticsBlock
 from zslbench.datasets.prepare.semantics_descriptions import PROMPT, prompted
 from zslbench.datasets.prepare.semantics_encoder import TextEncoder, embed_classes, unit_rows
@@ -39,11 +40,11 @@ def automatic_block(path: Path, classes: Sequence[str], encoder: TextEncoder) ->
     named = prompted([PROMPT], classes)
     vectors = embed_classes(texts | {f"class {name}": value for name, value in named.items()}, encoder.encode)
     array = automatic_text(vectors[: len(phrases)], vectors[len(phrases) :])
-    card = {
-        "title": f"{len(phrases)} phrases from {path.name} scored by class names ({encoder.name}), standardised",
-        "licence": encoder.licence,
-        "columns": phrases,
-    }
+    card = SemanticsCard(
+        title=f"{len(phrases)} phrases from {path.name} scored by class names ({encoder.name}), standardised",
+        licence=encoder.licence,
+        columns=list(phrases),
+    )
     return SemanticsBlock("automatic_text", array, card, encoder.packages)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.datasets.card import SemanticsCard
 from zslbench.errors import InputError
 
 _MAX_NAME = 60
@@ -19,7 +20,7 @@ _MAX_NAME = 60
 
 @dataclass(frozen=True)
 class SemanticsBlock:
-    """``array`` is (C, A) float32, finite; ``card`` holds those fields of ``SemanticsCard`` that are known.
+    """``array`` is (C, A) float32, finite; ``card`` holds what is known of it.
 
     ``packages`` are the distributions that made the numbers, whose versions belong to the provenance; ``notes`` say
     what of a file was left out or taken for something else; ``by_order`` if nothing but its place says of which class a
@@ -28,7 +29,7 @@ class SemanticsBlock:
 
     name: str
     array: NDArray[np.float32]
-    card: dict[str, Any] = field(default_factory=dict)
+    card: SemanticsCard = field(default_factory=SemanticsCard)
     packages: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     by_order: bool = False

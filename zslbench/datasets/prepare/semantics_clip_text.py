@@ -14,7 +14,7 @@ from zslbench.datasets.prepare.semantics_encoder import TextEncoder
 from zslbench.errors import InputError
 
 if TYPE_CHECKING:
-    from zslbench.datasets.prepare.backbones import Backbone
+    from zslbench.datasets.prepare.encoders import Backbone
 
 _BATCH = 128
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.classnames import without_number
+from zslbench.datasets.card import SemanticsCard
 from zslbench.datasets.prepare import semantics_sentence
 from zslbench.datasets.prepare.semantics_block import SemanticsBlock, block_name
 from zslbench.datasets.prepare.semantics_encoder import TextEncoder, embed_classes
@@ -107,6 +108,5 @@ def embed_descriptions(descriptions: Mapping[str, Sequence[str]]) -> NDArray[np.
 
 def _embedded(name: str, title: str, texts: Mapping[str, Sequence[str]], encoder: TextEncoder) -> SemanticsBlock:
     encoder.check()
-    card = {"title": title, "licence": encoder.licence, "space": encoder.space}
-    known = {key: value for key, value in card.items() if value}
-    return SemanticsBlock(name, embed_classes(texts, encoder.encode), known, encoder.packages)
+    card = SemanticsCard(title=title, licence=encoder.licence, space=encoder.space)
+    return SemanticsBlock(name, embed_classes(texts, encoder.encode), card, encoder.packages)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from zslbench.classnames import composed
 from zslbench.configuration import close_matches
 from zslbench.csvtext import Table, advice, number, read_csv
+from zslbench.datasets.card import SemanticsCard
 from zslbench.datasets.prepare.semantics_block import SemanticsBlock, as_single, block_name, refuse_zeros
 from zslbench.datasets.prepare.semantics_files import (
     as_table,
@@ -68,14 +68,14 @@ def table_block(path: Path, classes: Sequence[str], by_order: bool) -> Semantics
     line, header = rows.pop(0)
     columns = [cell.strip() for cell in header[1:]]
     _check_header(columns, f"{path}: line {line} (the header)")
-    card: dict[str, Any] = {"title": f"{len(columns)} attributes from {path.name}", "columns": columns}
+    card = SemanticsCard(title=f"{len(columns)} attributes from {path.name}", columns=columns)
     if (
         rows
         and normalise(rows[0][1][0]) in _GROUP_MARKS
         and not any(normalise(name) in _GROUP_MARKS for name in classes)
     ):
         line, marks = rows.pop(0)
-        card["groups"] = _groups(marks, columns, f"{path}: line {line} (the groups)")
+        card.groups = _groups(marks, columns, f"{path}: line {line} (the groups)")
     names = [row[0].strip() for _, row in rows]
     values = np.array([_numbers(row, columns, f"{path}: line {line}") for line, row in rows]).reshape(-1, len(columns))
     order = _order(names, classes, path, by_order)
@@ -96,11 +96,11 @@ def table_block(path: Path, classes: Sequence[str], by_order: bool) -> Semantics
 def attribute_block(path: Path, classes: Sequence[str]) -> SemanticsBlock:
     """Read an attribute file in TOML (see `read_attributes`) as a block named after the file."""
     table = read_attributes(path, classes)
-    card = {
-        "title": f"{len(table.columns)} attributes from {path.name}",
-        "columns": list(table.columns),
-        "groups": list(table.groups),
-    }
+    card = SemanticsCard(
+        title=f"{len(table.columns)} attributes from {path.name}",
+        columns=list(table.columns),
+        groups=list(table.groups),
+    )
     return SemanticsBlock(block_name(path), table.values, card)
 
 

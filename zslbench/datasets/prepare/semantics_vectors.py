@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from zslbench.datasets.card import SemanticsCard
 from zslbench.datasets.container import load_npy
 from zslbench.datasets.prepare.semantics_block import SemanticsBlock, as_single, block_name
 from zslbench.datasets.prepare.semantics_encoder import TextEncoder
@@ -24,7 +25,7 @@ def vector_block(path: Path, classes: Sequence[str], tower: TextEncoder | None =
         raise InputError(f"{path}: expected (C, A) numbers, found {array.shape} {array.dtype}.")
     if len(array) != len(classes):
         raise InputError(f"{path}: expected one row for each of the {len(classes)} classes, found {len(array)} rows.")
-    card = {"title": f"Class vectors from {path.name}"}
+    card = SemanticsCard(title=f"Class vectors from {path.name}")
     if tower is not None:
-        card = {"title": f"{card['title']}, {tower.name}", "space": tower.space}
+        card.title, card.space = f"{card.title}, {tower.name}", tower.space
     return SemanticsBlock(block_name(path), as_single(array, str(path)), card, by_order=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.datasets.card import SemanticsCard
 from zslbench.datasets.prepare.semantics_block import SemanticsBlock, block_name
 from zslbench.datasets.prepare.semantics_descriptions import spoken
 from zslbench.datasets.prepare.semantics_files import shown
@@ -47,7 +48,7 @@ def word_block(path: Path, classes: Sequence[str]) -> SemanticsBlock:
     rows = [np.mean([_look_up(word, vectors) for word in several], axis=0) for several in words.values()]
     array = np.array(rows, dtype=np.float32)
     title = f"Mean of the vectors of each class name's words, from {path.name}, {array.shape[1]} dimensions"
-    return SemanticsBlock(block_name(path), array, {"title": title})
+    return SemanticsBlock(block_name(path), array, SemanticsCard(title=title))
 
 
 def _words(name: str) -> list[str]:

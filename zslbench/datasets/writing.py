@@ -1,4 +1,4 @@
-"""Writing a data set folder: arrays as plain .npy, the card as TOML, all or nothing."""
+"""Writing a data set folder: arrays as plain .npy, the card as TOML, all or nothing. `container` reads it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from zslbench.datasets.card import CARD, Card, FeatureCard, card_toml
+from zslbench.datasets.filenames import FILES, check_files, files_text
 from zslbench.errors import InputError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -23,57 +25,65 @@ _BLOCK_BYTES = 1 << 24
 
 def write_dataset(
     folder: Path | str,
-    card: Mapping[str, Any],
+    card: Card,
     labels: NDArray[Any],
     features: Mapping[str, NDArray[Any]],
     semantics: Mapping[str, NDArray[Any]],
     *,
     maps: Mapping[str, NDArray[Any]] | None = None,
+    names: Sequence[str] | None = None,
     files: Mapping[str, bytes] | None = None,
     keep_precision: bool = False,
-) -> dict[str, Any]:
+) -> Card:
     """Write a data set to ``folder`` and return its card with hashes and dimensions filled in.
 
     ``labels`` (N,) class indices are stored as int64, each of ``features`` (N, D) and ``maps`` (N, P, D) as
     float16, or with ``keep_precision`` as float16 or float32 as they come (all else as float32), each of
-    ``semantics`` (C, A) as float32; ``files`` are further files by their path in the folder. Arrays may be memory
-    maps: they are read and written in blocks. ``card`` holds the keys of ``card.toml``, with one table in
-    ``features``, ``maps`` and ``semantics`` for each array of that name; it is not changed. ``sha256`` of a table is
+    ``semantics`` (C, A) as float32; ``names`` (N,) are the pictures of the rows, ``files`` further files by their path
+    in the folder. Arrays may be memory maps: they are read and written in blocks. ``card`` has one entry in
+    ``features``, ``maps`` and ``semantics`` for each array of that name; it is not changed. ``sha256`` of an entry is
     the digest of the bytes of its .npy file. Everything is written to a sibling folder that is renamed at the end,
     so a reader never meets half a data set.
 
-    InputError if ``folder`` exists and is not empty, if tables and arrays do not match, or if an array has
+    InputError if ``folder`` exists and is not empty, if entries and arrays do not match, or if an array has
     the wrong shape or a value that is not finite after conversion.
     """
     folder = Path(folder)
     refuse_existing(folder)
-    filled = copy.deepcopy(dict(card))
-    arrays: dict[str, tuple[NDArray[Any], np.dtype[Any]]] = {
-        "labels": (_checked_labels(labels, len(filled["classes"])), np.dtype(np.int64))
-    }
-    for kind, given, rows, dimensions in (
-        ("features", features, len(labels), 2),
-        ("maps", maps or {}, len(labels), 3),
-        ("semantics", semantics, len(filled["classes"]), 2),
-    ):
-        tables = filled.setdefault(kind, {}) if given else filled.get(kind, {})
-        if tables.keys() != given.keys():
-            raise InputError(f"card has {kind} {sorted(tables)}, arrays are {sorted(given)}")
-        for name, array in given.items():
-            _check_array(f"{kind}.{name}", array, rows, dimensions)
-            if kind != "semantics":
-                tables[name]["dim"] = array.shape[-1]
-            arrays[f"{kind}/{name}"] = array, _precision(array, kind, keep_precision)
+    filled = copy.deepcopy(card)
+    given = {"features": features, "maps": maps or {}, "semantics": semantics}
+    checked = checked_labels(labels, len(card.classes))
+    for kind, arrays in given.items():
+        if getattr(card, kind).keys() != arrays.keys():
+            raise InputError(f"card has {kind} {sorted(getattr(card, kind))}, arrays are {sorted(arrays)}")
+        for name, array in arrays.items():
+            check_array(kind, name, array, len(card.classes if kind == "semantics" else labels))
+    further = dict(files or {})
+    if names is not None:
+        further[FILES] = checked_names(names, len(labels))
+        filled.files_sha256 = hashlib.sha256(further[FILES]).hexdigest()
     with _staging(folder) as staging:
-        for name, (array, dtype) in arrays.items():
-            sha256 = _write_npy(staging / f"{name}.npy", array, dtype, name)
-            if name != "labels":
-                kind, _, title = name.partition("/")
-                filled[kind][title]["sha256"] = sha256
-        for name, content in {**(files or {}), "card.toml": _toml(filled)}.items():
-            (staging / name).parent.mkdir(exist_ok=True)
-            (staging / name).write_bytes(content)
+        write_npy(staging / "labels.npy", checked, np.int64, "labels")
+        for kind, arrays in given.items():
+            for name, array in arrays.items():
+                path = staging / kind / f"{name}.npy"
+                path.parent.mkdir(exist_ok=True)
+                write_array(path, filled, kind, name, array, keep_precision=keep_precision)
+        for title, content in {**further, CARD: card_toml(filled)}.items():
+            (staging / title).parent.mkdir(exist_ok=True)
+            (staging / title).write_bytes(content)
     return filled
+
+
+def write_array(path: Path, card: Card, kind: str, name: str, array: NDArray[Any], *, keep_precision: bool) -> None:
+    """Write one array in blocks, and what its file is into its entry of the card.
+
+    InputError if a value is not finite after conversion.
+    """
+    entry = getattr(card, kind)[name]
+    if isinstance(entry, FeatureCard):
+        entry.dim = array.shape[-1]
+    entry.sha256 = write_npy(path, array, _precision(array, kind, keep_precision), f"{kind}/{name}")
 
 
 def refuse_existing(folder: Path | str) -> None:
@@ -89,7 +99,8 @@ def refuse_existing(folder: Path | str) -> None:
         raise InputError(f"{folder}: exists already, choose another folder or remove it first")
 
 
-def _checked_labels(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
+def checked_labels(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """The labels as int64; InputError unless each class has one, and none is of no class."""
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"labels: expected (N,) integers, found {labels.shape} {labels.dtype}")
     if not np.array_equal(np.unique(labels), np.arange(classes)):
@@ -97,12 +108,21 @@ def _checked_labels(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-def _check_array(name: str, array: NDArray[Any], rows: int, dimensions: int) -> None:
-    if not _NAME.fullmatch(name.partition(".")[2]):
-        raise InputError(f"{name}: expected a name of lower-case letters, digits, '_' and '-'")
-    if array.ndim != dimensions or array.shape[0] != rows or 0 in array.shape:
-        columns = "columns" if dimensions == 2 else "places, columns"
-        raise InputError(f"{name}: expected an array ({rows}, {columns}), found {array.shape}")
+def checked_names(names: Sequence[str], images: int) -> bytes:
+    """What ``files.txt`` holds; InputError unless there is a name for each image."""
+    if len(names) != images:
+        raise InputError(f"{FILES}: expected the names of {images} images, found {len(names)}")
+    check_files(names, FILES)
+    return files_text(names)
+
+
+def check_array(kind: str, name: str, array: NDArray[Any], rows: int) -> None:
+    """InputError if an array cannot have that name or has not the shape of its kind."""
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{kind}.{name}: expected a name of lower-case letters, digits, '_' and '-'")
+    if array.ndim != (3 if kind == "maps" else 2) or array.shape[0] != rows or 0 in array.shape:
+        columns = "places, columns" if kind == "maps" else "columns"
+        raise InputError(f"{kind}.{name}: expected an array ({rows}, {columns}), found {array.shape}")
 
 
 def _precision(array: NDArray[Any], kind: str, keep: bool) -> np.dtype[Any]:
@@ -111,10 +131,9 @@ def _precision(array: NDArray[Any], kind: str, keep: bool) -> np.dtype[Any]:
     return np.dtype(np.float16)
 
 
-def _write_npy(path: Path, array: NDArray[Any], dtype: DTypeLike, name: str) -> str:
+def write_npy(path: Path, array: NDArray[Any], dtype: DTypeLike, name: str) -> str:
     """Write the array in blocks of rows; returns the SHA-256 of the file."""
     dtype = np.dtype(dtype).newbyteorder("<")
-    path.parent.mkdir(exist_ok=True)
     hasher = hashlib.sha256()
     rows = max(1, _BLOCK_BYTES * len(array) // max(1, array.size * dtype.itemsize))
     with path.open("w+b") as file:
@@ -133,14 +152,6 @@ def _write_npy(path: Path, array: NDArray[Any], dtype: DTypeLike, name: str) -> 
             hasher.update(block.data)
             file.write(block.data)
     return hasher.hexdigest()
-
-
-def _toml(card: Mapping[str, Any]) -> bytes:
-    try:
-        import tomli_w
-    except ModuleNotFoundError as error:
-        raise InputError("writing a data set card needs tomli-w: pip install tomli-w") from error
-    return tomli_w.dumps(card, multiline_strings=True).encode("utf-8", "replace")  # half a character is none
 
 
 @contextmanager
