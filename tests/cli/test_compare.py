@@ -87,17 +87,49 @@ def test_every_form_says_the_same(in_process: Command) -> None:
 
 
 def test_all_ranked_methods_are_compared(in_process: Command) -> None:
-    """Without names every ranked row is compared with every other, and Friedman's test is SciPy's."""
+    """With --all every ranked row is compared with every other, and Friedman's test is SciPy's."""
     rows = json.loads(in_process("leaderboard", "--store", SHIPPED, "--json")[1])[0]["rows"]
     ranked = [row["label"] for row in rows if row["rank"] is not None]
-    found = json.loads(in_process("compare", "--store", SHIPPED, "--format", "json")[1])
+    found = json.loads(in_process("compare", "--all", "--store", SHIPPED, "--format", "json")[1])
     assert len(found["pairs"]) == len(ranked) * (len(ranked) - 1) / 2
     assert set(found["ranking"]["labels"]) == set(ranked)
     table = [list(last_h(label).values()) for label in ranked]
     assert found["ranking"]["friedman_p"] == pytest.approx(stats.friedmanchisquare(*table).pvalue)
-    said = in_process("compare", "--store", SHIPPED)[1]
+    said = in_process("compare", "--all", "--store", SHIPPED)[1]
     assert "mean rank" in said
     assert "compare fewer methods" in " ".join(said.split())
+
+
+def test_without_names_the_best_row_is_the_reference(in_process: Command) -> None:
+    """It is compared with each other ranked row, by the numbers of --all; p is corrected for these pairs alone, and the
+    output says so, in each form."""
+    rows = json.loads(in_process("leaderboard", "--store", SHIPPED, "--json")[1])[0]["rows"]
+    best, *others = [row["label"] for row in rows if row["rank"] is not None]
+    found = json.loads(in_process("compare", "--store", SHIPPED, "--json")[1])
+    assert found["reference"] == best
+    assert [(pair["a"], pair["b"]) for pair in found["pairs"]] == [(best, other) for other in others]
+    every = json.loads(in_process("compare", "--all", "--store", SHIPPED, "--json")[1])
+    by_labels = {(pair["a"], pair["b"]): pair for pair in every["pairs"]}
+    for pair in found["pairs"]:
+        assert {**pair, "p_holm": 0} == {**by_labels[pair["a"], pair["b"]], "p_holm": 0}
+    by_hand = holm_by_hand([pair["p"] for pair in found["pairs"]])
+    assert [pair["p_holm"] for pair in found["pairs"]] == pytest.approx(by_hand)
+    for form in ("table", "md"):
+        said = " ".join(in_process("compare", "--store", SHIPPED, "--format", form)[1].split())
+        assert f"{best}, the best here, is compared with each other row, and p is corrected for these " in said
+        assert "mean rank" not in said
+    code, _, err = in_process("compare", "dem", "sae", "--all", "--store", SHIPPED)
+    assert (code, err) == (2, "zslbench: --all is about all ranked rows, and rows are named, which are compared all "
+                              "with all.\n")  # fmt: skip
+
+
+def holm_by_hand(values: list[float]) -> list[float]:
+    """Holm's correction, from the smallest p up, never falling."""
+    corrected, highest = {}, 0.0
+    for step, at in enumerate(np.argsort(values, kind="stable")):
+        highest = max(highest, min(1.0, (len(values) - step) * values[at]))
+        corrected[int(at)] = highest
+    return [corrected[at] for at in range(len(values))]
 
 
 def test_few_splits_and_left_out_ones_are_said(in_process: Command) -> None:
@@ -276,3 +308,17 @@ def test_the_leaderboard_is_what_the_lines_of_the_file_say(in_process: Command, 
     lines = (SHIPPED / "records.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "s" / "records.jsonl").write_text("".join(lines[::-1]), encoding="utf-8")
     assert json.loads(in_process("leaderboard", "--store", tmp_path / "s", "--json")[1]) == [table]
+
+
+def test_some_rows_of_a_leaderboard(in_process: Command) -> None:
+    """--methods keeps rows by label or by method, with the ranks that they have among all; an unknown name is answered
+    with close ones."""
+    command = ("leaderboard", "--store", SHIPPED, "--split-family", "16/5", "--json")
+    every = json.loads(in_process(*command)[1])[0]["rows"]
+    found = json.loads(in_process(*command, "--methods", "eszsl, clswgan,cada")[1])[0]["rows"]
+    assert found == [row for row in every if row["label"] in ("eszsl", "cada") or row["method"] == "clswgan"]
+    assert len(found) == 3
+    code, out, err = in_process(*command, "--methods", "eszls")
+    assert (code, out) == (2, "")
+    assert err.startswith("zslbench: no results of 'eszls'. Did you mean 'eszsl' or 'eszsl+cal'?")
+    assert in_process(*command, "--split-family", "13/8")[0] == 2

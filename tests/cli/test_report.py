@@ -132,7 +132,7 @@ def test_methods_limit_the_report(store: Path, in_process: Command, tmp_path: Pa
     board = html[html.index("<tbody>") : html.index("</tbody>")]
     assert board.count("<tr") == 1
     assert "projection" in board
-    assert "Only the rows of --methods projection are shown" in html
+    assert "Only the rows of projection are shown" in html
     code, _, err = in_process("report", "--store", store, "--methods", "projektion")
     assert code == 2
     assert "Did you mean 'projection'?" in err
@@ -183,17 +183,3 @@ def test_a_page_that_cannot_be_replaced_stays(store: Path, in_process: Command, 
     assert code == 2
     assert "page.html" in err
     assert not list(tmp_path.glob("*.part"))
-
-
-def test_the_extra_is_named_where_it_is_missing(store: Path, in_process: Command, monkeypatch: pytest.MonkeyPatch):
-    """Without jinja2 the command says what to install, before it reads anything."""
-    import importlib.util
-
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name == "jinja2" else find(name, *rest)
-    )
-    code, _, err = in_process("report", "--store", store)
-    assert code == 2
-    assert "needs jinja2" in err
-    assert "zslbench[report]" in err

@@ -11,8 +11,9 @@ from reports import LABELS, answers, done, failed, section_of, several, tables_o
 from zslbench.errors import InputError
 from zslbench.hashing import array_digest
 from zslbench.records import Store
-from zslbench.report.contents import along, learning_curve, limited, sections
+from zslbench.report.contents import along, learning_curve, sections
 from zslbench.results.leaderboard import leaderboard
+from zslbench.results.rows import limited
 
 
 def test_a_straight_curve_is_followed_along_its_line():

@@ -15,7 +15,8 @@ from reports import HOSTILE, answers, done, section_of, several, tables_of, tria
 from zslbench.errors import InputError
 from zslbench.records import Store
 from zslbench.report import plots
-from zslbench.report.contents import Section, limited, sections
+from zslbench.report.contents import Section, sections
+from zslbench.results.rows import limited
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt"
     help="Which epoch counts, as in the leaderboard.",
 )  # fmt: skip
 @click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
+@click.option("--all", "every_pair", is_flag=True, help="Every pair of all ranked rows, not the best with each other.")
 @click.option(
     "--format", "form", type=click.Choice(["table", "md", "csv", "json", "latex"]),
     help="How to print it.  [default: what FILE ends in, else table]",
@@ -55,6 +56,7 @@ def compare(
     metric: str,
     select: Any,
     splits: int | None,
+    every_pair: bool,
     form: str | None,
     output: Path | None,
     excel_safe: bool,
@@ -63,19 +65,21 @@ def compare(
 ) -> int:
     """Compare methods split by split, and say what may be concluded.
 
-    A and B are labels of the leaderboard or names of methods; all ranked rows are compared where none is named. The
-    splits of one family share classes and images, while intervals and p-values take them as independent: they are
-    optimistic.
+    A and B are labels of the leaderboard or names of methods; several are compared all with all. Where none is named,
+    the best row is compared with each other ranked one. The splits of one family share classes and images, while
+    intervals and p-values take them as independent: they are optimistic.
     """
     from zslbench.report import comparisons
     from zslbench.results.comparison import Comparison, compare_rows, only_table
 
+    if names and every_pair:
+        raise click.UsageError("--all is about all ranked rows, and rows are named, which are compared all with all.")
     form = chosen_form(form, output, _FORMATS, "table", as_json)
     check_excel(excel_safe, form)
     if output is not None:
         checked_output(output, store)
     tables = stored_tables(existing_store(store), select=select, sort=metric, splits=splits, **where)
-    comparison = compare_rows(only_table(tables), names, metric)
+    comparison = compare_rows(only_table(tables), names, metric, best_alone=not names and not every_pair)
     if form == "table" and output is None:
         result_console().print(comparisons.as_rich(comparison))
         return 0

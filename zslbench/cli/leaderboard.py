@@ -14,6 +14,7 @@ from zslbench.cli.options import (
     emit,
     excel_option,
     existing_store,
+    methods_option,
     result_console,
     store_option,
     stored_tables,
@@ -29,6 +30,7 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".
 @table_options
 @click.option("--dataset", help="Only this data set.")
 @click.option("--split-family", help="Only this split family.")
+@methods_option
 @click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
 @click.option(
     "--format",
@@ -46,6 +48,7 @@ def leaderboard(
     sort: str,
     dataset: str | None,
     split_family: str | None,
+    methods: str | None,
     splits: int | None,
     form: str | None,
     wide: bool,
@@ -53,10 +56,11 @@ def leaderboard(
     excel_safe: bool,
     as_json: bool,
 ) -> int:
-    """Print the leaderboard of everything stored; trains nothing."""
+    """Print the leaderboard of everything stored; trains nothing. Ranks are those among all rows."""
     from zslbench.errors import InputError
     from zslbench.report import latex, tables
     from zslbench.report.citations import cite
+    from zslbench.results.rows import limited
 
     form = chosen_form(form, output, _FORMATS, "table", as_json)
     check_excel(excel_safe, form)
@@ -64,6 +68,8 @@ def leaderboard(
         checked_output(output, store)
     where = {"dataset": dataset, "family": split_family}
     result = stored_tables(existing_store(store), select=select, sort=sort, splits=splits, **where)
+    if methods is not None:
+        result = limited(result, methods)
     if not result:
         raise InputError(f"no trial in {store} matches the options.")
     cite(result)

@@ -143,6 +143,15 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def methods_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--methods``: some rows alone."""
+    return click.option(
+        "--methods",
+        metavar="A,B,...",
+        help="Only these rows: labels of the leaderboard, or names of methods.",
+    )(command)
+
+
 def excel_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--excel-safe``: CSV for a spreadsheet."""
     return click.option(
@@ -196,21 +205,6 @@ def stored_tables(
     tables = leaderboard(store.records(), store.plans(), selection=select, sort=sort, splits=splits)
     wanted = {name: value for name, value in where.items() if value is not None}
     return [table for table in tables if all(getattr(table, name) == value for name, value in wanted.items())]
-
-
-def check_extra(what: str, extra: str, packages: Sequence[str]) -> None:
-    """Say at once which packages of an optional extra are missing, rather than after minutes of work.
-
-    Raises:
-        InputError: one is not installed; `what` needs it.
-    """
-    import importlib.util
-
-    from zslbench.errors import InputError
-
-    lacking = [name for name in packages if importlib.util.find_spec(name) is None]
-    if lacking:
-        raise InputError(f"{what} needs {', '.join(lacking)}, not installed here: pip install 'zslbench[{extra}]'")
 
 
 def checked_output(path: Path, *stores: Path, inputs: Sequence[Path] = ()) -> Path:

@@ -5,10 +5,15 @@ from typing import Any
 
 import click
 
-from zslbench.cli.options import check_extra, checked_output, existing_store, store_option, stored_tables, table_options
+from zslbench.cli.options import (
+    checked_output,
+    existing_store,
+    methods_option,
+    store_option,
+    stored_tables,
+    table_options,
+)
 from zslbench.cli.streams import say
-
-_EXTRA = ("jinja2", "matplotlib")
 
 
 @click.command()
@@ -20,7 +25,7 @@ _EXTRA = ("jinja2", "matplotlib")
 @table_options
 @click.option("--dataset", help="Only this data set.")
 @click.option("--split-family", help="Only this split family.")
-@click.option("--methods", metavar="A,B,...", help="Only these rows: labels of the leaderboard, or names of methods.")
+@methods_option
 @click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
 @click.option(
     "--images", type=click.Path(path_type=Path),
@@ -43,15 +48,15 @@ def report(
     plots_folder: Path | None,
 ) -> int:
     """Write everything stored as one HTML file: leaderboard, figures, tests, provenance. Opens without a network."""
-    check_extra("a report", "report", _EXTRA)
     from zslbench.errors import InputError
     from zslbench.files import write_all
     from zslbench.report import plots
     from zslbench.report.citations import cite
-    from zslbench.report.contents import limited, sections
+    from zslbench.report.contents import sections
     from zslbench.report.examples import examples
     from zslbench.report.html import as_html
     from zslbench.results.leaderboard import lacking_validation
+    from zslbench.results.rows import limited
 
     checked_output(output, store, inputs=[images] if images else [])
     if plots_folder:

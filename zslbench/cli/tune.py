@@ -9,7 +9,6 @@ import click
 from zslbench import shelltext
 from zslbench.cli.options import (
     Named,
-    check_extra,
     checked_output,
     emit,
     excel_option,
@@ -21,8 +20,6 @@ from zslbench.cli.streams import tell
 from zslbench.console import progress_console
 from zslbench.jsontext import pretty
 from zslbench.plaintext import plain
-
-_EXTRA = ("matplotlib", "optuna", "pandas", "pyarrow", "tomli_w")
 
 
 @click.command()
@@ -91,7 +88,6 @@ def tune(
     from zslbench.tuning.ledger import Ledger, Search
     from zslbench.tuning.space import search_space
 
-    check_extra("tuning", "tune", _EXTRA)
     specs = parse_methods(method)
     if len(specs) > 1:
         raise click.UsageError(f"one method is tuned at a time, and {method!r} names {len(specs)}.")

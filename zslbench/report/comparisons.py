@@ -104,7 +104,7 @@ def _sheets(comparison: Comparison) -> list[_Sheet]:
     sheets = [_pairs(comparison.pairs)]
     if len(comparison.pairs) == 1:
         sheets.insert(0, _per_split(comparison))
-    if ranking := comparison.ranking:
+    if (ranking := comparison.ranking) and comparison.reference is None:
         rows = [[plain(label), f"{rank:.2f}"] for label, rank in zip(ranking.labels, ranking.mean_ranks, strict=True)]
         sheets.append(_Sheet(["method", "mean rank"], rows))
     return sheets
@@ -136,7 +136,7 @@ def _pairs(pairs: Sequence[Paired]) -> _Sheet:
 
 def _sentences(comparison: Comparison) -> list[str]:
     said = list(comparison.conclusions)
-    if ranking := comparison.ranking:
+    if (ranking := comparison.ranking) and comparison.reference is None:
         said.append(f"Mean ranks differ where more than {ranking.critical_difference:.2f} lies between them (Nemenyi).")
         test, why = RULES[ranking.rule]
         said += [

@@ -3,16 +3,13 @@
 Curves, accuracies per class and confusions come from what is stored of the last epoch, whichever the table reports.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from zslbench._types import DoubleArray, IntArray
-from zslbench.configuration import close_matches
 from zslbench.datasets import Dataset, load_dataset
 from zslbench.errors import InputError
 from zslbench.hashing import array_digest, digest
@@ -113,34 +110,6 @@ class Section:
         return plain(self.dataset.class_names[label]) if self.dataset else f"class {label}"
 
 
-def limited(tables: Sequence[Table], text: str) -> list[Table]:
-    """The tables that have rows of some methods, with these rows alone; their ranks stay.
-
-    Args:
-        tables: of `leaderboard`.
-        text: labels of rows, or names of methods for all rows of them, separated by commas.
-
-    Raises:
-        InputError: a name that fits no row of any table.
-    """
-    rows = [row for table in tables for row in table.rows]
-    labels, methods = {row.label for row in rows}, {row.method for row in rows}
-    names = [name.strip() for name in re.split(r",(?![^\[]*\])", text)]
-    for name in names:
-        if name not in labels | methods:
-            known = dict.fromkeys([*(row.label for row in rows), *(row.method for row in rows)])
-            raise InputError(
-                f"--methods: no results of {name!r}.{close_matches(name, known)} There are: "
-                f"{', '.join(dict.fromkeys(row.label for row in rows))}."
-            )
-    of_all = set(names) - labels
-    kept = [
-        msgspec.structs.replace(table, rows=[row for row in table.rows if row.label in names or row.method in of_all])
-        for table in tables
-    ]
-    return [table for table in kept if table.rows]
-
-
 def sections(tables: Sequence[Table], store: Store, splits: int | None = None, only: str = "") -> list[Section]:
     """The contents of a report.
 
@@ -148,7 +117,7 @@ def sections(tables: Sequence[Table], store: Store, splits: int | None = None, o
         tables: of `leaderboard`.
         store: where their records are.
         splits: only the first so many splits, as in the tables.
-        only: what `limited` was told, if the tables are limited.
+        only: what `zslbench.results.rows.limited` was told, if the tables are limited.
 
     Raises:
         InputError: a line of the store is no record.
@@ -176,8 +145,7 @@ def sections(tables: Sequence[Table], store: Store, splits: int | None = None, o
             _comparable(row.trial) == place and _identity(row.trial) in shown for row in plan.rows)]  # fmt: skip
         section = _section(table, mine, asked, store)
         if only:
-            shown_only = f"Only the rows of --methods {plain(only)} are shown"
-            section.warnings.insert(0, f"{shown_only}; ranks are those among all rows.")
+            section.warnings.insert(0, f"Only the rows of {plain(only)} are shown; ranks are those among all rows.")
         made.append(section)
     return made
 

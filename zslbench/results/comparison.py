@@ -28,7 +28,7 @@ _CHOICES = {
 _ORACLE = "An oracle, not a result (epochs were chosen on the TEST set): "
 
 
-class Comparison(msgspec.Struct):
+class Comparison(msgspec.Struct, omit_defaults=True):
     """Two or more methods on the splits that all of them have."""
 
     dataset: str
@@ -51,6 +51,8 @@ class Comparison(msgspec.Struct):
     """None with fewer than 6 splits or 3 methods."""
     conclusions: list[str]
     """What may be said, one sentence each."""
+    reference: str | None = None
+    """The row that alone is compared with each other one; None where every pair is."""
 
 
 def only_table(tables: Sequence[Table]) -> Table:
@@ -121,13 +123,15 @@ def _labels(table: Table) -> str:
     return ", ".join(plain(row.label) for row in table.rows)
 
 
-def compare_rows(table: Table, names: Sequence[str], metric: str) -> Comparison:
+def compare_rows(table: Table, names: Sequence[str], metric: str, *, best_alone: bool = False) -> Comparison:
     """Compare rows of a table over the splits that all of them have.
 
     Args:
         table: the leaderboard.
         names: labels or names of methods; none for all ranked rows.
         metric: ``T1``, ``OA``, ``S``, ``U``, ``H`` or ``AUSUC``.
+        best_alone: compare the first of the rows, which is the best one where none is named, with each other one,
+            instead of every pair: fewer comparisons, a milder correction.
 
     Raises:
         InputError: see `chosen`; or the rows have no split in common.
@@ -138,8 +142,14 @@ def compare_rows(table: Table, names: Sequence[str], metric: str) -> Comparison:
     if not splits:
         raise InputError(f"{', '.join(every)} have no split in common; run them on the same splits.")
     values = {label: {split: each[split] for split in splits} for label, each in every.items()}
-    pairs, ranking = compare_all(values), rank_blocks(values)
+    reference = rows[0].label if best_alone and len(rows) > 2 else None
+    pairs, ranking = compare_all(values, reference), rank_blocks(values)
     conclusions = [conclude(pairs[0], metric)] if len(pairs) == 1 else _conclude_all(pairs, ranking, metric)
+    if reference is not None:
+        conclusions.append(
+            f"{plain(reference)}, the best here, is compared with each other row, and p is corrected for these "
+            f"{len(pairs)} pairs alone; that it was picked by the same numbers flatters it."
+        )
     if rows[0].selection == "test-max":
         conclusions = [_ORACLE + sentence for sentence in conclusions]
     left_out = len(set().union(*every.values())) - len(splits)
@@ -148,7 +158,7 @@ def compare_rows(table: Table, names: Sequence[str], metric: str) -> Comparison:
     conclusions += [f"{plain(row.label)} has no rank in the leaderboard: {plain(row.why)}." for row in rows if row.why]
     return Comparison(
         table.dataset, table.family, table.features, table.semantics, table.data, table.protocol, metric,
-        rows[0].selection, splits, left_out, values, pairs, ranking, conclusions,
+        rows[0].selection, splits, left_out, values, pairs, ranking, conclusions, reference,
     )  # fmt: skip
 
 

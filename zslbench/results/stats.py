@@ -221,18 +221,19 @@ def compare(a_label: str, a: Mapping[int, float], b_label: str, b: Mapping[int, 
     return pair
 
 
-def compare_all(values: Mapping[str, Mapping[int, float]]) -> list[Paired]:
+def compare_all(values: Mapping[str, Mapping[int, float]], reference: str | None = None) -> list[Paired]:
     """Every pair of methods over the splits that all of them have, with Holm's correction for all pairs.
 
     Args:
         values: label -> split -> value.
+        reference: only the pairs with this method, and the correction for these alone; None for all pairs.
 
     Raises:
         ValueError: no split in common.
     """
     common = shared_splits(values)
     kept = {label: {split: each[split] for split in common} for label, each in values.items()}
-    pairs = [_pair(a, kept[a], b, kept[b]) for a, b in itertools.combinations(kept, 2)]
+    pairs = [_pair(a, kept[a], b, kept[b]) for a, b in itertools.combinations(kept, 2) if reference in (None, a, b)]
     corrected = holm([pair.p for pair in pairs])
     return [pair._replace(p_holm=p) for pair, p in zip(pairs, corrected, strict=True)]
 

@@ -106,27 +106,32 @@ class Results:
             table for table in tables if dataset in (None, table.dataset) and split_family in (None, table.family)
         ]
         if methods:
-            from zslbench.report.contents import limited
+            from zslbench.results.rows import limited
 
             tables = limited(tables, ",".join(methods))
         if not tables:
             raise InputError(f"no trial in {self.folder} matches: leave out what it was limited to.")
         return Leaderboard(tables)
 
-    def compare(self, *names: str, metric: str = "H", select: Selection = "last", **where: Any) -> Compared:
-        """These methods split by split, with what may be concluded; all ranked rows where none is named.
+    def compare(
+        self, *names: str, metric: str = "H", select: Selection = "last", every_pair: bool = False, **where: Any
+    ) -> Compared:
+        """These methods split by split, with what may be concluded.
+
+        Where none is named, the best ranked row is compared with each other one.
 
         Args:
             names: labels or methods.
             metric: what is compared.
             select: which epoch counts.
+            every_pair: of all ranked rows, where none is named.
             where: what `leaderboard` takes: `dataset`, `split_family`, `splits`.
 
         Raises:
             InputError: an unknown name, fewer than two, or rows that may not be compared.
         """
         tables = self.leaderboard(select, metric, **where)
-        return Compared(compare_rows(only_table(tables), list(names), metric))
+        return Compared(compare_rows(only_table(tables), list(names), metric, best_alone=not names and not every_pair))
 
     def records(self) -> "pd.DataFrame":
         """A row per stored trial; see `zslbench.results.frames.records_frame`."""
