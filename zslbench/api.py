@@ -35,14 +35,13 @@ from zslbench.results import Results
 from zslbench.runner.plan import Job, make_jobs
 from zslbench.splits import Split, Stage, make_splits, split_families
 from zslbench.suites import Suite, SuiteMethod, draw_splits, find_suite, overridden, read_suite
+from zslbench.terms import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from zslbench.protocol import Outcome
     from zslbench.runner.cluster import Where
     from zslbench.runner.progress import Progress
     from zslbench.runner.session import Summary
-
-DEFAULT_STORE = "results"
 
 
 class Data:

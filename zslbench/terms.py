@@ -10,6 +10,9 @@ METRICS = (*ZSL_METRICS, *GZSL_METRICS)
 LEADS = {"zsl": "T1", "gzsl": "H"}
 """The metric by which an epoch is chosen in each setting."""
 
+DEFAULT_STORE = "results"
+"""The folder of stored trials where nothing else is said."""
+
 Selection = Literal["last", "val", "test-max"]
 SELECTIONS: tuple[Selection, ...] = ("last", "val", "test-max")
 EPOCHS: dict[str, str] = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from zslbench.cli import completion
 from zslbench.cli.options import emit, plugin_option, result_console
 from zslbench.console import progress_console
 from zslbench.jsontext import pretty
@@ -15,7 +16,7 @@ from zslbench.plaintext import one_line, plain
 
 
 @click.command()
-@click.argument("method", required=False)
+@click.argument("method", required=False, shell_complete=completion.methods)
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def check(method: str | None, plugins: tuple[Path, ...], as_json: bool) -> int:

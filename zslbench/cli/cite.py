@@ -8,6 +8,7 @@ import click
 import zslbench
 from zslbench.bibtex import entries
 from zslbench.calibration import CALIBRATED
+from zslbench.cli import completion
 from zslbench.cli.options import Named, existing_store, plugin_option
 from zslbench.cli.streams import say, tell
 from zslbench.configuration import close_matches
@@ -25,7 +26,7 @@ _OWN = f"""@software{{zslbench,
 
 
 @click.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=completion.cited)
 @click.option("--store", type=Named(path_type=Path), help="Also everything in this folder's leaderboards.")
 @plugin_option
 def cite(names: tuple[str, ...], store: Path | None, plugins: tuple[Path, ...]) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from zslbench.cli import completion
 from zslbench.cli.options import (
     as_text,
     check_excel,
@@ -25,10 +26,10 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt"
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[A B ...]")
+@click.argument("names", nargs=-1, metavar="[A B ...]", shell_complete=completion.stored_method)
 @store_option
-@click.option("--dataset", help="On this data set.")
-@click.option("--split-family", "family", help="On this split family.")
+@click.option("--dataset", shell_complete=completion.stored_datasets, help="On this data set.")
+@click.option("--split-family", "family", shell_complete=completion.stored_families, help="On this split family.")
 @click.option("--features", help="With these features.")
 @click.option("--semantics", help="With these semantics.")
 @click.option("--data", help="With the data of this hash, as the leaderboard's heading shows it.")

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zslbench.calibration import CALIBRATED
+from zslbench.cli import completion
 from zslbench.cli.options import emit, plugin_option, result_console
 from zslbench.cli.streams import tell
 from zslbench.configuration import Choice, Range, close_matches, describe_type
@@ -54,7 +55,7 @@ def list_(kind: str, folder: Path | None, plugins: tuple[Path, ...], as_json: bo
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.described)
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def describe(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from zslbench.errors import InputError
 
@@ -44,6 +45,16 @@ class LazyGroup(click.Group):
                 f"no command {args[0]!r}.{close_matches(args[0], self.lazy)} Commands: {', '.join(self.lazy)}."
             )
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands, without importing any; else options."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=summary)
+            for name, (_, _, summary) in self.lazy.items()
+            if name.startswith(incomplete)
+        ]
 
     def invoke(self, ctx: click.Context) -> Any:
         """An error of the system that no command has explained is told in one line; click would end a closed pipe with

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from zslbench.cli import completion
 from zslbench.cli.options import (
     as_text,
     check_excel,
@@ -28,8 +29,8 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".
 @click.command()
 @store_option
 @table_options
-@click.option("--dataset", help="Only this data set.")
-@click.option("--split-family", help="Only this split family.")
+@click.option("--dataset", shell_complete=completion.stored_datasets, help="Only this data set.")
+@click.option("--split-family", shell_complete=completion.stored_families, help="Only this split family.")
 @methods_option
 @click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
 @click.option(

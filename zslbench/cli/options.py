@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console, RenderableType
 
+from zslbench.cli import completion
 from zslbench.cli.streams import put
 from zslbench.console import PlainConsole
-from zslbench.terms import METRICS, SELECTIONS
+from zslbench.terms import DEFAULT_STORE, METRICS, SELECTIONS
 
 if TYPE_CHECKING:
     from zslbench.records import Store
     from zslbench.results.leaderboard import Table
 
-DEFAULT_STORE = "results"
 STORED = (
     "records.jsonl", "plan.jsonl", "records.torn", "plan.torn", "records.bad", "plan.bad", "lock", "lock.owner",
     "predictions", "logs",
@@ -148,6 +148,7 @@ def methods_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--methods",
         metavar="A,B,...",
+        shell_complete=completion.stored_methods,
         help="Only these rows: labels of the leaderboard, or names of methods.",
     )(command)
 

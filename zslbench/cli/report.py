@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from zslbench.cli import completion
 from zslbench.cli.options import (
     checked_output,
     existing_store,
@@ -23,8 +24,8 @@ from zslbench.cli.streams import say
 )  # fmt: skip
 @store_option
 @table_options
-@click.option("--dataset", help="Only this data set.")
-@click.option("--split-family", help="Only this split family.")
+@click.option("--dataset", shell_complete=completion.stored_datasets, help="Only this data set.")
+@click.option("--split-family", shell_complete=completion.stored_families, help="Only this split family.")
 @methods_option
 @click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
 @click.option(

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zslbench import csvout
+from zslbench.cli import completion
 from zslbench.cli.options import check_excel, emit, excel_option, result_console, store_option
 from zslbench.cli.streams import say, tell
 from zslbench.configuration import close_matches
@@ -27,7 +28,7 @@ _RULES = {"last": "last epoch", "val": "epoch by validation classes", "test-max"
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.published)
 @store_option
 @click.option(
     "--dataset",
@@ -36,7 +37,12 @@ _RULES = {"last": "last epoch", "val": "epoch by validation classes", "test-max"
     metavar="ID[=STORED]",
     help="Only this data set of the table; =STORED: what yours is called. May be repeated.",
 )
-@click.option("--split-family", "family", help="Compare with this stored split family, not the one the table names.")
+@click.option(
+    "--split-family",
+    "family",
+    shell_complete=completion.stored_families,
+    help="Compare with this stored split family, not the one the table names.",
+)
 @click.option(
     "--select",
     type=click.Choice(SELECTIONS),

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from zslbench import shelltext
+from zslbench.cli import completion
 from zslbench.cli.options import (
     emit,
     given,
@@ -23,14 +24,25 @@ from zslbench.console import progress_console
 
 
 @click.command()
-@click.option("--suite", metavar="NAME", help="A suite of zslbench by name, or a TOML file; options override it.")
-@click.option("--methods", help="Comma-separated: name or name[param=value,...]; NAME+cal calibrates.")
-@click.option("--dataset", help="A bundled data set's name or a data set folder.")
+@click.option(
+    "--suite",
+    metavar="NAME",
+    shell_complete=completion.suites,
+    help="A suite of zslbench by name, or a TOML file; options override it.",
+)
+@click.option(
+    "--methods",
+    shell_complete=completion.methods,
+    help="Comma-separated: name or name[param=value,...]; NAME+cal calibrates.",
+)
+@click.option("--dataset", shell_complete=completion.datasets, help="A bundled data set's name or a data set folder.")
 @click.option("--features", help="Features by name.  [default: the data set's]")
 @click.option("--semantics", help="Semantics by name; a+b puts blocks side by side.  [default: the data set's]")
 @click.option("--maps", help="Feature maps by name, for methods that need them.")
 @click.option(
-    "--split-family", help="Such as 16/5 (seen/unseen), or several: 16/5,13/8.  [default: the data set's first]"
+    "--split-family",
+    shell_complete=completion.split_families,
+    help="Such as 16/5 (seen/unseen), or several: 16/5,13/8.  [default: the data set's first]",
 )
 @click.option("--splits", type=int, help="How many splits of each family.  [default: 5, or all of --splits-file]")
 @click.option("--split", callback=split_numbers, help="These splits alone, by number from 0: 7, or 3,7, or 0-9.")

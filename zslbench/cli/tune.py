@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from zslbench import shelltext
+from zslbench.cli import completion
 from zslbench.cli.options import (
     Named,
     checked_output,
@@ -23,8 +24,13 @@ from zslbench.plaintext import plain
 
 
 @click.command()
-@click.argument("method")
-@click.option("--dataset", required=True, help="A bundled data set's name or a data set folder.")
+@click.argument("method", shell_complete=completion.method)
+@click.option(
+    "--dataset",
+    shell_complete=completion.datasets,
+    required=True,
+    help="A bundled data set's name or a data set folder.",
+)
 @click.option("--trials", type=click.IntRange(min=1), default=50, show_default=True, help="Configurations, in all.")
 @click.option(
     "--metric",
@@ -35,7 +41,11 @@ from zslbench.plaintext import plain
 )
 @click.option("--search", help="Comma-separated: search these parameters alone.  [default: all that declare a range]")
 @click.option("--splits", type=int, help="How many splits of the family.  [default: 5]")
-@click.option("--split-family", help="Such as 16/5 (seen/unseen).  [default: the data set's first]")
+@click.option(
+    "--split-family",
+    shell_complete=completion.split_families,
+    help="Such as 16/5 (seen/unseen).  [default: the data set's first]",
+)
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Seeds per split.")
 @click.option("--features", help="Features by name.  [default: the data set's]")
 @click.option("--semantics", help="Semantics by name; a+b puts blocks side by side.  [default: the data set's]")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from zslbench.cli import completion
 from zslbench.cli.options import emit
 from zslbench.cli.streams import say, tell
 from zslbench.errors import InputError
@@ -28,7 +29,7 @@ _SPAN = 20
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.downloads)
 @click.option(
     "--to",
     "place",
