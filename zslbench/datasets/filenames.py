@@ -7,8 +7,10 @@ as ``\\``, ``\xNN``, ``\uNNNN`` or ``\UNNNNNNNN``.
 import os
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from zslbench._types import IntArray
+from zslbench.classnames import by_spelling, loosely
 from zslbench.errors import InputError
 from zslbench.files import read_text
 from zslbench.plaintext import plain
@@ -16,6 +18,8 @@ from zslbench.plaintext import plain
 FILES = "files.txt"
 MOST = 1 << 30
 """Bytes of the names of ten million pictures."""
+_DEEPEST_CLASS = 3
+"""Folders that a class may be named by, as h/hangar/indoor of SUN."""
 _ESCAPED = re.compile(r"\\(?:\\|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|)")
 
 
@@ -82,6 +86,35 @@ def repeated(names: Sequence[str], where: str) -> list[str]:
         f"{where}: {len(again)} image(s) are called like another, image {again[0]} like image {first[name]}, "
         f"{plain(name, 60)}."
     ]
+
+
+def refuse_other_folders(
+    names: Sequence[str], labels: IntArray, class_names: Sequence[str], path: Path, who: str
+) -> None:
+    """Raise InputError if pictures lie in folders that are called like other classes than their labels say.
+
+    Args:
+        names: of the pictures.
+        labels: their classes.
+        class_names: what these are called.
+        path: the file that names them.
+        who: says so there, for the message.
+    """
+    folders = [PurePosixPath(name.replace("\\", "/")).parent for name in names]
+    known = by_spelling(class_names)
+    of_folder: dict[PurePosixPath, int | None] = {}
+    for folder in dict.fromkeys(folders):
+        ends = ["_".join(folder.parts[-most:]) for most in range(_DEEPEST_CLASS, 0, -1)]
+        of_folder[folder] = next((known[key] for end in ends if (key := loosely(end)) in known), None)
+    found = {label for label in of_folder.values() if label is not None}
+    if len(names) != len(labels) or 2 * len(found) <= len(class_names):  # these folders are no classes
+        return
+    wrong = [image for image, folder in enumerate(folders) if of_folder[folder] not in (None, labels[image])]
+    if wrong:
+        raise InputError(
+            f"{path}: {len(wrong)} image(s) are labelled as another class than {who} says, {plain(names[wrong[0]])} as "
+            f"{class_names[labels[wrong[0]]]!r}: are labels and class names of the same release, and in one order?"
+        )
 
 
 def _escaped(name: str) -> str:

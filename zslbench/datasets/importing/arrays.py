@@ -58,9 +58,9 @@ def read_arrays(
     """
     notes: list[str] = []
     class_names = read_class_names(classes, notes)
-    arrays = {"features": _images(features, 2, "features", scratch, notes)}
+    arrays = {"features": read_images(features, 2, "features", scratch, notes)}
     if maps is not None:
-        arrays["maps"] = _images(maps, 3, "maps", scratch, notes)
+        arrays["maps"] = read_images(maps, 3, "maps", scratch, notes)
     images = len(arrays["features"])
     known = labels_of(
         _labels(labels, scratch), class_names, f"--labels {labels}", notes, images=images, labels_are=labels_are
@@ -170,14 +170,24 @@ def _labels(source: str, scratch: Path) -> NDArray[Any]:
     return np.array(read_lines(Path(source), "--labels"), dtype=str)
 
 
-def _images(source: str, dimensions: int, role: str, scratch: Path, notes: list[str]) -> NDArray[Any]:
-    array = read_array(source, role, scratch)
+def read_images(
+    source: str | Path | NDArray[Any], dimensions: int, role: str, scratch: Path, notes: list[str]
+) -> NDArray[Any]:
+    """An array with a row for each image: a file as `read_array` takes it, or the array itself.
+
+    Raises:
+        InputError: it is none, has another shape, or whole numbers that float32 would round.
+    """
+    if isinstance(source, np.ndarray):
+        array, what = source, role
+    else:
+        array, what = read_array(str(source), role, scratch), f"--{role} {source}"
     shape = "(N, D)" if dimensions == 2 else "(N, P, D)"
     if array.ndim != dimensions or array.dtype.kind not in "iufb" or 0 in array.shape:
-        raise InputError(f"--{role} {source}: expected {shape} real numbers, found {array.shape} {array.dtype}.")
+        raise InputError(f"{what}: expected {shape} real numbers, found {array.shape} {array.dtype}.")
     if array.shape[0] == array.shape[-1]:
-        notes.append(f"--{role} {source}: square, {array.shape}; taken to have a row for each image.")
-    say_conversion(array, f"--{role} {source}", notes)
+        notes.append(f"{what}: square, {array.shape}; taken to have a row for each image.")
+    say_conversion(array, what, notes)
     return array
 
 

@@ -8,16 +8,16 @@ and lists of images, ``trainval_loc``, ``test_seen_loc``, ``test_unseen_loc``, i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zslbench._types import IntArray
-from zslbench.classnames import by_spelling, loosely, misplaced
+from zslbench.classnames import misplaced
 from zslbench.datasets.card import FeatureCard, SemanticsCard
-from zslbench.datasets.filenames import relative, repeated
+from zslbench.datasets.filenames import refuse_other_folders, relative, repeated
 from zslbench.datasets.importing import Imported, finite_semantics, say_conversion
 from zslbench.datasets.importing.image_lists import Lists, checked, from_every_base
 from zslbench.datasets.importing.labels import labels_of, named
@@ -28,8 +28,6 @@ from zslbench.plaintext import plain
 FAMILY = "proposed"
 _LISTS = ("trainval_loc", "test_seen_loc", "test_unseen_loc")
 _VALIDATION = ("train_loc", "val_loc")
-_DEEPEST_CLASS = 3
-"""Folders that a class may be named by, as h/hangar/indoor of SUN."""
 _SEMANTICS = ("att", "original_att", "signature")
 
 
@@ -75,7 +73,7 @@ def understand(
     raw_labels = _labels(visual, features)
     class_names = _class_names(rest, classes, raw_labels, splits, notes)
     labels = labels_of(raw_labels, class_names, f"{features}: labels", notes, usual="numbers")
-    _refuse_other_folders(visual, labels, class_names, features)
+    refuse_other_folders(_texts(visual), labels, class_names, features, "image_files")
     turned: list[str] = []
     array = _features(visual, len(labels), features, notes, turned)
     semantics = {}
@@ -221,37 +219,17 @@ def _features(
     return array
 
 
-def _refuse_other_folders(
-    fields: Mapping[str, NDArray[Any]], labels: IntArray, class_names: Sequence[str], path: Path
-) -> None:
-    """Raise InputError if images lie in folders that are called like other classes than their labels say."""
-    files = fields.get("image_files", np.empty(0, str)).ravel().tolist()
-    known = by_spelling(class_names)
-    of_folder: dict[PurePosixPath, int | None] = {}
-    for file in files:
-        folder = PurePosixPath(str(file).replace("\\", "/")).parent
-        if folder not in of_folder:
-            ends = ["_".join(folder.parts[-most:]) for most in range(_DEEPEST_CLASS, 0, -1)]
-            of_folder[folder] = next((known[key] for end in ends if (key := loosely(end)) in known), None)
-    named = {label for label in of_folder.values() if label is not None}
-    if len(files) != len(labels) or 2 * len(named) <= len(class_names):  # these folders are no classes
-        return
-    said = [of_folder[PurePosixPath(str(file).replace("\\", "/")).parent] for file in files]
-    wrong = [image for image, label in enumerate(said) if label not in (None, labels[image])]
-    if wrong:
-        raise InputError(
-            f"{path}: {len(wrong)} image(s) are labelled as another class than image_files says, "
-            f"{plain(files[wrong[0]])} as {class_names[labels[wrong[0]]]!r}: are labels and class names of the same "
-            f"release?"
-        )
+def _texts(fields: Mapping[str, NDArray[Any]]) -> list[str]:
+    """What image_files holds, if that is texts."""
+    held = fields.get("image_files", np.empty(0, str))
+    return [file.strip() for file in held.ravel().tolist()] if held.dtype.kind == "U" else []
 
 
 def _image_names(
     fields: Mapping[str, NDArray[Any]], images: int, path: Path, notes: list[str]
 ) -> tuple[str, ...] | None:
     """The pictures of the rows, where the file names them."""
-    held = fields.get("image_files", np.empty(0, str))
-    files = [file.strip() for file in held.ravel().tolist()] if held.dtype.kind == "U" else []
+    files = _texts(fields)
     if not files:
         return None
     if len(files) != images or "" in files:
