@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from zslbench.records import Store
 from zslbench.registry import Registry
-from zslbench.report.citations import cite
+from zslbench.report.citations import cited
 from zslbench.report.tables import as_markdown, json_schema
 from zslbench.results.comparison import compare_rows
 from zslbench.results.leaderboard import Table, leaderboard
@@ -62,9 +62,7 @@ def leaderboards() -> list[list[Table]]:
     store = Store(ROOT / "results" / "ucm-16-5")
     rules: tuple[Selection, ...] = ("last", "val")
     found = [leaderboard(store.records(), store.plans(), selection=rule) for rule in rules]
-    for tables in found:
-        cite(tables)
-    return found
+    return list(map(cited, found))
 
 
 def answer(tables: list[Table]) -> str:

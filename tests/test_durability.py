@@ -11,8 +11,7 @@ import msgspec
 import pytest
 from stores import at_once, do, jobs
 
-from zslbench import committing
-from zslbench.records import Record, Store
+from zslbench.records import Record, Store, committing
 
 
 class Disk:

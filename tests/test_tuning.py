@@ -192,7 +192,7 @@ def test_a_ledger_is_read_back_as_it_was_written(tmp_path):
 @pytest.mark.filterwarnings("ignore:.*torn")
 def test_a_torn_last_line_costs_that_measurement_alone(tmp_path):
     """A line that was cut short is set aside, and the next one starts a line of its own."""
-    path = kept(tmp_path / "s").records_path
+    path = kept(tmp_path / "s").measurements_path
     path.write_bytes(path.read_bytes()[:-10])
     again = Ledger(tmp_path / "s")
     with again.writing():
@@ -206,19 +206,19 @@ def test_a_torn_last_line_costs_that_measurement_alone(tmp_path):
 def test_a_search_that_is_damaged_is_refused(tmp_path, line):
     """Where the line that says which search it is is no such line, or is gone, nothing is gone on with or changed."""
     ledger = kept(tmp_path / "s")
-    path, measured = ledger.plans_path, ledger.records_path.read_bytes()
+    path, measured = ledger.search_path, ledger.measurements_path.read_bytes()
     for content, said in ((line, "line 1 is not a search"), ("", "holds measurements, and search.jsonl does not say")):
         path.write_text(content)
         again = Ledger(tmp_path / "s")
         with again.writing(), pytest.raises(InputError, match=rf"{said}.*; choose another --folder"):
             again.open(identity())
-        assert (path.read_text(), ledger.records_path.read_bytes()) == (content, measured)
+        assert (path.read_text(), ledger.measurements_path.read_bytes()) == (content, measured)
 
 
 def test_a_damaged_measurement_costs_its_configuration_alone(tmp_path):
     """A line of another form is named with its number and set aside; a configuration that lacks one of its measurements
     is measured anew, since its values would be taken for those of other splits."""
-    path = kept(tmp_path / "s").records_path
+    path = kept(tmp_path / "s").measurements_path
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b'{"number": "one"}\n' + lines[0] + lines[1].replace(b"0.7", b"0.9") + b"".join(lines[2:]))
     again = Ledger(tmp_path / "s")
@@ -252,12 +252,12 @@ def test_a_damaged_measurement_costs_its_configuration_alone(tmp_path):
 def test_another_searchs_folder_is_refused(tmp_path, changed, message):
     """A folder of another method, data, splits, space or metric is refused, untouched, and what differs is named."""
     ledger = kept(tmp_path / "s")
-    before = ledger.records_path.read_bytes(), ledger.plans_path.read_bytes()
+    before = ledger.measurements_path.read_bytes(), ledger.search_path.read_bytes()
     again = Ledger(tmp_path / "s")
     with again.writing(), pytest.raises(InputError) as refused:
         again.open(identity(**changed))
     assert f"holds another search: {message} choose another --folder." in str(refused.value)
-    assert (ledger.records_path.read_bytes(), ledger.plans_path.read_bytes()) == before
+    assert (ledger.measurements_path.read_bytes(), ledger.search_path.read_bytes()) == before
 
 
 def proposals(ledger: Ledger, axes: list[Axis], count: int) -> list[object]:

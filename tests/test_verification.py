@@ -13,8 +13,8 @@ from conftest import ROOT
 from stores import at_once, do, jobs, measured
 
 from zslbench.lines import sealed
-from zslbench.predictions import packed
 from zslbench.records import Plan, Record, Store
+from zslbench.records.predictions import packed
 from zslbench.verification import Verified, verify
 
 pytestmark = pytest.mark.usefixtures("unsynced")

@@ -1,5 +1,6 @@
 """What things are called: metrics and selection rules, and what they mean. Imports nothing, so nobody needs a copy."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 ZSL_METRICS = ("T1", "OA")
@@ -21,3 +22,8 @@ EPOCHS: dict[str, str] = {
     "test-max": "epoch chosen on the TEST set: an oracle, not a result",
 }
 """Which epoch counts, in words."""
+
+
+def best_epoch(values: Sequence[float]) -> int:
+    """Index of the highest value; the last one among equals (a single validation class says nothing in ZSL)."""
+    return len(values) - 1 - values[::-1].index(max(values))

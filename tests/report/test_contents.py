@@ -272,7 +272,7 @@ def test_provenance_adds_up(tmp_path: Path):
 def test_splits_bound_the_figures_as_they_bound_the_table(tmp_path: Path):
     """With the first two splits only, a figure knows of two."""
     store = several(tmp_path / "store")
-    (section,) = sections(tables_of(store, splits=2), store, 2)
+    (section,) = sections(tables_of(store, splits=2), store)
     assert set(section.shown[0].per_split["H"]) == {0, 1}
     assert len(section.best) == 2
 

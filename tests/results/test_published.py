@@ -14,6 +14,7 @@ from zslbench.bibtex import entries
 from zslbench.registry import Registry
 from zslbench.results.published import (
     Published,
+    like_for_like,
     load_published,
     our_label,
     published_folder,
@@ -157,20 +158,25 @@ def test_an_ill_formed_table_is_refused(tmp_path, old, new, message):
         read_published(written(tmp_path, GOOD.replace(old, new)))
 
 
+def published_in(label, dataset, family, metric, tables=None):
+    """What has been published for a cell of the leaderboard of these data."""
+    return published_for(label, metric, like_for_like(dataset, family, tables))
+
+
 def test_a_leaderboard_may_show_only_what_is_like_for_like(tmp_path):
     """A published number belongs to a cell only where its file says that data set is the same in everything."""
     cell = ("eszsl[log10_gamma=2.0]", "toy", "6/2")
-    assert published_for(*cell, "T1", [read_published(written(tmp_path))]) is None
+    assert published_in(*cell, "T1", [read_published(written(tmp_path))]) is None
     same = GOOD.replace('family = "6/2"', 'family = "6/2"\nlike_for_like = true')
     table = read_published(written(tmp_path, same))
-    assert published_for(*cell, "T1", [table]) == Published(50.5, "A paper, A venue, 2020")
+    assert published_in(*cell, "T1", [table]) == Published(50.5, "A paper, A venue, 2020")
     others = [(*cell, "H"), ("eszsl", "toy", "6/2", "T1"), (*cell[:2], "5/3", "T1"), (cell[0], "ucm", "6/2", "T1")]
-    assert [published_for(*other, [table]) for other in others] == [None] * 4
+    assert [published_in(*other, [table]) for other in others] == [None] * 4
     elsewhere = same.replace('ours = "eszsl"', 'ours = "eszsl"\nsource = { paper = "Another", year = 2021 }')
-    found = published_for(*cell, "T1", [read_published(written(tmp_path, elsewhere))])
+    found = published_in(*cell, "T1", [read_published(written(tmp_path, elsewhere))])
     assert found == Published(50.5, "Another, 2021")
     doubtful = same.replace('ours = "eszsl"', 'ours = "eszsl"\nuncertain = true\nreason = "x"')
-    assert published_for(*cell, "T1", [read_published(written(tmp_path, doubtful))]) is None
+    assert published_in(*cell, "T1", [read_published(written(tmp_path, doubtful))]) is None
 
 
 def test_no_shipped_table_is_like_for_like():
@@ -178,7 +184,7 @@ def test_no_shipped_table_is_like_for_like():
     assert not any(load_published(name).like_for_like for name in published_names())
     cells = [(row.ours, data.dataset, data.family) for name in published_names()
              for row in load_published(name).rows if row.ours for data in load_published(name).datasets]  # fmt: skip
-    assert {published_for(*cell, metric) for cell in set(cells) for metric in METRICS} == {None}
+    assert {published_in(*cell, metric) for cell in set(cells) for metric in METRICS} == {None}
 
 
 def test_a_wheel_holds_the_tables(tmp_path):

@@ -60,7 +60,7 @@ def leaderboard(
     """Print the leaderboard of everything stored; trains nothing. Ranks are those among all rows."""
     from zslbench.errors import InputError
     from zslbench.report import latex, tables
-    from zslbench.report.citations import cite
+    from zslbench.report.citations import cited
     from zslbench.results.rows import limited
 
     form = chosen_form(form, output, _FORMATS, "table", as_json)
@@ -68,12 +68,11 @@ def leaderboard(
     if output is not None:
         checked_output(output, store)
     where = {"dataset": dataset, "family": split_family}
-    result = stored_tables(existing_store(store), select=select, sort=sort, splits=splits, **where)
+    result = cited(stored_tables(existing_store(store), select=select, sort=sort, splits=splits, **where))
     if methods is not None:
         result = limited(result, methods)
     if not result:
         raise InputError(f"no trial in {store} matches the options.")
-    cite(result)
     if form == "table" and output is None:
         result_console().print(tables.as_rich(result, wide), soft_wrap=wide)
         return 0

@@ -52,7 +52,7 @@ def report(
     from zslbench.errors import InputError
     from zslbench.files import write_all
     from zslbench.report import plots
-    from zslbench.report.citations import cite
+    from zslbench.report.citations import cited
     from zslbench.report.contents import sections
     from zslbench.report.examples import examples
     from zslbench.report.html import as_html
@@ -69,8 +69,7 @@ def report(
     rows = [row for table in tables for row in table.rows]
     if not any(row.metrics for row in rows):
         raise InputError(lacking_validation(rows) or f"no finished trial in {store} matches the options.")
-    cite(tables)
-    found = sections(tables, stored, splits, methods or "")
+    found = sections(cited(tables), stored, methods or "")
     pictures = [examples(section, images) if images else None for section in found]
     figures: dict[Path, bytes] = {}
     if plots_folder:

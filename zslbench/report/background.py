@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from zslbench.plaintext import MOST_SAID, plain, visible
 from zslbench.records import Plan, Record
-from zslbench.results.leaderboard import Table, lacking_validation, machine_of, mixtures
+from zslbench.results.leaderboard import Table, lacking_validation
+from zslbench.results.machines import machine_of, mixtures
 
 
 class Fact(NamedTuple):

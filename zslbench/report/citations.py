@@ -3,16 +3,29 @@
 import contextlib
 from collections.abc import Sequence
 
+import msgspec
+
 from zslbench.errors import InputError
 from zslbench.registry import Registry
-from zslbench.results.leaderboard import Table
+from zslbench.results.leaderboard import Row, Table
 
 
-def cite(tables: Sequence[Table]) -> None:
-    """Ask the installed method of that name wherever a row has no citation key; what is not installed stays without."""
-    lacking = [row for table in tables for row in table.rows if not row.citation]
-    with contextlib.suppress(InputError):  # two packages that claim one name
+def cited(tables: Sequence[Table]) -> list[Table]:
+    """The tables, with the key of the installed method of that name wherever a row has none.
+
+    What is not installed stays without.
+    """
+    try:
         registry = Registry()
-        for row in lacking:
-            with contextlib.suppress(InputError):
-                row.citation = registry.get(row.method).info.citation_key
+    except InputError:  # two packages that claim one name
+        return list(tables)
+    return [
+        msgspec.structs.replace(table, rows=[row if row.citation else _cited(row, registry) for row in table.rows])
+        for table in tables
+    ]
+
+
+def _cited(row: Row, registry: Registry) -> Row:
+    with contextlib.suppress(InputError):
+        return msgspec.structs.replace(row, citation=registry.get(row.method).info.citation_key)
+    return row

@@ -3,25 +3,26 @@
 Curves, accuracies per class and confusions come from what is stored of the last epoch, whichever the table reports.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from zslbench._types import DoubleArray, IntArray
 from zslbench.datasets import Dataset, load_dataset
 from zslbench.errors import InputError
-from zslbench.hashing import array_digest, digest
+from zslbench.hashing import array_digest
 from zslbench.metrics import GzslDecisions, seen_unseen_curve
 from zslbench.plaintext import MOST_SAID, plain
 from zslbench.protocol import check_predictions
-from zslbench.records import Plan, Record, Store, Trial
+from zslbench.records import Latest, Plan, Record, Store
 from zslbench.report.background import Fact, provenance, warnings
 from zslbench.results.comparison import Comparison, compare_rows
 from zslbench.results.leaderboard import Row, Table
 from zslbench.results.stats import too_few
-from zslbench.terms import ZSL_METRICS
+from zslbench.terms import ZSL_METRICS, best_epoch
 
 TOP = 8
 """How many methods a figure with a colour for each can hold."""
@@ -110,98 +111,57 @@ class Section:
         return plain(self.dataset.class_names[label]) if self.dataset else f"class {label}"
 
 
-def sections(tables: Sequence[Table], store: Store, splits: int | None = None, only: str = "") -> list[Section]:
+def sections(tables: Sequence[Table], store: Store, only: str = "") -> list[Section]:
     """The contents of a report.
 
     Args:
         tables: of `leaderboard`.
         store: where their records are.
-        splits: only the first so many splits, as in the tables.
         only: what `zslbench.results.rows.limited` was told, if the tables are limited.
 
     Raises:
         InputError: a line of the store is no record.
     """
-    plans = store.plans()
-    latest = store.latest()
-    wanted = {_comparable(table) for table in tables}
-    records = [record for record in latest.values() if _comparable(record.trial) in wanted]
-    sources = {record.trial.method: record.trial.source for record in records}
-    sources |= {row.trial.method: row.trial.source for plan in plans for row in plan.rows}
-    hashes = _newest_splits(records, plans)
+    plans, latest = store.plans(), store.latest()
     made = []
     for table in tables:
-        place = _comparable(table)
-        mine = [
-            record for record in records
-            if _comparable(record.trial) == place
-            and record.trial.source == sources[record.trial.method]
-            and record.trial.split_hash == hashes[place, record.trial.split]
-            and (splits is None or record.trial.split < splits)
-        ]  # fmt: skip
-        shown = {_identity(row) for row in table.rows}
-        mine = [record for record in mine if _identity(record.trial) in shown]
-        asked = [plan for plan in plans if any(
-            _comparable(row.trial) == place and _identity(row.trial) in shown for row in plan.rows)]  # fmt: skip
-        section = _section(table, mine, asked, store)
+        section = _section(table, latest, plans, store)
         if only:
             section.warnings.insert(0, f"Only the rows of {plain(only)} are shown; ranks are those among all rows.")
         made.append(section)
     return made
 
 
-def _comparable(of: Table | Trial) -> tuple[Any, ...]:
-    return of.dataset, of.features, of.semantics, of.family, of.protocol, tuple(sorted(of.hashes.items()))
+def _section(table: Table, latest: Latest, plans: Sequence[Plan], store: Store) -> Section:
+    def read(keys: Iterable[str]) -> Iterator[Record]:
+        """One at a time: 100,000 outcomes take more than a GB."""
+        return (latest[key] for key in keys)
 
-
-def _identity(of: Row | Trial) -> str:
-    """Of the method and its whole configuration."""
-    return digest([of.method, of.version if isinstance(of, Row) else of.method_version, of.config])
-
-
-def _newest_splits(records: Sequence[Record], plans: Sequence[Plan]) -> dict[tuple[Any, int], str]:
-    """The hash of the split that was asked for last, where one number has had several."""
-    known = {record.key: record.trial for record in records}
-    asked = [known[cell.key] for plan in plans for row in plan.rows for cell in row.cells if cell.key in known]
-    return {(_comparable(trial), trial.split): trial.split_hash for trial in [*known.values(), *asked]}
-
-
-def _section(table: Table, records: Sequence[Record], plans: Sequence[Plan], store: Store) -> Section:
-    labels = {_identity(row): row.label for row in table.rows}
-    tests: dict[str, list[Record]] = {row.label: [] for row in table.rows}
-    validations: dict[str, list[Record]] = {row.label: [] for row in table.rows}
-    for record in sorted(records, key=lambda record: (record.trial.split, record.trial.seed)):
-        if record.status == "done":
-            label = labels[_identity(record.trial)]
-            (tests if record.trial.stage == "test" else validations)[label].append(record)
-    _keep_base(table, tests)
     methods = [row for row in table.rows if row.family != "bound" and row.metrics]
     section = Section(
         table, table.sort, "T1" if table.sort in ZSL_METRICS else "H", _dataset(table), methods[:TOP], len(methods),
         predictions=lambda record: _predictions(section, store, record),
     )  # fmt: skip
     _compare(section)
-    section.curves = [found for row in section.shown if (found := _curve(section, row.label, tests[row.label]))]
-    section.accuracies = _accuracies(section, {row.label: tests[row.label] for row in methods})
+    section.curves = [found for row in section.shown if (found := _curve(section, row.label, read(row.tests)))]
+    section.accuracies = _accuracies(section, {row.label: read(row.tests) for row in methods})
     if section.shown:
-        section.best = tests[section.shown[0].label]
+        section.best = list(read(section.shown[0].tests))
         section.confusion = _confusion(section, section.shown[0].label)
     section.learning = [
         curve for row in methods
-        if (curve := learning_curve(row.label, tests[row.label], validations[row.label], section.lead))
+        if (curve := learning_curve(row.label, read(row.tests), read(row.validations), section.lead))
     ]  # fmt: skip
-    section.provenance = provenance(table, records, plans)
+    behind = {key for row in table.rows for key in (*row.tests, *row.validations, *row.others)}
+    records = [msgspec.structs.replace(record, outcome=None) for record in read(key for key in latest if key in behind)]
+    section.provenance = provenance(table, records, [plan for plan in plans if _asks(plan, table)])
     section.warnings = [*warnings(table, records, section.too_few, section.dataset is not None), *section.warnings]
     return section
 
 
-def _keep_base(table: Table, tests: dict[str, list[Record]]) -> None:
-    """Of ranked rows keep what the table compares them over: the splits and seeds that all of them have."""
-    ranked = [row for row in table.rows if row.rank is not None]
-    base = set.intersection(*({_place(record) for record in tests[row.label]} for row in ranked)) if ranked else set()
-    for row in ranked:
-        splits = row.per_split[table.sort]
-        tests[row.label] = [each for each in tests[row.label] if _place(each) in base and each.trial.split in splits]
+def _asks(plan: Plan, table: Table) -> bool:
+    """Whether a plan asked for any row of a table."""
+    return any(table.holds(asked.trial) and any(row.is_of(asked.trial) for row in table.rows) for asked in plan.rows)
 
 
 def _dataset(table: Table) -> Dataset | None:
@@ -240,7 +200,7 @@ def _classes(predictions: Mapping[str, Any]) -> tuple[IntArray, IntArray]:
     return np.setdiff1d(predictions["gzsl_truth"], unseen), unseen
 
 
-def _curve(section: Section, label: str, tests: Sequence[Record]) -> Curve | None:
+def _curve(section: Section, label: str, tests: Iterable[Record]) -> Curve | None:
     rows, areas, points = [], [], []
     for record in tests:
         if (stored := section.predictions(record)) is None or record.outcome is None:
@@ -277,7 +237,7 @@ def along(unseen: DoubleArray, seen: DoubleArray) -> tuple[DoubleArray, DoubleAr
     return found_unseen, found_seen
 
 
-def _accuracies(section: Section, tests: Mapping[str, Sequence[Record]]) -> ClassAccuracies | None:
+def _accuracies(section: Section, tests: Mapping[str, Iterable[Record]]) -> ClassAccuracies | None:
     classes_of: dict[str, tuple[IntArray, IntArray]] = {}
     found: dict[tuple[str, int, int], list[float]] = {}
     for column, records in enumerate(tests.values()):
@@ -340,7 +300,7 @@ def _confusion(section: Section, label: str) -> Confusion | None:
     return Confusion(label, names, share[np.ix_(kept, kept)], len(classes) - len(kept))
 
 
-def learning_curve(label: str, tests: Sequence[Record], validations: Sequence[Record], lead: str) -> Learning | None:
+def learning_curve(label: str, tests: Iterable[Record], validations: Iterable[Record], lead: str) -> Learning | None:
     """The mean test curve of one method, seeds inside splits; None where it has no epochs.
 
     Args:
@@ -368,11 +328,6 @@ def learning_curve(label: str, tests: Sequence[Record], validations: Sequence[Re
     points = {rule: np.mean([np.mean(each, axis=0) for each in found.values()], axis=0)
               for rule, found in marks.items() if found}  # fmt: skip
     return Learning(label, mean, {rule: (float(epoch), float(value)) for rule, (epoch, value) in points.items()})
-
-
-def best_epoch(series: Sequence[float]) -> int:
-    """Index of the highest value, the last among equals, as the leaderboard chooses."""
-    return len(series) - 1 - int(np.argmax(series[::-1]))
 
 
 def _series(record: Record, lead: str) -> list[float]:

@@ -23,6 +23,8 @@ from zslbench.terms import EPOCHS, METRICS
 _GAINS = {"last": "max-last T1/H", "val": "max-val T1/H"}
 _WIDE_ONLY = ("rule", "citation", "peak MB")
 """Columns that a terminal shows when it is asked for all."""
+_KEYS = ("tests", "validations", "others")
+"""What a row says of the records behind it, which no table shows: `zslbench export` does."""
 _EXPENDABLE = ("fit s", "OA", *_GAINS.values(), "AUSUC", "needs", "done")
 """Columns that a narrow terminal can do without, first to last."""
 
@@ -222,6 +224,8 @@ def as_json(tables: Sequence[Table]) -> str:
     for built, table in zip(builtins, tables, strict=True):
         for made, row in zip(built["rows"], table.rows, strict=True):
             made["metrics"] = {name: estimated._asdict() for name, estimated in row.metrics.items()}
+            for name in _KEYS:
+                del made[name]
     return pretty(builtins)  # which makes null of NaN
 
 
@@ -229,7 +233,8 @@ def json_schema() -> dict[str, Any]:
     """What `as_json` prints, as a JSON Schema; generated from the same structures."""
 
     def struct(source: type, **replaced: Any) -> type:
-        fields = [(name, replaced.get(name, kind)) for name, kind in get_type_hints(source).items()]
+        hints = get_type_hints(source).items()
+        fields = [(name, replaced.get(name, kind)) for name, kind in hints if source is not Row or name not in _KEYS]
         return msgspec.defstruct(source.__name__, fields)
 
     numbers = {name: float | None for name, kind in get_type_hints(Estimate).items() if kind is float}

@@ -13,8 +13,8 @@ from zslbench.errors import InputError
 from zslbench.files import replacing
 from zslbench.jsontext import compact, readable
 from zslbench.protocol import Curve
-from zslbench.records import Record, Status, Store, counts_before
-from zslbench.terms import METRICS
+from zslbench.records import Record, Standings, Store
+from zslbench.terms import METRICS, best_epoch
 
 Column = type[str] | type[int] | type[float] | type[bool]
 Row = dict[str, Any]
@@ -29,9 +29,9 @@ _IDENTITY: dict[str, Column] = {
 class Export:
     """Every record of a store in order of writing, or every epoch of every finished one.
 
-    Accuracies are fractions. `counts` says whether a record is the one that
-    counts for its trial: the newest finished one, else the newest failure. Columns named ``test_max.*`` are at
-    the epoch that is best on the test set (by T1 in ZSL, by H in GZSL), an oracle and no result.
+    Accuracies are fractions. `counts` says whether a record is the one that counts for its trial (see
+    `zslbench.records.Standings`). Columns named ``test_max.*`` are at the epoch that is best on the test set (by T1
+    in ZSL, by H in GZSL), an oracle and no result.
 
     Args:
         store: where the records are.
@@ -46,10 +46,10 @@ class Export:
         self._curves = curves
         self._counting: dict[str, int] = {}
         """Key -> number of the record that counts."""
-        status, kinds = dict[str, Status](), dict[str, set[type]]()
+        standings, kinds = Standings(), dict[str, set[type]]()
         for number, record in enumerate(store.records()):  # as `rows` does, so that numbers mean the same
-            if counts_before(record.status, status.get(record.key)):
-                self._counting[record.key], status[record.key] = number, record.status
+            if standings.note(record):
+                self._counting[record.key] = number
             for name, value in record.trial.config.items():
                 kinds.setdefault(name, set()).add(type(value))
         self._parameters = {f"param.{name}": _column(found) for name, found in kinds.items()}
@@ -124,9 +124,9 @@ def _identity(record: Record, counts: bool) -> Row:
 
 
 def _settled(setting: str, curve: Curve, lead: str) -> Row:
-    """Every metric after the last epoch and at the best one; epochs count from 1, the last among equals is best."""
+    """Every metric after the last epoch and at the best one; epochs count from 1."""
     leading = curve[lead]
-    best = max(range(len(leading)), key=lambda epoch: (leading[epoch], epoch))
+    best = best_epoch(leading)
     row: Row = {f"epochs.{setting}": len(leading), f"test_max.epoch.{setting}": best + 1}
     for name, series in curve.items():
         row |= {name: series[-1], f"test_max.{name}": series[best]}

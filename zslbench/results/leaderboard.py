@@ -9,32 +9,31 @@ computed from averaged S and U.
 """
 
 import sys
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from zslbench._types import DoubleArray
-from zslbench.errors import InputError
 from zslbench.hashing import digest
 from zslbench.plaintext import plain
-from zslbench.protocol import ROUNDING, Curve
-from zslbench.records import Plan, PlanRow, Record, Run, Trial, counts_before
-from zslbench.results.published import PublishedTable, published_for
+from zslbench.records import Plan, Record, Standings, Trial
+from zslbench.records.standings import Comparable, comparable
+from zslbench.results.entries import Entry, Kind, Place, check_range, entry_of, kind_of
+from zslbench.results.machines import Machine, mixtures
+from zslbench.results.published import PublishedTable, like_for_like, published_for
 from zslbench.results.stats import Estimate, estimates, split_means
-from zslbench.terms import GZSL_METRICS, LEADS, METRICS, ZSL_METRICS, Selection
+from zslbench.terms import LEADS, METRICS, Selection
 
 _FEW = 3
 """So many missing splits are named; of more only the number is."""
 
 
-class Row(msgspec.Struct):
+class Row(msgspec.Struct, frozen=True):
     """One method and configuration."""
 
     label: str
@@ -80,6 +79,16 @@ class Row(msgspec.Struct):
     """Finished test trials left out because the validation trial that should choose their epoch is not finished."""
     published: dict[str, float] = {}
     """T1 and the metric that ranks -> what others have published for this very cell, as a fraction, where they have."""
+    tests: list[str] = []
+    """Keys of the test trials that are averaged, by split and seed."""
+    validations: list[str] = []
+    """Keys of the finished validation trials of the same splits and seeds."""
+    others: list[str] = []
+    """Keys of what else is stored: trials that failed, lie beyond the base, or lack the validation that is needed."""
+
+    def is_of(self, trial: Trial) -> bool:
+        """Whether a trial is one of this method and configuration."""
+        return (trial.method, trial.method_version, trial.config) == (self.method, self.version, self.config)
 
     @property
     def inflation(self) -> dict[str, float]:
@@ -87,7 +96,7 @@ class Row(msgspec.Struct):
         return {"last": self.inflation_last, "val": self.inflation_val}.get(self.selection, {})
 
 
-class Table(msgspec.Struct):
+class Table(msgspec.Struct, frozen=True):
     """Rows that may be compared with one another, best first."""
 
     dataset: str
@@ -100,6 +109,10 @@ class Table(msgspec.Struct):
     rows: list[Row]
     mixtures: list[str] = []
     """What keeps trials of the table from being compared, one sentence each: other devices, other versions."""
+
+    def holds(self, trial: Trial) -> bool:
+        """Whether a trial may be compared here."""
+        return comparable(trial) == comparable(self)
 
     @property
     def data(self) -> str:
@@ -130,95 +143,57 @@ def leaderboard(
     Raises:
         InputError: a record with an accuracy outside 0 to 1, or without one; the message names it.
     """
-    kinds: dict[tuple[object, ...], _Kind] = {}
-    machines: dict[Machine, Machine] = {}  # one object for all that are alike
-    plans, source, cells = list(plans), dict[str, str](), dict[str, _Cell]()
+    kinds: dict[tuple[object, ...], Kind] = {}
+    machines: dict[Machine, Machine] = {}
+    plans, standings, entries = list(plans), Standings(), dict[str, Entry]()
     for record in records:  # one at a time: 100,000 outcomes take more than a GB
-        source[record.trial.method] = record.trial.source
-        known = cells.get(record.key)
-        if known is None or counts_before(record.status, "done" if known.done else "failed"):
-            cells[record.key] = _cell(record, _kind(record, kinds), machines)
-    newest = _newest_splits(cells, plans)
-    groups: dict[tuple[Any, ...], dict[str, _RowData]] = {}
+        if standings.note(record):
+            entries[record.key] = entry_of(record, kind_of(record, kinds), machines)
+    standings.plan(plans)
+    groups: dict[Comparable, dict[str, _RowData]] = {}
 
-    def row_of(kind: _Kind) -> "_RowData":
-        rows = groups.setdefault(kind.comparable, {})
+    def row_of(kind: Kind) -> "_RowData":
+        rows = groups.setdefault(kind.table, {})
         row = rows[kind.identity] = rows.get(kind.identity) or _RowData(kind)
         row.citation = row.citation or kind.citation  # older records do not say
         return row
 
-    # Of an edited plugin only the newest text counts: what older texts gave are drafts, not results.
-    source |= {planned.trial.method: planned.trial.source for plan in plans for planned in plan.rows}
     for plan in plans:
         for planned in plan.rows:
-            if planned.trial.source != source[planned.trial.method]:
+            if not standings.is_current(planned.trial):
                 continue
-            row = row_of(_kind(planned, kinds))
+            row = row_of(kind_of(planned, kinds))
             for asked in planned.cells:
                 if splits is None or asked.split < splits:
                     row.planned[asked.stage].add((asked.split, asked.seed))
-    for cell in cells.values():
-        kind = cell.kind
-        if kind.trial.source != source[kind.trial.method] or (splits is not None and cell.split >= splits):
+    for entry in entries.values():
+        if not standings.is_current(entry.kind.trial) or (splits is not None and entry.split >= splits):
             continue
-        row = row_of(kind)
-        row.planned[cell.stage].add((cell.split, cell.seed))
-        if cell.split_hash == newest[kind.comparable, cell.split]:  # else the split has changed: a hole
-            row.cells[cell.stage][cell.split, cell.seed] = cell
-    for rows in groups.values():
-        _tell_apart(list(rows.values()))
-    tables = [
-        Table(
-            dataset, features, semantics, family, dict(hashes), protocol, sort,
-            _ranked(list(rows.values()), selection, sort), mixtures(_machines(rows.values())),
-        )
-        for (dataset, features, semantics, family, protocol, hashes), rows in groups.items()
-    ]  # fmt: skip
+        row = row_of(entry.kind)
+        row.planned[entry.stage].add((entry.split, entry.seed))
+        if standings.is_on_newest_split(entry.key):  # else the split has changed: a hole
+            row.entries[entry.stage][entry.split, entry.seed] = entry
     others = None if published is None else list(published)
-    for table in tables:
-        for shown in table.rows:
-            where = shown.label, table.dataset, table.family
-            told = {name: published_for(*where, name, others) for name in dict.fromkeys((sort, "T1"))}
-            shown.published = {name: number.value / 100 for name, number in told.items() if number is not None}
-    return tables
+    return [_table(list(rows.values()), selection, sort, others) for rows in groups.values()]
 
 
-class Machine(NamedTuple):
-    """What a trial ran on."""
-
-    device: str
-    device_name: str
-    versions: tuple[tuple[str, str], ...]
-
-
-def machine_of(run: Run) -> Machine:
-    """What that was."""
-    return Machine(run.device, run.device_name, tuple(run.versions.items()))
-
-
-def mixtures(machines: Iterable[Machine]) -> list[str]:
-    """What differs between the machines that trials of one table ran on, one sentence each."""
-    machines = set(machines)
-    said = []
-    devices = sorted({" ".join(filter(None, (machine.device, machine.device_name))) for machine in machines} - {""})
-    if len(devices) > 1:
-        said.append(
-            f"Trials ran on different devices ({', '.join(map(plain, devices))}): compare neither times nor memory."
-        )
-    versions: dict[str, set[str]] = {}
-    for machine in machines:
-        for name, version in machine.versions:
-            versions.setdefault(name, set()).add(version)
-    for name, found in sorted(versions.items()):
-        if len(found) > 1:
-            said.append(f"Trials ran with different versions of {plain(name)}: {', '.join(map(plain, sorted(found)))}.")
-    return said
+def _table(
+    data: Sequence["_RowData"], selection: Selection, sort: str, published: Sequence[PublishedTable] | None
+) -> Table:
+    """Of rows that may be compared."""
+    _tell_apart(data)
+    trial = data[0].trial
+    told = like_for_like(trial.dataset, trial.family, published)
+    return Table(
+        trial.dataset, trial.features, trial.semantics, trial.family, dict(sorted(trial.hashes.items())),
+        trial.protocol, sort, _ranked(data, selection, sort, told), mixtures(_machines(data)),
+    )  # fmt: skip
 
 
 def _machines(rows: Iterable["_RowData"]) -> Iterator[Machine]:
     for row in rows:
-        for cells in row.cells.values():
-            yield from {cell.machine for cell in cells.values() if cell.done}
+        for entries in row.entries.values():
+            yield from {entry.machine for entry in entries.values() if entry.done}
 
 
 def lacking_validation(rows: Iterable[Row]) -> str | None:
@@ -231,144 +206,35 @@ def lacking_validation(rows: Iterable[Row]) -> str | None:
     return None
 
 
-@dataclass(frozen=True, eq=False)
-class _Kind:
-    """What all records of a method and configuration on comparable data share."""
-
-    label: str
-    trial: Trial
-    """The first of them."""
-    family: str
-    needs: list[str]
-    citation: str
-    comparable: tuple[Any, ...]
-    """What must be equal for two rows to be in one table."""
-    identity: str
-    """Of the method and its whole configuration: a label shows what differs from defaults, and defaults change."""
-
-
-def _kind(source: Record | PlanRow, kinds: dict[tuple[object, ...], _Kind]) -> _Kind:
-    """The kind of a record or a planned row, one object for all that are alike."""
-    trial = source.trial
-    alike = (
-        source.label, source.family, source.citation, trial.method, trial.method_version, trial.source,
-        msgspec.json.encode(trial.config), trial.dataset, trial.features, trial.semantics, trial.family,
-        trial.protocol, *trial.hashes.items(), *source.needs,
-    )  # fmt: skip
-    if alike not in kinds:
-        hashes = tuple(sorted(trial.hashes.items()))
-        comparable = (trial.dataset, trial.features, trial.semantics, trial.family, trial.protocol, hashes)
-        identity = digest([trial.method, trial.method_version, trial.config])
-        kinds[alike] = _Kind(source.label, trial, source.family, source.needs, source.citation, comparable, identity)
-    return kinds[alike]
-
-
-_Epochs = tuple[int, int]
-"""One in ZSL and one in GZSL."""
-_Place = tuple[int, int]
-"""Split and seed."""
-
-
-class _Cell(msgspec.Struct, gc=False):  # 100,000 of them would keep the garbage collector busy, and form no cycle
-    """What a table needs of one record."""
-
-    key: str
-    kind: _Kind
-    stage: str
-    split: int
-    split_hash: str
-    seed: int
-    done: bool
-    fit_seconds: float | None
-    seconds: float | None
-    peak_mb: float | None
-    machine: Machine
-    best: _Epochs = (0, 0)
-    """The epoch of the highest lead in each setting."""
-    zsl: Any = None
-    """Of a test trial: an array of the first ZSL metric after each epoch, then of the next."""
-    gzsl: Any = None
-    """The same of the GZSL metrics."""
-
-    def at(self, epochs: _Epochs) -> list[float]:
-        """Every metric, in the order of `METRICS`, after these epochs.
-
-        The last one stands for later ones: a method may train for fewer epochs on fewer classes.
-        """
-        found: list[float] = []
-        for curves, metrics, epoch in ((self.zsl, ZSL_METRICS, epochs[0]), (self.gzsl, GZSL_METRICS, epochs[1])):
-            length = len(curves) // len(metrics)
-            found += curves[min(epoch, length - 1) :: length]
-        return found
-
-
-def _cell(record: Record, kind: _Kind, machines: dict[Machine, Machine]) -> _Cell:
-    trial, run, outcome = record.trial, record.run, record.outcome
-    fit, score = run.fit_seconds, run.score_seconds
-    machine = machine_of(run)
-    cell = _Cell(
-        record.key, kind, trial.stage, trial.split, sys.intern(trial.split_hash), trial.seed, record.status == "done",
-        fit, None if fit is None or score is None else fit + score, run.peak_mb, machines.setdefault(machine, machine),
-    )  # fmt: skip
-    if outcome is not None:
-        zsl, gzsl = _joined(cell, outcome.zsl, ZSL_METRICS), _joined(cell, outcome.gzsl, GZSL_METRICS)
-        cell.best = _best(outcome.zsl[LEADS["zsl"]]), _best(outcome.gzsl[LEADS["gzsl"]])
-        if trial.stage == "test":
-            cell.zsl, cell.gzsl = array("d", zsl), array("d", gzsl)
-    return cell
-
-
-def _joined(cell: _Cell, curves: Curve, names: Sequence[str]) -> list[float]:
-    values: list[float] = []
-    for name in names:
-        curve = curves.get(name)
-        if not curve:
-            raise _no_accuracy(cell, name, None)
-        values += curve
-    if len(values) != len(names) * len(curves[names[0]]):
-        for name in names:
-            _check_range(np.array(curves[name])[:, None], [cell] * len(curves[name]), [name])
-        raise InputError(f"record {cell.key} ({cell.kind.label}) has curves of unequal length.")
-    return values
-
-
-def _no_accuracy(cell: _Cell, name: str, value: float | None) -> InputError:
-    return InputError(
-        f"record {cell.key} ({cell.kind.label}, split {cell.split}, seed {cell.seed}, {cell.stage}) has {name} = "
-        f"{value}; an accuracy from 0 to 1 is expected. Move its line out of records.jsonl, or use another --store."
-    )
-
-
 def _stages(selection: Selection) -> tuple[str, ...]:
     """Whose trials must be finished."""
     return ("test", "validation") if selection == "val" else ("test",)
 
 
 class _RowData:
-    def __init__(self, kind: _Kind) -> None:
+    """A row while its trials are gathered."""
+
+    def __init__(self, kind: Kind) -> None:
         self.label = kind.label
         self.trial = kind.trial
         self.family = kind.family
         self.needs = kind.needs
         self.citation = kind.citation
-        self.planned: dict[str, set[_Place]] = {"test": set(), "validation": set()}
-        self.cells: dict[str, dict[_Place, _Cell]] = {"test": {}, "validation": {}}
+        self.planned: dict[str, set[Place]] = {"test": set(), "validation": set()}
+        self.entries: dict[str, dict[Place, Entry]] = {"test": {}, "validation": {}}
 
-    def is_done(self, stage: str, place: _Place) -> bool:
-        return place in self.cells[stage] and self.cells[stage][place].done
+    def all_entries(self) -> Iterator[Entry]:
+        return chain.from_iterable(self.entries[stage].values() for stage in self.entries)
 
-    def finished(self, stage: str) -> dict[_Place, _Cell]:
-        return {place: cell for place, cell in sorted(self.cells[stage].items()) if cell.done}
+    def is_done(self, stage: str, place: Place) -> bool:
+        return place in self.entries[stage] and self.entries[stage][place].done
 
-    def counted(self, selection: Selection) -> set[_Place]:
+    def finished(self, stage: str) -> dict[Place, Entry]:
+        return {place: entry for place, entry in sorted(self.entries[stage].items()) if entry.done}
+
+    def counted(self, selection: Selection) -> set[Place]:
         """Where every trial that the selection needs is finished."""
         return set.intersection(*(set(self.finished(stage)) for stage in _stages(selection)))
-
-
-def _newest_splits(cells: Mapping[str, _Cell], plans: Sequence[Plan]) -> dict[tuple[Any, ...], str]:
-    """The split hash that counts where one index has had several (a split file was edited): the one asked for last."""
-    asked = (cells[cell.key] for plan in plans for row in plan.rows for cell in row.cells if cell.key in cells)
-    return {(cell.kind.comparable, cell.split): cell.split_hash for cell in chain(cells.values(), asked)}
 
 
 def _tell_apart(rows: Sequence[_RowData]) -> None:
@@ -384,31 +250,39 @@ def _tell_apart(rows: Sequence[_RowData]) -> None:
                 row.label += f" ({digest(row.trial.config)[:6]})"
 
 
-def _ranked(data: Sequence[_RowData], selection: Selection, sort: str) -> list[Row]:
+def _ranked(
+    data: Sequence[_RowData], selection: Selection, sort: str, published: Sequence[PublishedTable]
+) -> list[Row]:
     newest: dict[str, int] = {}
     for source in data:
         newest[source.trial.method] = max(newest.get(source.trial.method, 0), source.trial.method_version)
     current = [source for source in data if source.trial.method_version == newest[source.trial.method]]
-    methods = [source for source in current if source.family != "bound"]
-    base = _base(methods)
-    rows = _rows(data, selection, base)
-    for source, row in zip(data, rows, strict=True):
-        row.why = _why(source, selection, base, newest[source.trial.method])
-    rows.sort(key=lambda row: (bool(row.why), row.family == "bound", -_mean(row, sort), row.label))
-    for position, row in enumerate(rows, 1):
-        row.rank = None if row.why else position
+    base = _base([source for source in current if source.family != "bound"])
+    found = []
+    for averaged, metrics in _estimated([_Averaged(source, selection, base) for source in data]):
+        source = averaged.data
+        why = _why(source, selection, base, newest[source.trial.method])
+        mean = metrics[sort].mean if metrics else -1.0
+        found.append(((bool(why), source.family == "bound", -mean, source.label), averaged, metrics, why))
+    found.sort(key=lambda each: each[0])
+    rows = []
+    for position, (_, averaged, metrics, why) in enumerate(found, 1):
+        names = dict.fromkeys((sort, "T1")) if published else ()
+        told = {name: published_for(averaged.data.label, name, published) for name in names}
+        known = {name: number.value / 100 for name, number in told.items() if number is not None}
+        rows.append(_row(averaged, metrics, None if why else position, why, known))
     return rows
 
 
-def _base(methods: Iterable[_RowData]) -> frozenset[_Place]:
-    """What all ranked rows are compared over: the cells that most rows plan; among equals the most cells."""
+def _base(methods: Iterable[_RowData]) -> frozenset[Place]:
+    """What all ranked rows are compared over: the entries that most rows plan; among equals the most entries."""
     plans = Counter(frozenset(source.planned["test"]) for source in methods if source.planned["test"])
     most = max(((count, len(places)) for places, count in plans.items()), default=None)
     equals = [places for places, count in plans.items() if (count, len(places)) == most]
     return min(equals, key=sorted, default=frozenset())
 
 
-def _why(source: _RowData, selection: Selection, base: frozenset[_Place], newest: int) -> str:
+def _why(source: _RowData, selection: Selection, base: frozenset[Place], newest: int) -> str:
     """Why a row has no rank; empty where it has one."""
     trial = source.trial
     if source.family == "bound":
@@ -417,7 +291,7 @@ def _why(source: _RowData, selection: Selection, base: frozenset[_Place], newest
         return f"older version {trial.method_version} of {trial.method}, {newest} is current"
     stages = _stages(selection)
     tested = set(source.finished("test"))
-    failed = {place for stage in stages for place, cell in source.cells[stage].items() if not cell.done}
+    failed = {place for stage in stages for place, entry in source.entries[stage].items() if not entry.done}
     missing = base - source.counted(selection)
     if not tested:
         return f"{_many(len(failed), 'trial')} failed" if failed else "no trial is finished"
@@ -431,7 +305,7 @@ def _why(source: _RowData, selection: Selection, base: frozenset[_Place], newest
     return ", ".join(reasons)
 
 
-def _lacks(absent: AbstractSet[_Place], base: AbstractSet[_Place]) -> str:
+def _lacks(absent: AbstractSet[Place], base: AbstractSet[Place]) -> str:
     splits = sorted({split for split, _ in absent})
     if {place for place in base if place[0] in splits} != absent:
         return f"lacks {len(absent)} of {_many(len(base), 'trial')}"
@@ -445,110 +319,121 @@ def _many(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def _mean(row: Row, metric: str) -> float:
-    return row.metrics[metric].mean if row.metrics else -1.0
-
-
-def _rows(data: Sequence[_RowData], selection: Selection, base: frozenset[_Place]) -> list[Row]:
-    """All rows, without ranks; those with the same numbers of splits and seeds are estimated together.
+class _Averaged:
+    """What a row's numbers are averaged over, and these numbers.
 
     A row that has finished the base is taken over the base alone, any other over what it has.
     """
-    rows: list[Row] = []
-    alike: dict[tuple[int, ...], list[tuple[Row, DoubleArray]]] = {}
-    for source in data:
-        tests, validations = source.finished("test"), source.finished("validation")
-        based = bool(base) and base <= source.counted(selection)
-        if based:
-            tests = {place: cell for place, cell in tests.items() if place in base}
-        validated = [place for place in tests if place in validations]
-        places: list[_Place] = validated if selection == "val" else list(tests)
+
+    def __init__(self, data: _RowData, selection: Selection, base: frozenset[Place]) -> None:
+        self.data, self.selection = data, selection
+        tests, validations = data.finished("test"), data.finished("validation")
+        self.base = base if base and base <= data.counted(selection) else None
+        """None where it has not finished it."""
+        if self.base:
+            tests = {place: entry for place, entry in tests.items() if place in base}
+        self.tests = tests
+        """The finished test trials."""
+        self.validations = {place: validations[place] for place in tests if place in validations}
+        """Of the same splits and seeds."""
+        validated = list(self.validations)
+        self.places: list[Place] = validated if selection == "val" else list(tests)
+        """Of the trials that are averaged."""
         numbers = {
-            "last": _numbers(cell.at((sys.maxsize, sys.maxsize)) for cell in tests.values()),
-            "test-max": _numbers(cell.at(cell.best) for cell in tests.values()),
+            "last": _numbers(entry.at((sys.maxsize, sys.maxsize)) for entry in tests.values()),
+            "test-max": _numbers(entry.at(entry.best) for entry in tests.values()),
             "val": _numbers(tests[place].at(validations[place].best) for place in validated),
         }
         for values in numbers.values():
-            _check_range(values, [tests[place] for place in (tests if len(values) == len(tests) else validated)])
+            check_range(values, [tests[place] for place in (tests if len(values) == len(tests) else validated)])
         is_validated = [place in validations for place in tests]
-        row = _row(source, selection, tests, places, base if based else None)
-        row.inflation_last = _gain(list(tests), numbers["test-max"] - numbers["last"])
-        row.inflation_val = _gain(validated, numbers["test-max"][is_validated] - numbers["val"])
-        rows.append(row)
-        if places:
-            means = split_means(numbers[selection], _shape(places)).T.tolist()
-            splits = dict.fromkeys(split for split, _ in places)
-            row.per_split = {
-                name: dict(zip(splits, values, strict=True)) for name, values in zip(METRICS, means, strict=True)
-            }
-            alike.setdefault(_shape(places), []).append((row, numbers[selection]))
-    for shape, members in alike.items():
-        found = iter(estimates(np.concatenate([values for _, values in members], axis=1), shape))
-        for row, _ in members:
-            row.metrics = {name: next(found) for name in METRICS}
-    return rows
+        self.numbers = numbers[selection]
+        """(places, metrics)"""
+        self.shape = _shape(self.places)
+        self.inflation_last = _gain(list(tests), numbers["test-max"] - numbers["last"])
+        self.inflation_val = _gain(validated, numbers["test-max"][is_validated] - numbers["val"])
+
+    def per_split(self) -> dict[str, dict[int, float]]:
+        """Metric -> split -> value, averaged over seeds."""
+        if not self.places:
+            return {}
+        means = split_means(self.numbers, self.shape).T.tolist()
+        splits = dict.fromkeys(split for split, _ in self.places)
+        return {name: dict(zip(splits, values, strict=True)) for name, values in zip(METRICS, means, strict=True)}
 
 
-def _check_range(numbers: DoubleArray, cells: Sequence[_Cell], metrics: Sequence[str] = METRICS) -> None:
-    """Refuse a number (cells, metrics) that is no accuracy. Those of a store were all looked at when it was read."""
-    wrong = np.argwhere(~((numbers >= -ROUNDING) & (numbers <= 1 + ROUNDING)))
-    for row, column in wrong[:1].tolist():
-        raise _no_accuracy(cells[row], metrics[column], numbers[row, column].item())
+def _estimated(rows: Sequence[_Averaged]) -> Iterator[tuple[_Averaged, dict[str, Estimate]]]:
+    """Each with its estimates; those with the same numbers of splits and seeds are estimated together."""
+    alike: dict[tuple[int, ...], list[_Averaged]] = {}
+    for row in rows:
+        if row.places:
+            alike.setdefault(row.shape, []).append(row)
+    found: dict[tuple[int, ...], Iterator[Estimate]] = {
+        shape: iter(estimates(np.concatenate([row.numbers for row in members], axis=1), shape))
+        for shape, members in alike.items()
+    }
+    for row in rows:
+        yield row, {name: next(found[row.shape]) for name in METRICS} if row.places else {}
 
 
 def _row(
-    data: _RowData,
-    selection: Selection,
-    tests: Mapping[_Place, _Cell],
-    places: Sequence[_Place],
-    base: frozenset[_Place] | None,
+    averaged: _Averaged, metrics: dict[str, Estimate], rank: int | None, why: str, published: dict[str, float]
 ) -> Row:
-    """A row without its measurements; `base`: None where it has not finished it."""
-    stages = _stages(selection)
-    planned: dict[str, AbstractSet[_Place]] = {stage: data.planned[stage] | data.planned["test"] for stage in stages}
+    data, tests, selection = averaged.data, averaged.tests, averaged.selection
+    stages, base = _stages(selection), averaged.base
+    planned: dict[str, AbstractSet[Place]] = {stage: data.planned[stage] | data.planned["test"] for stage in stages}
     finished = sum(data.is_done(stage, place) for stage in stages for place in planned[stage])
     counted = planned if base is None else dict.fromkeys(stages, base)
     done = sum(data.is_done(stage, place) for stage in stages for place in counted[stage])
+    averages = [tests[place].key for place in averaged.places]
+    choosing = [entry.key for entry in averaged.validations.values()]
+    named = {*averages, *choosing}
     return Row(
         label=data.label,
         method=data.trial.method,
         version=data.trial.method_version,
-        rank=None,
+        rank=rank,
         done=done,
         planned=sum(map(len, counted.values())),
-        extra=finished - done,
-        unvalidated=len(tests) - len(places),
+        failed=sum(not entry.done for stage in stages for entry in data.entries[stage].values()),
+        selection=selection,
         family=data.family,
         needs=data.needs,
-        failed=sum(not cell.done for stage in stages for cell in data.cells[stage].values()),
-        selection=selection,
-        metrics={},
-        inflation_last={},
-        inflation_val={},
-        seconds=_mean_of(cell.seconds for cell in tests.values()),
+        metrics=metrics,
+        inflation_last=averaged.inflation_last,
+        inflation_val=averaged.inflation_val,
+        seconds=_mean_of(entry.seconds for entry in tests.values()),
         config=data.trial.config,
         citation=data.citation,
-        seeds=len({seed for _, seed in places}),
-        fit_seconds=_mean_of(cell.fit_seconds for cell in tests.values()),
-        peak_mb=max((cell.peak_mb for cell in tests.values() if cell.peak_mb is not None), default=None),
-        device=", ".join(sorted({cell.machine.device for cell in tests.values()})),
+        seeds=len({seed for _, seed in averaged.places}),
+        fit_seconds=_mean_of(entry.fit_seconds for entry in tests.values()),
+        peak_mb=max((entry.peak_mb for entry in tests.values() if entry.peak_mb is not None), default=None),
+        device=", ".join(sorted({entry.machine.device for entry in tests.values()})),
+        per_split=averaged.per_split(),
+        why=why,
+        extra=finished - done,
+        unvalidated=len(tests) - len(averaged.places),
+        published=published,
+        tests=averages,
+        validations=choosing,
+        others=[entry.key for entry in data.all_entries() if entry.key not in named],
     )
 
 
-def _numbers(cells: Iterable[list[float]]) -> DoubleArray:
-    """(cells, metrics), also of no cell."""
-    return np.array([*cells], dtype=np.float64).reshape(-1, len(METRICS))
+def _numbers(entries: Iterable[list[float]]) -> DoubleArray:
+    """(entries, metrics), also of no entry."""
+    return np.array([*entries], dtype=np.float64).reshape(-1, len(METRICS))
 
 
-def _gain(places: Sequence[_Place], differences: DoubleArray) -> dict[str, float]:
-    """Mean over splits of what choosing on the test set adds (cells, metrics), in the metrics that choose."""
+def _gain(places: Sequence[Place], differences: DoubleArray) -> dict[str, float]:
+    """Mean over splits of what choosing on the test set adds (entries, metrics), in the metrics that choose."""
     if not places:
         return {}
     means = split_means(differences, _shape(places)).mean(axis=0).tolist()
     return {name: mean for name, mean in zip(METRICS, means, strict=True) if name in LEADS.values()}
 
 
-def _shape(places: Sequence[_Place]) -> tuple[int, ...]:
+def _shape(places: Sequence[Place]) -> tuple[int, ...]:
     """The number of seeds in each split."""
     return tuple(Counter(split for split, _ in places).values())
 
@@ -556,8 +441,3 @@ def _shape(places: Sequence[_Place]) -> tuple[int, ...]:
 def _mean_of(numbers: Iterable[float | None]) -> float | None:
     known = [number for number in numbers if number is not None]
     return float(np.mean(known)) if known else None
-
-
-def _best(values: Sequence[float]) -> int:
-    """Index of the highest value; the last one among equals (a single validation class says nothing in ZSL)."""
-    return len(values) - 1 - values[::-1].index(max(values))

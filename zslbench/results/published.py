@@ -33,7 +33,7 @@ values.cub = { T1 = 53.9 }              # percent
 import functools
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -41,8 +41,10 @@ from zslbench.bibtex import entries
 from zslbench.calibration import CALIBRATED
 from zslbench.cards import card_names, check_card_name, read_card
 from zslbench.configuration import MethodSpec, close_matches
-from zslbench.registry import Registry
 from zslbench.shipped import shipped
+
+if TYPE_CHECKING:
+    from zslbench.registry import Registry
 
 _WHAT = "published table"
 
@@ -234,30 +236,42 @@ def _problems(table: PublishedTable, stem: str) -> Iterable[str]:
                     yield f"{where}: values.{data}.{metric} = {value}; a percentage from 0 to 100 is expected"
 
 
-def published_for(
-    label: str, dataset: str, family: str, metric: str, tables: Iterable[PublishedTable] | None = None
-) -> Published | None:
-    """What has been published for this very cell of a leaderboard; None where nothing has.
+def like_for_like(dataset: str, family: str, tables: Iterable[PublishedTable] | None = None) -> list[PublishedTable]:
+    """The published tables of these very data, with nothing else.
 
-    Only like for like: the same data, features, semantics, splits and protocol, as the published table's file says of
-    that data set. No shipped table is like that so far, so the answer is None; `zslbench reproduce` shows the others,
-    with what differs.
+    The same data, features, semantics, splits and protocol, as the table's file says of that data set. No shipped
+    table is like that so far; `zslbench reproduce` shows the others, with what differs.
+
+    Args:
+        dataset: the data set's name.
+        family: of splits.
+        tables: where to look; all that are shipped by default.
+    """
+    found = []
+    for table in map(load_published, published_names()) if tables is None else tables:
+        same = [
+            data for data in table.datasets
+            if data.like_for_like and (data.dataset, data.family) == (dataset, family)
+        ]  # fmt: skip
+        if same:
+            found.append(msgspec.structs.replace(table, datasets=same))
+    return found
+
+
+def published_for(label: str, metric: str, tables: Iterable[PublishedTable]) -> Published | None:
+    """What has been published for this very cell of a leaderboard; None where nothing has.
 
     Args:
         label: a leaderboard's: ``name`` or ``name[changed=value]``.
-        dataset: the data set's name.
-        family: of splits.
         metric: one of the leaderboard's.
-        tables: where to look; all that are shipped by default.
+        tables: what `like_for_like` found.
     """
-    for table in map(load_published, published_names()) if tables is None else tables:
-        same = [data.id for data in table.datasets
-                if data.like_for_like and (data.dataset, data.family) == (dataset, family)]  # fmt: skip
-        for row in table.rows if same else []:
+    for table in tables:
+        for row in table.rows:
             if not row.ours or table.doubt(row) or our_label(row.spec) != label:
                 continue
-            for data in same:
-                if (value := row.values.get(data, {}).get(metric)) is not None:
+            for data in table.datasets:
+                if (value := row.values.get(data.id, {}).get(metric)) is not None:
                     return Published(value, str(table.origin(row)))
     return None
 
@@ -272,5 +286,7 @@ def our_label(spec: MethodSpec) -> str:
 
 
 @functools.cache
-def _registry() -> Registry:
+def _registry() -> "Registry":
+    from zslbench.registry import Registry  # of which a leaderboard needs nothing where nothing is like for like
+
     return Registry()

@@ -8,6 +8,7 @@ from zslbench.errors import InputError
 from zslbench.records import Latest, Plan, Record, Store
 from zslbench.results.comparison import Comparison, compare_rows, only_table
 from zslbench.results.leaderboard import Table, leaderboard
+from zslbench.results.rows import limited
 from zslbench.terms import Selection
 
 if TYPE_CHECKING:
@@ -106,8 +107,6 @@ class Results:
             table for table in tables if dataset in (None, table.dataset) and split_family in (None, table.family)
         ]
         if methods:
-            from zslbench.results.rows import limited
-
             tables = limited(tables, ",".join(methods))
         if not tables:
             raise InputError(f"no trial in {self.folder} matches: leave out what it was limited to.")

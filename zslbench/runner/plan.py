@@ -11,7 +11,7 @@ from zslbench.errors import InputError
 from zslbench.hashing import digest
 from zslbench.methods import MethodInfo
 from zslbench.protocol import PROTOCOL_VERSION
-from zslbench.records import Brief, Cell, Plan, PlanRow, Record, Trial
+from zslbench.records import Brief, Cell, Plan, PlanRow, Record, Standings, Trial
 from zslbench.registry import Registry
 from zslbench.runner.estimates import Estimates
 from zslbench.splits import Split, Stage
@@ -154,19 +154,17 @@ def outlook(
         device: where trials will run, ``cpu`` or ``cuda``; None where that is not known.
         retry_failed: whether failed trials will run again.
     """
-    estimates = Estimates()
-    status: dict[str, str] = {}
+    estimates, standings = Estimates(), Standings()
     for record in records:
         estimates.add(record)
-        if status.get(record.key) != "done":
-            status[record.key] = record.status
+        standings.note(record)
     counts: dict[str, Counter[str]] = {}
     alike: dict[str, Counter[tuple[str, str, bool]]] = {}  # trials that take equally long, and whether they will run
     example: dict[tuple[str, str, str], Trial] = {}
     settled = {"done"} if retry_failed else {"done", "failed"}
     for job in jobs:
         trial = job.trial
-        known = status.get(trial.key, "to_do")
+        known = standings.status.get(trial.key, "to_do")
         counts.setdefault(job.label, Counter())[known] += 1
         alike.setdefault(job.label, Counter())[trial.family, trial.stage, known not in settled] += 1
         example.setdefault((job.label, trial.family, trial.stage), trial)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from zslbench.records import Brief, Plan, Store, Trial
+from zslbench.records import Brief, Plan, Standings, Store, Trial
 from zslbench.runner.estimates import Estimates
 from zslbench.runner.failures import failing_line
 
@@ -119,7 +119,7 @@ def read_status(store: Store, *, every: bool = False) -> Status | None:
     for planned in rows.values():
         row = planned.row
         for key in planned.keys.values():
-            status = briefs.status.get(key, "to_do")
+            status = briefs.standings.status.get(key, "to_do")
             setattr(row, status, getattr(row, status) + 1)
         if row.done < row.planned:
             again[planned.command] = None
@@ -140,7 +140,7 @@ def read_status(store: Store, *, every: bool = False) -> Status | None:
 def _waiting(rows: Iterable[_Planned], briefs: "_Latest") -> Iterator[tuple[Trial, int]]:
     """Of each method and stage a trial, and how many are to do."""
     for planned in rows:
-        stages = Counter(stage for (_, _, stage), key in planned.keys.items() if key not in briefs.status)
+        stages = Counter(stage for (_, _, stage), key in planned.keys.items() if key not in briefs.standings.status)
         for stage, count in stages.items():
             yield msgspec.structs.replace(planned.trial, stage=stage), count
 
@@ -159,14 +159,13 @@ class _Latest:
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = set(keys)
-        self.status: dict[str, str] = {}
+        self.standings = Standings()
         self._failed: dict[str, Brief] = {}
         self._ended: list[tuple[datetime, float]] = []
 
     def add(self, brief: Brief) -> None:
-        if brief.key not in self._keys or self.status.get(brief.key) == "done":
+        if brief.key not in self._keys or not self.standings.note(brief):
             return
-        self.status[brief.key] = brief.status
         self._failed.pop(brief.key, None)
         if brief.status == "failed":
             self._failed[brief.key] = brief

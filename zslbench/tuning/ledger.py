@@ -12,7 +12,7 @@ from zslbench import lines
 from zslbench.errors import InputError
 from zslbench.hashing import digest
 from zslbench.plaintext import plain
-from zslbench.records import Store
+from zslbench.records.folder import Folder
 
 DEFAULT = 0
 """The number of the configuration that changes nothing."""
@@ -85,16 +85,24 @@ class Configuration:
         return self.mean - statistics.fmean(other.values[: len(self.values)])
 
 
-class Ledger(Store):
+class Ledger(Folder):
     """The folder of a search: ``search.jsonl``, ``measurements.jsonl``, and what is made of them."""
 
     option = "--folder"
 
     def __init__(self, folder: str | Path) -> None:
-        super().__init__(folder)
-        self.records_path = self.folder / "measurements.jsonl"
-        self.plans_path = self.folder / "search.jsonl"
+        super().__init__(folder, "measurements.jsonl", "search.jsonl")
         self.configurations: dict[int, Configuration] = {}
+
+    @property
+    def measurements_path(self) -> Path:
+        """The file of measurements."""
+        return self._written
+
+    @property
+    def search_path(self) -> Path:
+        """The file that says of which search."""
+        return self._asked
 
     def open(self, search: Search) -> None:
         """Begin this search or go on with it; call it within `writing`.
@@ -104,12 +112,12 @@ class Ledger(Store):
         Raises:
             InputError: the folder holds another search, and the message says what differs; or that cannot be told.
         """
-        reader = lines.Reader(self.plans_path, Search, word="search", remedy=self._remedy)
+        reader = lines.Reader(self.search_path, Search, word="search", remedy=self._remedy)
         searches = [known for _, known in reader]
         if reader.bad:  # what was measured could be of any search
             line = reader.bad[0]
             raise InputError(
-                f"{self.plans_path}, line {line.number} {line.fault}, so that the search that {self.folder} holds is "
+                f"{self.search_path}, line {line.number} {line.fault}, so that the search that {self.folder} holds is "
                 f"not known; choose another {self.option}."
             )
         for known in searches[:1]:
@@ -121,19 +129,19 @@ class Ledger(Store):
                         f"here {_short(here, there)}; choose another {self.option}."
                     )
         if not searches:
-            if self.records_path.stat().st_size:
+            if self.measurements_path.stat().st_size:
                 raise InputError(
-                    f"{self.folder} holds measurements, and {self.plans_path.name} does not say of which search; "
+                    f"{self.folder} holds measurements, and {self.search_path.name} does not say of which search; "
                     f"choose another {self.option}."
                 )
             with self._saying_what_failed():
-                lines.append(self.plans_path, lines.checked(self.plans_path, search), sync=True)
+                lines.append(self.search_path, lines.checked(self.search_path, search), sync=True)
         for measurement in self._sound(search):
             self._note(measurement)
 
     def _sound(self, search: Search) -> list[Measurement]:
         """The measurements that can be gone on with; the lines of all others are moved aside."""
-        reader = lines.Reader(self.records_path, Measurement, word="measurement", remedy=self._remedy)
+        reader = lines.Reader(self.measurements_path, Measurement, word="measurement", remedy=self._remedy)
         found = list(reader)
         faults = {line.number: line.fault for line in reader.bad}
         broken = _broken([measurement for _, measurement in found], search)
@@ -141,12 +149,13 @@ class Ledger(Store):
             if measurement.number in broken:
                 faults[line.number] = f"is of configuration {measurement.number}, {broken[measurement.number]}"
         if faults:
-            lost = [line for line in lines.each_line(self.records_path) if line.number in faults]
+            lost = [line for line in lines.each_line(self.measurements_path) if line.number in faults]
             with self._saying_what_failed():
-                aside = lines.set_aside(self.records_path, lost)
+                aside = lines.set_aside(self.measurements_path, lost)
             for number, fault in sorted(faults.items()):
                 warnings.warn(
-                    f"{self.records_path}, line {number} {fault}: moved to {aside.name}, measured anew.", stacklevel=3
+                    f"{self.measurements_path}, line {number} {fault}: moved to {aside.name}, measured anew.",
+                    stacklevel=3,
                 )
         return [measurement for line, measurement in found if line.number not in faults]
 
@@ -157,7 +166,7 @@ class Ledger(Store):
             InputError: the folder cannot be written.
         """
         with self._saying_what_failed():
-            self._writer.add(lines.checked(self.records_path, measurement))
+            self._writer.add(lines.checked(self.measurements_path, measurement))
             self._writer.commit()
         return self._note(measurement)
 

@@ -1,0 +1,23 @@
+"""What trials leave, and the store that keeps it."""
+
+from zslbench.records.latest import Latest
+from zslbench.records.standings import Standings
+from zslbench.records.store import Store
+from zslbench.records.trials import SCHEMA, Brief, Cell, Failure, Plan, PlanRow, Record, Run, Status, Trial, key_of
+
+__all__ = [
+    "SCHEMA",
+    "Brief",
+    "Cell",
+    "Failure",
+    "Latest",
+    "Plan",
+    "PlanRow",
+    "Record",
+    "Run",
+    "Standings",
+    "Status",
+    "Store",
+    "Trial",
+    "key_of",
+]

@@ -1,0 +1,234 @@
+"""The store: a folder of records, of what they were measured on, and of what was asked for.
+
+``records.jsonl`` has one JSON object per finished or failed trial, with a check sum; ``predictions/KEY.npz`` is what
+the metrics were computed from, ``plan.jsonl`` what was asked for, and ``logs/`` what trials printed. Nothing in it
+that is sound is ever changed; lines that are not are moved to ``records.bad``.
+"""
+
+import hashlib
+import os
+from collections.abc import Container, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+
+from zslbench import lines
+from zslbench.errors import InputError
+from zslbench.files import open_regular, read_bytes, sync_path
+from zslbench.plaintext import plain
+from zslbench.records.folder import Folder
+from zslbench.records.kept import Kept, within, written
+from zslbench.records.latest import Latest
+from zslbench.records.predictions import MOST, packed, unpacked
+from zslbench.records.trials import Brief, Plan, Record, Trial, is_in, problem, problem_of_brief, problem_of_plan
+
+_NAMED = 5
+"""So many bad lines are named one by one."""
+
+
+class Store(Folder):
+    """A folder of records.
+
+    Reading takes no lock. Use `writing()` around everything that appends.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__(folder, "records.jsonl", "plan.jsonl")
+
+    @property
+    def records_path(self) -> Path:
+        """The file of records."""
+        return self._written
+
+    @property
+    def plans_path(self) -> Path:
+        """The file of plans."""
+        return self._asked
+
+    def has_records(self) -> bool:
+        """Whether anything was ever run here.
+
+        Raises:
+            InputError: what should be the records is something else.
+        """
+        file = lines.open_existing(self.records_path) if os.path.isdir(self.folder) else None
+        if file is not None:
+            file.close()
+        return file is not None
+
+    def records(self) -> Iterator[Record]:
+        """Every record in order of writing; a line that is torn or damaged is left out with a warning.
+
+        Raises:
+            InputError: the file cannot be read, or was written by another version; the message says where.
+        """
+        return (record for _, record in self._records(self.reader()))
+
+    def briefs(self, *, lasting: bool = False) -> Iterator[Brief]:
+        """The same records, without what they measured.
+
+        Args:
+            lasting: leave out those whose predictions are gone or damaged, with a warning: their trials run again.
+        """
+        reader = lines.Reader(self.records_path, Brief, problem_of_brief, careful=Record, remedy=self._remedy)
+        kept = Kept(self.folder)
+        for _, brief in self._told_of(reader):
+            if not lasting or brief.status == "failed" or kept.has(brief):
+                yield brief
+        self._tell_lost(kept)
+
+    def latest(self, keys: Container[str] | None = None, *, lasting: bool = False) -> Latest:
+        """The record that counts of every trial, or of those with these keys.
+
+        Args:
+            keys: of the trials; with the trials themselves, by key, it is quicker.
+            lasting: pass over records whose predictions are gone or damaged, with a warning: their trials run again.
+
+        Raises:
+            InputError: the file cannot be read, or was written by another version.
+        """
+        known = keys if isinstance(keys, Mapping) else None
+        reader, latest, kept = self.reader(known), Latest(self.records_path), Kept(self.folder)
+        for line, record in self._records(reader):
+            wanted = keys is None or record.key in keys
+            if wanted and (not lasting or record.status == "failed" or kept.has(record)):
+                latest.note(record, (line.start, line.length))
+        if self._set_aside(reader):
+            return self.latest(keys, lasting=lasting)
+        self._tell_lost(kept)
+        return latest
+
+    def plans(self) -> list[Plan]:
+        """Every plan in order of writing."""
+        return list(self.each_plan())
+
+    def each_plan(self) -> Iterator[Plan]:
+        """The same, one at a time: a plan of 100,000 trials is long."""
+        return (plan for _, plan in self._told_of(self.plan_reader()))
+
+    def reader(self, known: Mapping[str, Trial] | None = None) -> lines.Reader:
+        """Of the records, with their lines; it tells of damage when asked. `known`: as of `problem`."""
+        return lines.Reader(self.records_path, Record, lambda record: problem(record, known), remedy=self._remedy)
+
+    def plan_reader(self) -> lines.Reader:
+        """The same of the plans."""
+        return lines.Reader(self.plans_path, Plan, problem_of_plan, word="plan", remedy=self._remedy)
+
+    def append(self, record: Record, predictions: Mapping[str, NDArray[Any]] | None = None) -> tuple[int, int]:
+        """Keep one record for good, now or at the next `commit`; its predictions are on disk before it.
+
+        Returns:
+            Offset and length of its line, for `Latest.note`.
+
+        Raises:
+            InputError: the disk is full or the store cannot be written; what was stored before is intact.
+        """
+        with self._saying_what_failed():
+            target, file = None, None
+            if predictions is not None:
+                content = packed(predictions)
+                record.predictions = f"predictions/{record.key}.npz"
+                record.predictions_bytes = len(content)
+                record.predictions_digest = hashlib.sha256(content).hexdigest()
+                target = self.folder / record.predictions
+            line = lines.checked(self.records_path, record)
+            if target is not None:
+                if not target.parent.is_dir():
+                    target.parent.mkdir()
+                    sync_path(self.folder)
+                file = written(content, target)
+            return self._writer.add(line, file)
+
+    def append_plan(self, plan: Plan) -> None:
+        """Keep what a command is about to do; damaged plans are moved aside."""
+        with self._saying_what_failed():
+            reader = self.plan_reader()
+            for _ in reader:
+                pass
+            self._set_aside(reader)
+            lines.append(self.plans_path, lines.checked(self.plans_path, plan), sync=True)
+
+    def write_log(self, key: str, text: str) -> str:
+        """Keep what a trial printed, with the record that is added next; returns the path relative to the store."""
+        path = self.folder / "logs" / f"{key}.log"
+        with self._saying_what_failed():
+            path.parent.mkdir(exist_ok=True)
+            self._writer.add_text(path, text.encode("utf-8", "replace"))
+        return f"logs/{key}.log"
+
+    def predictions(self, record: Record) -> dict[str, NDArray[Any]]:
+        """The arrays a finished record's metrics were computed from (see `zslbench.protocol`).
+
+        Raises:
+            InputError: the record has none, or the file is missing, damaged, or another than the record's.
+        """
+        if record.predictions is None:
+            raise InputError(f"record {record.key} has no predictions: its trial {record.status}.")
+        path = self.folder / record.predictions
+        try:
+            if not is_in("predictions", record.predictions) or not within(path):
+                raise InputError(f"{path} is no file of the store.")
+            content = read_bytes(path, MOST)
+        except InputError as error:
+            raise InputError(f"predictions {path} cannot be read: {error}") from error
+        if record.predictions_digest and hashlib.sha256(content).hexdigest() != record.predictions_digest:
+            raise InputError(f"predictions {path} cannot be read: it is another file than the record was made with.")
+        try:
+            return unpacked(content)
+        except ValueError as error:
+            raise InputError(f"predictions {path} cannot be read: {plain(error)}") from error
+
+    def _records(self, reader: lines.Reader) -> Iterator[tuple[lines.Line, Record]]:
+        """Records with their lines; of two finished ones of a trial that differ, that is told."""
+        self.commit()
+        finished: dict[str, int] = {}
+        for line, record in self._told_of(reader):
+            if record.outcome is not None:
+                if (earlier := finished.get(record.key)) is not None:
+                    self._compare(earlier, line, record)
+                finished[record.key] = line.start
+            yield line, record
+
+    def _compare(self, start: int, line: lines.Line, record: Record) -> None:
+        with open_regular(self.records_path) as file:
+            file.seek(start)
+            earlier = msgspec.json.decode(file.readline(), type=Record)
+        if earlier.outcome != record.outcome:
+            trial = record.trial
+            self._tell(
+                f"{self.records_path}, line {line.number}: {plain(record.label, 60)}, split {trial.split}, seed "
+                f"{trial.seed}, {trial.stage} is done a second time, with other numbers; the later ones count."
+            )
+
+    def _told_of(self, reader: lines.Reader) -> Iterator[tuple[lines.Line, Any]]:
+        """What a reader reads, and at the end warnings of what it left out."""
+        yield from reader
+        if self._commits is None:
+            self._tell_bad(reader, "left out; `zslbench run` moves it aside and runs its trial again")
+        if reader.torn:
+            self._tell(f"{reader.path}: the last line is torn and ignored.")
+
+    def _tell_bad(self, reader: lines.Reader, what: str) -> None:
+        for line in reader.bad[:_NAMED]:
+            self._tell(f"{reader.path}, line {line.number} {line.fault}: {what}.")
+        if (more := len(reader.bad) - _NAMED) > 0:
+            self._tell(f"{reader.path}: {more} more lines are damaged; `zslbench verify` lists them.")
+
+    def _tell_lost(self, kept: Kept) -> None:
+        if kept.lost:
+            self._tell(
+                f"{self.folder}: {len(kept.lost)} finished record(s) lost their predictions, the first {kept.lost[0]}: "
+                f"not done, their trials run again."
+            )
+
+    def _set_aside(self, reader: lines.Reader) -> bool:
+        """Move the bad lines that were found out of the file, where we may; whether there were any."""
+        if self._commits is None or not reader.bad:
+            return False
+        self.commit()
+        aside = lines.set_aside(reader.path, reader.bad)
+        self._tell_bad(reader, f"moved to {aside.name}, to be run again")
+        self._commits.moved()
+        return True

@@ -1,0 +1,206 @@
+"""What a trial is and what it leaves: the structures that are stored, and what is wrong with one that was read."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Final, Literal
+
+import msgspec
+
+from zslbench.hashing import digest
+from zslbench.plaintext import plain
+from zslbench.protocol import Outcome
+from zslbench.terms import GZSL_METRICS, ZSL_METRICS
+
+SCHEMA: Final = 1
+Status = Literal["done", "failed"]
+
+
+class Trial(msgspec.Struct, frozen=True, dict=True):
+    """Everything that decides a trial's outcome, and nothing else; `key` is the hash of it all."""
+
+    method: str
+    method_version: int
+    config: dict[str, Any]
+    dataset: str
+    features: str
+    semantics: str
+    hashes: dict[str, str]
+    """SHA-256 of the features, the labels and the semantics."""
+    family: str
+    split: int
+    split_hash: str
+    seed: int
+    stage: Literal["test", "validation"]
+    protocol: int
+    schema: Literal[1] = SCHEMA
+    """Records of another schema are refused when read."""
+    source: str = ""
+    """SHA-256 of the plugin file, so that an edited plugin runs again; empty for an installed method."""
+
+    @cached_property
+    def key(self) -> str:
+        """32 hex digits that identify the trial."""
+        return key_of(self)
+
+
+def key_of(trial: Trial) -> str:
+    """The key of a trial, derived anew."""
+    decisive = msgspec.structs.asdict(trial)
+    if not trial.source:
+        del decisive["source"]
+    return digest(decisive)[:32]
+
+
+class Failure(msgspec.Struct):
+    """Why a trial failed."""
+
+    type: str
+    message: str
+    traceback: str = ""
+    """The end of it."""
+
+
+class Run(msgspec.Struct):
+    """How, where and when a trial ran; no part of its identity."""
+
+    started: str = ""
+    """UTC, ISO 8601."""
+    finished: str = ""
+    fit_seconds: float | None = None
+    score_seconds: float | None = None
+    peak_mb: float | None = None
+    device: str = "cpu"
+    device_name: str = ""
+    threads: int = 1
+    executor: str = ""
+    host: str = ""
+    attempt: int = 1
+    log: str | None = None
+    versions: dict[str, str] = {}
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """One line of ``records.jsonl``."""
+
+    key: str
+    label: str
+    """The method with its changed parameters, as shown in tables."""
+    status: Status
+    trial: Trial
+    family: str = ""
+    """The method's family as it declared it; a `bound` is shown and never ranked."""
+    needs: list[str] = []
+    """What the method declared to need or use, in words."""
+    citation: str = ""
+    """The key of the method's BibTeX entry."""
+    outcome: Outcome | None = None
+    failure: Failure | None = None
+    predictions: str | None = None
+    """Path relative to the store."""
+    predictions_bytes: int | None = None
+    """Of the file; None in records of earlier versions."""
+    predictions_digest: str = ""
+    """SHA-256 of the file; empty in records of earlier versions."""
+    run: Run = msgspec.field(default_factory=Run)
+
+
+class Brief(msgspec.Struct, kw_only=True):
+    """A record without its outcome: enough for counting and timing, a fraction of the memory."""
+
+    key: str
+    label: str
+    status: Status
+    trial: Trial
+    failure: Failure | None = None
+    predictions: str | None = None
+    predictions_bytes: int | None = None
+    predictions_digest: str = ""
+    run: Run = msgspec.field(default_factory=Run)
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """One planned trial, as short as a plan of 100,000 of them needs."""
+
+    key: str
+    split: int
+    seed: int
+    stage: str
+
+
+class PlanRow(msgspec.Struct):
+    """The planned trials of one method and configuration on one family of splits."""
+
+    label: str
+    trial: Trial
+    """The row's first trial: what all of them share."""
+    cells: list[Cell]
+    family: str = ""
+    needs: list[str] = []
+    citation: str = ""
+
+
+class Plan(msgspec.Struct):
+    """What one command asked for; written before the first trial."""
+
+    created: str
+    command: str
+    rows: list[PlanRow]
+
+
+_ZSL, _GZSL = set(ZSL_METRICS), set(GZSL_METRICS)
+
+
+def problem(record: Record, known: Mapping[str, Trial] | None = None) -> str:
+    """What is wrong with a record that could be decoded, in a few words; empty where nothing is.
+
+    Args:
+        record: as it was decoded.
+        known: keys of trials that need not be derived anew, which takes a while.
+    """
+    outcome = record.outcome
+    expected = known.get(record.key) if known else None
+    if expected != record.trial and record.key != (key := key_of(record.trial)):
+        return f"has the key {plain(record.key, 40)!r}, and its trial has {key}"
+    if (record.status == "done") != (outcome is not None):
+        return f"is {record.status} and has {'no' if outcome is None else 'an'} outcome"
+    if record.status == "done" and record.failure is not None:
+        return "is done and says why it failed"
+    if outcome is not None:
+        for curves, names in ((outcome.zsl, _ZSL), (outcome.gzsl, _GZSL)):
+            lengths = {*map(len, curves.values())}
+            if curves.keys() != names or len(lengths) != 1 or 0 in lengths:
+                told = ", ".join(f"{plain(name, 20)} {len(curve)}" for name, curve in curves.items())
+                return f"has curves of {told or 'no'} epochs; {', '.join(sorted(names))} of equal length are expected"
+        seen, unseen = len(outcome.per_class.get("gzsl", ())), len(outcome.per_class.get("zsl", ()))
+        if outcome.per_class and not 0 < unseen < seen:
+            return f"has accuracies of {unseen} unseen classes among {seen} in all"
+    for what, path, folder in (("predictions", record.predictions, "predictions"), ("log", record.run.log, "logs")):
+        if path is not None and not is_in(folder, path):
+            return f"has its {what} in {plain(path, 60)!r}; a file in {folder} of the store is expected"
+    return ""
+
+
+def is_in(folder: str, path: str) -> bool:
+    """Whether a path relative to the store is that of a file in this folder of it."""
+    parent, _, name = path.partition("/")
+    return parent == folder and bool(name) and not name.startswith(".") and "/" not in name and "\0" not in name
+
+
+def problem_of_brief(brief: Brief | Record) -> str:
+    """The same of what was read of a record."""
+    if isinstance(brief, Record):
+        return problem(brief)
+    if brief.key != (key := key_of(brief.trial)):
+        return f"has the key {plain(brief.key, 40)!r}, and its trial has {key}"
+    return ""
+
+
+def problem_of_plan(plan: Plan) -> str:
+    """The same of a plan."""
+    for row in plan.rows:
+        first = row.trial
+        place = first.split, first.seed, first.stage
+        keys = {cell.key for cell in row.cells if (cell.split, cell.seed, cell.stage) == place}
+        if keys - {first.key}:
+            return f"has the key {plain(min(keys), 40)!r} for a trial of {plain(row.label, 40)} that has {first.key}"
+    return ""

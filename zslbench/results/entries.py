@@ -1,0 +1,132 @@
+"""What a table needs of each record, a fraction of the memory."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from zslbench._types import DoubleArray
+from zslbench.errors import InputError
+from zslbench.hashing import digest
+from zslbench.protocol import ROUNDING, Curve
+from zslbench.records import PlanRow, Record, Trial
+from zslbench.records.standings import Comparable, comparable
+from zslbench.results.machines import Machine, machine_of
+from zslbench.terms import GZSL_METRICS, LEADS, METRICS, ZSL_METRICS, best_epoch
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """What all records of a method and configuration on comparable data share."""
+
+    label: str
+    trial: Trial
+    """The first of them."""
+    family: str
+    needs: list[str]
+    citation: str
+    table: Comparable
+    """What must be equal for two rows to be in one table."""
+    identity: str
+    """Of the method and its whole configuration: a label shows what differs from defaults, and defaults change."""
+
+
+def kind_of(source: Record | PlanRow, kinds: dict[tuple[object, ...], Kind]) -> Kind:
+    """The kind of a record or a planned row, one object for all that are alike."""
+    trial = source.trial
+    alike = (
+        source.label, source.family, source.citation, trial.method, trial.method_version, trial.source,
+        msgspec.json.encode(trial.config), trial.dataset, trial.features, trial.semantics, trial.family,
+        trial.protocol, *trial.hashes.items(), *source.needs,
+    )  # fmt: skip
+    if alike not in kinds:
+        identity = digest([trial.method, trial.method_version, trial.config])
+        table = comparable(trial)
+        kinds[alike] = Kind(source.label, trial, source.family, source.needs, source.citation, table, identity)
+    return kinds[alike]
+
+
+Epochs = tuple[int, int]
+"""One in ZSL and one in GZSL."""
+Place = tuple[int, int]
+"""Split and seed."""
+
+
+class Entry(msgspec.Struct, gc=False):  # 100,000 of them would keep the garbage collector busy, and form no cycle
+    """What a table needs of one record."""
+
+    key: str
+    kind: Kind
+    stage: str
+    split: int
+    seed: int
+    done: bool
+    fit_seconds: float | None
+    seconds: float | None
+    peak_mb: float | None
+    machine: Machine
+    best: Epochs = (0, 0)
+    """The epoch of the highest lead in each setting."""
+    zsl: Any = None
+    """Of a test trial: an array of the first ZSL metric after each epoch, then of the next."""
+    gzsl: Any = None
+    """The same of the GZSL metrics."""
+
+    def at(self, epochs: Epochs) -> list[float]:
+        """Every metric, in the order of `METRICS`, after these epochs.
+
+        The last one stands for later ones: a method may train for fewer epochs on fewer classes.
+        """
+        found: list[float] = []
+        for curves, metrics, epoch in ((self.zsl, ZSL_METRICS, epochs[0]), (self.gzsl, GZSL_METRICS, epochs[1])):
+            length = len(curves) // len(metrics)
+            found += curves[min(epoch, length - 1) :: length]
+        return found
+
+
+def entry_of(record: Record, kind: Kind, machines: dict[Machine, Machine]) -> Entry:
+    """Of a record; `machines`: one object for all that are alike."""
+    trial, run, outcome = record.trial, record.run, record.outcome
+    fit, score = run.fit_seconds, run.score_seconds
+    machine = machine_of(run)
+    entry = Entry(
+        record.key, kind, trial.stage, trial.split, trial.seed, record.status == "done",
+        fit, None if fit is None or score is None else fit + score, run.peak_mb, machines.setdefault(machine, machine),
+    )  # fmt: skip
+    if outcome is not None:
+        zsl, gzsl = _joined(entry, outcome.zsl, ZSL_METRICS), _joined(entry, outcome.gzsl, GZSL_METRICS)
+        entry.best = best_epoch(outcome.zsl[LEADS["zsl"]]), best_epoch(outcome.gzsl[LEADS["gzsl"]])
+        if trial.stage == "test":
+            entry.zsl, entry.gzsl = array("d", zsl), array("d", gzsl)
+    return entry
+
+
+def _joined(entry: Entry, curves: Curve, names: Sequence[str]) -> list[float]:
+    values: list[float] = []
+    for name in names:
+        curve = curves.get(name)
+        if not curve:
+            raise _no_accuracy(entry, name, None)
+        values += curve
+    if len(values) != len(names) * len(curves[names[0]]):
+        for name in names:
+            check_range(np.array(curves[name])[:, None], [entry] * len(curves[name]), [name])
+        raise InputError(f"record {entry.key} ({entry.kind.label}) has curves of unequal length.")
+    return values
+
+
+def _no_accuracy(entry: Entry, name: str, value: float | None) -> InputError:
+    return InputError(
+        f"record {entry.key} ({entry.kind.label}, split {entry.split}, seed {entry.seed}, {entry.stage}) has {name} = "
+        f"{value}; an accuracy from 0 to 1 is expected. Move its line out of records.jsonl, or use another --store."
+    )
+
+
+def check_range(numbers: DoubleArray, entries: Sequence[Entry], metrics: Sequence[str] = METRICS) -> None:
+    """Refuse a number (entries, metrics) that is no accuracy. Those of a store were all looked at when it was read."""
+    wrong = np.argwhere(~((numbers >= -ROUNDING) & (numbers <= 1 + ROUNDING)))
+    for row, column in wrong[:1].tolist():
+        raise _no_accuracy(entries[row], metrics[column], numbers[row, column].item())
