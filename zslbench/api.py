@@ -270,7 +270,7 @@ def run(
         execution = Execution(where, timeout, retry_failed, fail_fast)
         progress = Progress(progress_console(), execution.slots, quiet)
         summary = execute(planned, Store(store), execution, progress, command="zslbench.run(...)")
-    return Results(Store(store), summary.plan)
+    return Results(Store(store), summary.plan, chosen.dataset)
 
 
 def open_results(store: str | Path = DEFAULT_STORE) -> Results:

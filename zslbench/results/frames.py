@@ -14,6 +14,7 @@ from zslbench.records import Record, Store
 from zslbench.results.comparison import Comparison
 from zslbench.results.exporting import Column, Export
 from zslbench.results.leaderboard import Table
+from zslbench.results.pictures import Pictures
 from zslbench.terms import METRICS
 
 _NULLABLE: dict[Column, str] = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
@@ -48,13 +49,19 @@ def _exported(export: Export, keys: Iterable[str] | None) -> pd.DataFrame:
     return frame
 
 
-def predictions_frame(store: Store, records: Iterable[Record]) -> pd.DataFrame:
+def predictions_frame(store: Store, records: Iterable[Record], pictures: Pictures | None = None) -> pd.DataFrame:
     """A row per image that was classified, in both settings, of these finished records.
 
     ``truth`` and ``predicted`` are class numbers of the data set. In GZSL there are also ``best_seen`` and
     ``best_unseen``, the best class on either side, and ``margin``: by how much the best seen class scores above the
-    best unseen one.
+    best unseen one. ``image`` is the row of the data set, from 0, and ``file`` its picture, as far as they are known.
+
+    Args:
+        store: where they are.
+        records: whose predictions are wanted.
+        pictures: the data sets at hand.
     """
+    pictures = pictures or Pictures()
     parts = []
     for record in records:
         if record.status != "done":
@@ -64,7 +71,11 @@ def predictions_frame(store: Store, records: Iterable[Record]) -> pd.DataFrame:
         decided = {name: kept[f"gzsl_{name}"] for name in ("best_seen", "best_unseen", "margin")}
         predicted = GzslDecisions(**decided).predicted()
         gzsl = pd.DataFrame({"truth": kept["gzsl_truth"], "predicted": predicted, **decided})
+        found = pictures.of(record)
         for setting, part in (("ZSL", zsl), ("GZSL", gzsl)):
+            if found is not None:
+                part["image"] = found.rows[setting]
+                part["file"] = found.names(setting)
             head: dict[str, Any] = {
                 "key": record.key,
                 "label": record.label,
@@ -73,8 +84,8 @@ def predictions_frame(store: Store, records: Iterable[Record]) -> pd.DataFrame:
             }
             parts.append(part.assign(**head, stage=record.trial.stage, setting=setting))
     columns: dict[str, Column] = {
-        "key": str, "label": str, "split": int, "seed": int, "stage": str, "setting": str, "truth": int,
-        "predicted": int, "best_seen": int, "best_unseen": int, "margin": float,
+        "key": str, "label": str, "split": int, "seed": int, "stage": str, "setting": str, "image": int,
+        "file": str, "truth": int, "predicted": int, "best_seen": int, "best_unseen": int, "margin": float,
     }  # fmt: skip
     if not parts:
         return _typed([], columns)

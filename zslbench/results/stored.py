@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zslbench.datasets import Dataset, load_dataset
 from zslbench.errors import InputError
 from zslbench.records import Latest, Plan, Record, Store
 from zslbench.results.comparison import Comparison, compare_rows, only_table
@@ -67,11 +68,13 @@ class Results:
     Args:
         store: where they are.
         plan: of the run whose trials alone are meant; None for everything stored.
+        dataset: that they are of, if it is at hand.
     """
 
-    def __init__(self, store: Store, plan: Plan | None = None) -> None:
+    def __init__(self, store: Store, plan: Plan | None = None, dataset: Dataset | None = None) -> None:
         self.store = store
         self._plan = plan
+        self._dataset = dataset
 
     @property
     def folder(self) -> Path:
@@ -144,11 +147,26 @@ class Results:
 
         return curves_frame(self.store, self._keys())
 
-    def predictions(self, label: str | None = None) -> "pd.DataFrame":
-        """A row per classified image of every finished trial, or of those with this label."""
-        from zslbench.results.frames import predictions_frame
+    def predictions(self, label: str | None = None, data: Any = None) -> "pd.DataFrame":
+        """A row per classified image of every finished trial, or of those with this label.
 
-        return predictions_frame(self.store, (one for one in self._records() if label in (None, one.label)))
+        Args:
+            label: of a method with its parameters, as tables show it; all by default.
+            data: what `zslbench.load` returned, or takes: the data set whose rows and pictures the columns
+                ``image`` and ``file`` name. That of the run, or of the package, by default; else they are empty.
+
+        Raises:
+            InputError: a file of predictions is missing or was altered, or `data` is no data set.
+        """
+        from zslbench.results.frames import predictions_frame
+        from zslbench.results.pictures import Pictures
+
+        given = self._dataset if data is None else load_dataset(data) if isinstance(data, str | Path) else data
+        dataset = getattr(given, "dataset", given)
+        if not isinstance(dataset, Dataset | None):
+            raise InputError(f"data: what zslbench.load returns is expected, found {type(data).__name__}.")
+        wanted = (one for one in self._records() if label in (None, one.label))
+        return predictions_frame(self.store, wanted, Pictures([] if dataset is None else [dataset]))
 
     def failures(self) -> list[Record]:
         """The trials that failed and have not been done since."""
