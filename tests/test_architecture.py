@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import get_args
 
@@ -59,6 +60,53 @@ def test_methods_use_the_public_interface(path: Path) -> None:
 def test_imports_are_absolute(path: Path) -> None:
     """Every import names its module in full, so that the checks above see it."""
     assert not [module for module, _ in imports(path) if module.startswith(".")]
+
+
+def at_the_top(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
+    """The imports that happen when a module is imported; not those for type checkers alone."""
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            yield from at_the_top(node.orelse)
+        elif isinstance(node, ast.If | ast.Try | ast.With | ast.ClassDef):
+            inner = [*node.body, *getattr(node, "orelse", []), *getattr(node, "finalbody", [])]
+            for handler in getattr(node, "handlers", []):
+                inner += handler.body
+            yield from at_the_top(inner)
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Module -> the modules of the harness that must be there before it; a package of which a part is imported too."""
+    names = {path: path.relative_to(ROOT).with_suffix("").parts for path in HARNESS}
+    modules = {".".join(parts[: -(parts[-1] == "__init__") or None]): path for path, parts in names.items()}
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        found: set[str] = set()
+        for node in at_the_top(ast.parse(path.read_text(encoding="utf-8")).body):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            else:
+                parts = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= {part if part in modules else str(node.module) for part in parts}
+        packages = {each for name in found for each in parents(name) if not f"{module}.".startswith(f"{each}.")}
+        graph[module] = (found | packages) & set(modules)
+    return graph
+
+
+def parents(name: str) -> Iterator[str]:
+    """``a`` and ``a.b`` of ``a.b.c``."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield name
+
+
+def test_no_module_needs_one_that_needs_it() -> None:
+    """The graph of what is imported at the top of the harness's modules has no circle."""
+    graph = import_graph()
+    assert {"zslbench.records.store", "zslbench.records.trials"} <= graph["zslbench.records"]
+    assert "zslbench.records" in graph["zslbench.tuning.ledger"]
+    list(TopologicalSorter(graph).static_order())  # raises on a circle, and names it
 
 
 @pytest.mark.parametrize("module", ["metrics", "splits", "records", "results", "methods", "report.tables"])
