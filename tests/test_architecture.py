@@ -154,3 +154,29 @@ def test_the_command_line_offers_what_the_harness_knows() -> None:
     """The choices that --help shows without loading the harness are the harness's own."""
     assert get_args(Selection) == options.SELECTIONS
     assert options.METRICS == METRICS
+
+
+@pytest.mark.parametrize(
+    ("written", "home"),
+    [
+        ('status == "failed" and earlier == "done"', "records/standings.py"),  # which record of a trial counts
+        ('get(record.key) != "done"', None),
+        ('get(brief.key) == "done"', None),
+        ("counts_before", None),
+        ("tuple(sorted(of.hashes.items()))", "records/standings.py"),  # what may be in one table
+        ("tuple(sorted(trial.hashes", None),
+        ("newest_splits", None),  # which split of a number, and which text of a plugin
+        ("sources |=", None),
+        ("[::-1].index(max(", "terms.py"),  # which epoch is best
+        ("np.argmax(series", None),
+        ("removesuffix(CALIBRATED)", "calibration.py"),  # whom NAME+cal calibrates
+        ("endswith(CALIBRATED)", None),
+        ("@\\w+", None),  # what a BibTeX entry is
+        ("\\w+\\s*\\{", "bibtex.py"),
+    ],
+)
+def test_what_is_decided_is_decided_in_one_place(written: str, home: str | None) -> None:
+    """Rules that stood in several modules stand in one, where they are looked for; None: the old twins are gone."""
+    package = ROOT / "zslbench"
+    found = [str(path.relative_to(package)) for path in HARNESS if written in path.read_text(encoding="utf-8")]
+    assert found == ([home] if home else [])

@@ -7,9 +7,7 @@ import os
 import tempfile
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zslbench.errors import InputError
-from zslbench.splits import ZSVIDAT_SEEDS, Split, hold_out, make_splits, read_splits, split_families
+from zslbench.splits import ZSVIDAT_SEEDS, PlainRoster, Split, hold_out, make_splits, read_splits, split_families
 
 UCM = [
     "agricultural",
@@ -59,28 +57,18 @@ PINNED_HASHES = {
 }
 
 
-@dataclass
-class FakeDataset:
-    """What splits need of a data set."""
-
-    name: str
-    class_names: tuple[str, ...]
-    labels: np.ndarray
-    card: Any
-
-
 def fake(
     sizes: Sequence[int], *, name: str = "fake", names: Sequence[str] = (), shuffled: int | None = None
-) -> FakeDataset:
+) -> PlainRoster:
     """A data set with so many images per class, sorted by class or shuffled."""
     labels = np.repeat(np.arange(len(sizes)), sizes)
     if shuffled is not None:
         labels = np.random.default_rng(shuffled).permutation(labels)
     class_names = tuple(names or (f"c{index:02}" for index in range(len(sizes))))
-    return FakeDataset(name, class_names, labels, SimpleNamespace(split_families=FAMILIES))
+    return PlainRoster(name, class_names, labels, FAMILIES)
 
 
-def read(data: FakeDataset, entries: Any, count: int | None = None) -> list[Split]:
+def read(data: PlainRoster, entries: Any, count: int | None = None) -> list[Split]:
     """Write a split file and read it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mine.json"
@@ -89,7 +77,7 @@ def read(data: FakeDataset, entries: Any, count: int | None = None) -> list[Spli
 
 
 @pytest.fixture(scope="module")
-def ucm() -> FakeDataset:
+def ucm() -> PlainRoster:
     """21 classes x 100 images with UCM's class names."""
     return fake([100] * 21, name="ucm", names=UCM)
 
@@ -122,7 +110,7 @@ def check_split(split: Split, sizes: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_twenty_splits_of_every_family(ucm: FakeDataset, family: str) -> None:
+def test_twenty_splits_of_every_family(ucm: PlainRoster, family: str) -> None:
     """Every one of 20 splits is disjoint, complete and free of leaks in both stages; unseen sets are distinct."""
     seen, unseen = map(int, family.split("/"))
     splits = make_splits(ucm, family, 20)
@@ -134,7 +122,7 @@ def test_twenty_splits_of_every_family(ucm: FakeDataset, family: str) -> None:
 
 
 @pytest.mark.parametrize(("family", "validation"), [("16/5", 4), ("13/8", 5), ("10/11", 5), ("7/14", 3)])
-def test_how_many_classes_and_images_are_set_aside(ucm: FakeDataset, family: str, validation: int) -> None:
+def test_how_many_classes_and_images_are_set_aside(ucm: PlainRoster, family: str, validation: int) -> None:
     """A fifth of each seen class is held out, again a fifth of the rest; validation takes its share of the classes."""
     split = make_splits(ucm, family, 1)[0]
     assert len(split.validation) == validation
@@ -145,7 +133,7 @@ def test_how_many_classes_and_images_are_set_aside(ucm: FakeDataset, family: str
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "zsvidat-16/5"])
-def test_a_split_does_not_depend_on_how_many_are_asked_for(ucm: FakeDataset, family: str) -> None:
+def test_a_split_does_not_depend_on_how_many_are_asked_for(ucm: PlainRoster, family: str) -> None:
     """The first splits of a longer list are the shorter list."""
     longest = [split.hash for split in make_splits(ucm, family, 6)]
     for count in range(1, 6):
@@ -205,7 +193,7 @@ def test_one_seen_class_has_no_validation_classes() -> None:
     check_split(split, (1, 1))
 
 
-def test_splits_are_pinned(ucm: FakeDataset) -> None:
+def test_splits_are_pinned(ucm: PlainRoster) -> None:
     """The first split of each family of UCM is what it has always been, down to the held-out images."""
     splits = {family: make_splits(ucm, family, 1)[0] for family in [*FAMILIES, "zsvidat-16/5"]}
     first = splits["16/5"]
@@ -215,7 +203,7 @@ def test_splits_are_pinned(ucm: FakeDataset) -> None:
     assert {family: split.hash for family, split in splits.items()} == PINNED_HASHES
 
 
-def test_global_random_state_is_neither_used_nor_changed(ucm: FakeDataset) -> None:
+def test_global_random_state_is_neither_used_nor_changed(ucm: PlainRoster) -> None:
     """Splits are the same whatever NumPy's global generator holds, and leave it alone."""
     hashes = []
     for seed in (0, 1):
@@ -226,7 +214,7 @@ def test_global_random_state_is_neither_used_nor_changed(ucm: FakeDataset) -> No
     assert hashes[0] == hashes[1]
 
 
-def test_the_hash_says_what_a_split_contains(ucm: FakeDataset) -> None:
+def test_the_hash_says_what_a_split_contains(ucm: PlainRoster) -> None:
     """Another unseen class, validation class or held-out image is another hash; making it again is not."""
     base = {"unseen": UCM[:5], "validation": UCM[5:9], "test_seen": [100 * label for label in range(5, 21)]}
     moved = {**base, "test_seen": [501, *base["test_seen"][1:]]}
@@ -237,7 +225,7 @@ def test_the_hash_says_what_a_split_contains(ucm: FakeDataset) -> None:
     assert read(ucm, [base])[0].hash == hashes[0]
 
 
-def test_families_of_a_data_set(ucm: FakeDataset) -> None:
+def test_families_of_a_data_set(ucm: PlainRoster) -> None:
     """The card's families come with their published twins, and each can be made."""
     assert split_families(ucm) == [*FAMILIES, *(f"zsvidat-{family}" for family in FAMILIES)]
     for family in split_families(ucm):
@@ -249,20 +237,20 @@ def test_families_of_a_data_set(ucm: FakeDataset) -> None:
     ["", "16", "16/", "/5", "16/6", "21/0", "0/21", "-1/22", "16/5/0", "016/5", "16 /5", "²/19", "zsvidat-", "16-5"]
     + ["zsvidat-zsvidat-16/5", "zsvidat-16/6", "Zsvidat-16/5", "9" * 5000 + "/5"],
 )
-def test_unknown_families_list_the_known(ucm: FakeDataset, family: str) -> None:
+def test_unknown_families_list_the_known(ucm: PlainRoster, family: str) -> None:
     """A family that does not fit the data set is refused with the list of those that do."""
     with pytest.raises(InputError, match=r"unknown split family .* Known: 16/5, 13/8, .*zsvidat-7/14, or any S/U"):
         make_splits(ucm, family, 1)
 
 
-def test_a_near_miss_is_suggested(ucm: FakeDataset) -> None:
+def test_a_near_miss_is_suggested(ucm: PlainRoster) -> None:
     """A typing error gets the name that was meant."""
     with pytest.raises(InputError, match="Did you mean '16/5'"):
         make_splits(ucm, "16/55", 1)
 
 
 @pytest.mark.parametrize(("family", "count"), [("16/5", 0), ("16/5", -1), ("16/5", 10_001), ("zsvidat-16/5", 7)])
-def test_too_many_or_too_few_splits(ucm: FakeDataset, family: str, count: int) -> None:
+def test_too_many_or_too_few_splits(ucm: PlainRoster, family: str, count: int) -> None:
     """A number of splits that the family does not have is refused with the numbers it has."""
     most = 6 if family.startswith("zsvidat") else 10_000
     with pytest.raises(InputError, match=f"{count} splits asked of ucm {family}: it has 1 to {most}"):
@@ -298,7 +286,7 @@ def published_rule() -> dict[str, dict[str, list[str]]]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_published_rule(ucm: FakeDataset, family: str) -> None:
+def test_the_published_rule(ucm: PlainRoster, family: str) -> None:
     """Seeds 2014 to 2019 give the unseen classes of the published rule on UCM."""
     rule = published_rule()
     for seed, split in zip(ZSVIDAT_SEEDS, make_splits(ucm, f"zsvidat-{family}", 6), strict=True):
@@ -307,7 +295,7 @@ def test_the_published_rule(ucm: FakeDataset, family: str) -> None:
         assert {UCM[label] for label in split.partition("test").seen} == set(published["seen"])
 
 
-def test_the_published_rule_worked_out(ucm: FakeDataset) -> None:
+def test_the_published_rule_worked_out(ucm: PlainRoster) -> None:
     """Unseen classes of one published split, stated here, so that the rule is tested without the file."""
     split = make_splits(ucm, "zsvidat-16/5", 1)[0]
     assert [UCM[label] for label in split.unseen] == ["harbor", "mobilehomepark", "parkinglot", "river", "storagetanks"]
@@ -326,7 +314,7 @@ def test_the_published_rule_trains_on_the_first_four_fifths(sizes: list[int]) ->
             assert part.train[data.labels[part.train] == label].tolist() == first
 
 
-def test_a_split_file_says_it_all(ucm: FakeDataset) -> None:
+def test_a_split_file_says_it_all(ucm: PlainRoster) -> None:
     """Unseen classes, validation classes and held-out images are taken as given, in any order."""
     held = [100 * label + 7 for label in range(20, 4, -1)]
     split = read(ucm, [{"unseen": UCM[4::-1], "validation": [UCM[9], UCM[6]], "test_seen": held, "id": "x"}])[0]
@@ -336,7 +324,7 @@ def test_a_split_file_says_it_all(ucm: FakeDataset) -> None:
 
 
 @pytest.mark.parametrize("rest", [{}, {"validation": None, "test_seen": None}])
-def test_what_a_split_file_leaves_out_is_drawn(ucm: FakeDataset, rest: dict[str, None]) -> None:
+def test_what_a_split_file_leaves_out_is_drawn(ucm: PlainRoster, rest: dict[str, None]) -> None:
     """Without validation classes and held-out images, a fifth of the images and a share of the classes are drawn."""
     splits = read(ucm, [{"unseen": UCM[:5], **rest}, {"unseen": UCM[5:10], **rest}])
     for split in splits:
@@ -347,13 +335,13 @@ def test_what_a_split_file_leaves_out_is_drawn(ucm: FakeDataset, rest: dict[str,
     assert splits[0].family.startswith("mine-")
 
 
-def test_a_split_file_s_family_names_its_contents(ucm: FakeDataset) -> None:
+def test_a_split_file_s_family_names_its_contents(ucm: PlainRoster) -> None:
     """An edited file, or another of the same name, is another family: their records never meet in one row."""
     families = {read(ucm, [{"unseen": UCM[start : start + 5]}])[0].family for start in (0, 5)}
     assert len(families) == 2
 
 
-def test_images_to_hold_out_may_be_listed_for_some_classes(ucm: FakeDataset) -> None:
+def test_images_to_hold_out_may_be_listed_for_some_classes(ucm: PlainRoster) -> None:
     """Where a class has no listed image a fifth of its images is drawn; where it has, the list is all."""
     split = read(ucm, [{"unseen": UCM[:5], "test_seen": [507]}])[0]
     check_split(split, (16, 5))
@@ -361,14 +349,14 @@ def test_images_to_hold_out_may_be_listed_for_some_classes(ucm: FakeDataset) -> 
     assert held.tolist() == [0] * 5 + [1] + [20] * 15
 
 
-def test_the_usual_count_is_five_or_all(ucm: FakeDataset) -> None:
+def test_the_usual_count_is_five_or_all(ucm: PlainRoster) -> None:
     """Without a count there are five splits, or as many as the classes allow."""
     assert len(make_splits(ucm, "16/5")) == 5
-    small = FakeDataset("small", ("a", "b", "c"), np.repeat(np.arange(3), 5), ucm.card)
+    small = PlainRoster("small", ("a", "b", "c"), np.repeat(np.arange(3), 5), FAMILIES)
     assert len(make_splits(small, "2/1")) == 3
 
 
-def test_the_first_splits_of_a_file(ucm: FakeDataset) -> None:
+def test_the_first_splits_of_a_file(ucm: PlainRoster) -> None:
     """Fewer splits may be asked for than the file has; a count it does not have is refused."""
     entries = [{"unseen": [name]} for name in UCM[:4]]
     assert [split.unseen for split in read(ucm, entries, 2)] == [(0,), (1,)]
@@ -390,13 +378,13 @@ def test_the_first_splits_of_a_file(ucm: FakeDataset) -> None:
         ("null", "expected a non-empty list of objects"),
     ],
 )
-def test_a_file_that_holds_no_splits(ucm: FakeDataset, text: str, message: str) -> None:
+def test_a_file_that_holds_no_splits(ucm: PlainRoster, text: str, message: str) -> None:
     """A file of another form is named, with what was expected."""
     with pytest.raises(InputError, match=rf"mine\.json.*{message}"):
         read(ucm, text)
 
 
-def test_a_file_that_cannot_be_read(ucm: FakeDataset, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read(ucm: PlainRoster, tmp_path: Path) -> None:
     """A missing file, a folder and a file that is no text are refused by name."""
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00[")
     for name in ("none.json", ".", "binary.json"):
@@ -435,7 +423,7 @@ BAD_ENTRIES = {
 
 
 @pytest.mark.parametrize("case", BAD_ENTRIES)
-def test_a_bad_entry_is_named(ucm: FakeDataset, case: str) -> None:
+def test_a_bad_entry_is_named(ucm: PlainRoster, case: str) -> None:
     """What is wrong with an entry is said in one line that names the file and the entry."""
     entry, message = BAD_ENTRIES[case]
     with pytest.raises(InputError) as caught:
@@ -451,7 +439,7 @@ def test_a_bad_entry_is_named(ucm: FakeDataset, case: str) -> None:
 def test_a_split_file_is_the_same_however_it_was_saved(tmp_path: Path, encoding: str, form: str) -> None:
     """Byte-order marks and the forms of Unicode change nothing; a class in two forms is there twice."""
     names = tuple(unicodedata.normalize("NFC", name) for name in ("for\u00eat", "mer", "a", "b"))
-    data = FakeDataset("small", names, np.repeat(np.arange(4), 5), SimpleNamespace(split_families=[]))
+    data = PlainRoster("small", names, np.repeat(np.arange(4), 5))
     path = tmp_path / "mine.json"
     path.write_bytes(json.dumps([{"unseen": [unicodedata.normalize(form, names[0])]}]).encode(encoding))
     assert read_splits(data, path)[0].unseen == (0,)
@@ -460,7 +448,7 @@ def test_a_split_file_is_the_same_however_it_was_saved(tmp_path: Path, encoding:
         read_splits(data, path)
 
 
-def test_a_key_that_is_given_twice_is_refused(ucm: FakeDataset) -> None:
+def test_a_key_that_is_given_twice_is_refused(ucm: PlainRoster) -> None:
     """JSON would take the last in silence."""
     with pytest.raises(InputError, match="a key is given twice among unseen, unseen"):
         read(ucm, '[{"unseen": ["beach"], "unseen": ["forest"]}]')
@@ -469,7 +457,7 @@ def test_a_key_that_is_given_twice_is_refused(ucm: FakeDataset) -> None:
 @pytest.mark.parametrize(
     "make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path)]
 )
-def test_a_split_file_is_a_regular_file(ucm: FakeDataset, tmp_path: Path, make: Any) -> None:
+def test_a_split_file_is_a_regular_file(ucm: PlainRoster, tmp_path: Path, make: Any) -> None:
     """A pipe, a folder and a device are refused at once."""
     make(tmp_path / "s.json")
     with pytest.raises(InputError, match=r"s\.json"):

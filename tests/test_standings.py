@@ -4,7 +4,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from conftest import ROOT
 from reports import done, failed, trial
 
 from zslbench.records import Brief, Cell, Plan, PlanRow, Record, Standings, Trial
@@ -68,25 +67,3 @@ def test_of_an_edited_split_the_one_that_was_asked_for_last_counts() -> None:
     assert [made.is_on_newest_split(record.key) for record in records] == [False, True, True, True]
     made = standings(*records, plans=(plan_of(new), plan_of(old)))
     assert [made.is_on_newest_split(record.key) for record in records] == [True, True, True, False]
-
-
-@pytest.mark.parametrize(
-    ("twin", "home"),
-    [
-        ('earlier == "done"', "records/standings.py"),
-        ('get(record.key) != "done"', ""),
-        ('get(brief.key) == "done"', ""),
-        ("counts_before", ""),
-        ("newest_splits", ""),
-        ("sources |=", ""),
-        ("tuple(sorted(of.hashes.items()))", "records/standings.py"),
-        ("[::-1].index(max(", "terms.py"),
-        ("np.argmax(series", ""),
-        ("tuple(sorted(trial.hashes", ""),
-    ],
-)
-def test_what_counts_is_decided_in_one_place(twin: str, home: str) -> None:
-    """Which record, which split, which text and which epoch count is written once, where it is looked for."""
-    package = ROOT / "zslbench"
-    found = [path for path in package.rglob("*.py") if twin in path.read_text(encoding="utf-8")]
-    assert [str(path.relative_to(package)) for path in found] == ([home] if home else [])

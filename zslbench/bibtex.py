@@ -2,9 +2,29 @@
 
 import itertools
 import re
+from collections.abc import Iterable
 
 _HEAD = re.compile(r"@(?!(?:preamble|string|comment)\b)\w+\s*\{\s*([^\s,{}]+)\s*,", re.IGNORECASE)
 """Of an entry; a preamble is TeX that would run."""
+
+
+def first_key(text: str) -> str:
+    """The key of the entry that a text begins with; empty where it begins with none."""
+    head = _HEAD.match(text.strip())
+    return head[1] if head else ""
+
+
+def lacking(text: str, fields: Iterable[str]) -> str:
+    """What keeps a text from being entries that have all of these fields; empty where nothing does."""
+    try:
+        found = entries(text)
+    except ValueError as error:
+        return str(error)
+    for key, entry in found.items():
+        for field in fields:
+            if not re.search(rf"\b{field}\s*=", entry, re.IGNORECASE):
+                return f"entry {key!r} has no {field}"
+    return ""
 
 
 def entries(text: str) -> dict[str, str]:

@@ -32,6 +32,11 @@ _CITATION = """@inproceedings{chao2016gzsl,
 }"""
 
 
+def base_name(name: str) -> str:
+    """Of ``NAME+cal`` NAME; of any other method its own name."""
+    return name.removesuffix(CALIBRATED)
+
+
 @cache
 def calibrated(base: type[Method]) -> type[Method]:
     """The method `base` with calibrated stacking.

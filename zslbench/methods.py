@@ -9,7 +9,6 @@ Importing this module imports neither torch nor ray.
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 import numpy as np
 
 from zslbench._types import FloatArray, IntArray
+from zslbench.bibtex import first_key
 from zslbench.hashing import derive_seed
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ class MethodInfo:
     @property
     def citation_key(self) -> str:
         """The key of the BibTeX entry, ``chen2023mcfa``; empty without one."""
-        found = re.match(r"\s*@\w+\s*\{\s*([^,\s]+)\s*,", self.citation)
-        return found[1] if found else ""
+        return first_key(self.citation)
 
     @property
     def needs(self) -> list[str]:

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import msgspec
 
-from zslbench.calibration import CALIBRATED, calibrated
+from zslbench.calibration import base_name, calibrated
 from zslbench.configuration import METHOD_NAME, MethodSpec, close_matches, label, resolve
 from zslbench.errors import InputError
 from zslbench.methods import Method, MethodInfo
@@ -63,6 +63,10 @@ class Registry:
         """Every method's name: installed ones, then those of plugin files."""
         return [*sorted(self._installed), *self._from_files]
 
+    def knows(self, name: str) -> bool:
+        """Whether there is a method of that name, calibrated or not."""
+        return base_name(name) in self.names
+
     def get(self, name: str) -> type[Method]:
         """The method of that name.
 
@@ -71,8 +75,8 @@ class Registry:
 
         ``NAME+cal`` is that method with calibrated stacking.
         """
-        if name.endswith(CALIBRATED):
-            return calibrated(self.get(name.removesuffix(CALIBRATED)))
+        if (base := base_name(name)) != name:
+            return calibrated(self.get(base))
         if name in self._from_files:
             return self._from_files[name]
         if name not in self._installed:
@@ -103,7 +107,7 @@ class Registry:
 
         Only trials of one owner may share a process.
         """
-        name = name.removesuffix(CALIBRATED)
+        name = base_name(name)
         if name in self._owners:
             return self._owners[name]
         point = self._installed.get(name)
@@ -115,7 +119,7 @@ class Registry:
 
     def source(self, name: str) -> str:
         """SHA-256 of the plugin that defines the method; empty for an installed one, whose version speaks."""
-        owner = self._owners.get(name.removesuffix(CALIBRATED))
+        owner = self._owners.get(base_name(name))
         return "" if owner is None else self._plugins[owner].source
 
     def build(self, spec: MethodSpec) -> tuple[type[Method], object, str]:

@@ -9,11 +9,11 @@ import json
 import math
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -32,6 +32,41 @@ HELD_OUT_SHARE = 0.2
 ZSVIDAT_SEEDS = (2014, 2015, 2016, 2017, 2018, 2019)
 _MAX_GENERATED = 10_000
 _USUAL_COUNT = 5
+
+
+class Roster(Protocol):
+    """Who is in a data set: what splits are drawn from."""
+
+    @property
+    def name(self) -> str:
+        """The data set's."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the labels."""
+
+    @property
+    def labels(self) -> IntArray:
+        """(N,) class of every image."""
+
+    @property
+    def split_families(self) -> Sequence[str]:
+        """Those that it names itself."""
+
+    @property
+    def split_files(self) -> Mapping[str, Path]:
+        """Family -> the file that lists its splits."""
+
+
+@dataclass(frozen=True)
+class PlainRoster:
+    """The roster of what is no data set, or none yet."""
+
+    name: str
+    class_names: tuple[str, ...]
+    labels: IntArray
+    split_families: Sequence[str] = ()
+    split_files: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -144,14 +179,14 @@ class Split:
         )
 
 
-def split_families(dataset: Any) -> list[str]:
+def split_families(roster: Roster) -> list[str]:
     """The split families of a data set: its card's and its split files', and the seeded published rule for sizes."""
-    named = list(dict.fromkeys([*dataset.card.split_families, *_split_files(dataset)]))
-    sized = [family for family in named if _seen_unseen(family, len(dataset.class_names))]
+    named = list(dict.fromkeys([*roster.split_families, *roster.split_files]))
+    sized = [family for family in named if _seen_unseen(family, len(roster.class_names))]
     return [*named, *(f"zsvidat-{family}" for family in sized)]
 
 
-def make_splits(dataset: Any, family: str, count: int | None = None) -> list[Split]:
+def make_splits(roster: Roster, family: str, count: int | None = None) -> list[Split]:
     """The first `count` splits of a family.
 
     Families: ``S/U`` (S seen and U unseen classes, drawn by hashing), ``zsvidat-S/U`` (the rule of the
@@ -159,35 +194,35 @@ def make_splits(dataset: Any, family: str, count: int | None = None) -> list[Spl
     seen class's images for training), and the NAME of a file ``splits/NAME.json`` of the data set's folder.
 
     Args:
-        dataset: anything with ``name``, ``class_names``, ``labels``, a ``card.split_families``, perhaps a ``folder``.
+        roster: a data set, or who is in one.
         family: name of the family.
         count: number of splits, at least 1; by default 5, or as many as there are.
 
     Raises:
         InputError: unknown family, more splits than it has, or a class too small to be split.
     """
-    if family in (files := _split_files(dataset)):
+    if family in (files := roster.split_files):
         entries = _first(_read_entries(files[family]), count, files[family])
-        return splits_from(dataset, entries, family, f"split file {files[family]}")
+        return splits_from(roster, entries, family, f"split file {files[family]}")
     published = family.startswith("zsvidat-")
-    sizes = _seen_unseen(family.removeprefix("zsvidat-"), len(dataset.class_names))
+    sizes = _seen_unseen(family.removeprefix("zsvidat-"), len(roster.class_names))
     if sizes is None:
-        known = split_families(dataset)
+        known = split_families(roster)
         raise InputError(
-            f"unknown split family {family!r} for {dataset.name}.{close_matches(family, known)} "
-            f"Known: {', '.join(known)}, or any S/U with S + U = {len(dataset.class_names)}."
+            f"unknown split family {family!r} for {roster.name}.{close_matches(family, known)} "
+            f"Known: {', '.join(known)}, or any S/U with S + U = {len(roster.class_names)}."
         )
     most = len(ZSVIDAT_SEEDS) if published else min(_MAX_GENERATED, math.comb(sum(sizes), sizes[1]))
     if count is None:
         count = min(_USUAL_COUNT, most)
     if not 1 <= count <= most:
-        raise InputError(f"{count} splits asked of {dataset.name} {family}: it has 1 to {most}.")
+        raise InputError(f"{count} splits asked of {roster.name} {family}: it has 1 to {most}.")
     if published:
-        return [_zsvidat(dataset, family, sizes, index) for index in range(count)]
-    return _generate(dataset, family, sizes, count)
+        return [_zsvidat(roster, family, sizes, index) for index in range(count)]
+    return _generate(roster, family, sizes, count)
 
 
-def read_splits(dataset: Any, path: str | Path, count: int | None = None) -> list[Split]:
+def read_splits(roster: Roster, path: str | Path, count: int | None = None) -> list[Split]:
     """Explicit splits from a JSON file: a list of objects with ``unseen`` (class names), optionally
     ``validation`` (class names) and ``test_seen`` (image indices, from 0); what is left out is drawn by hashing, for
     every class of which no image is listed too.
@@ -199,31 +234,25 @@ def read_splits(dataset: Any, path: str | Path, count: int | None = None) -> lis
     entries = _read_entries(path)
     # What a file holds is part of its name: an edited file, or another of the same name, is another family.
     family = f"{path.stem}-{digest(entries)[:6]}"
-    return splits_from(dataset, _first(entries, count, path), family, f"split file {path}")
+    return splits_from(roster, _first(entries, count, path), family, f"split file {path}")
 
 
-def splits_from(dataset: Any, entries: Sequence[dict[str, Any]], family: str, where: str) -> list[Split]:
+def splits_from(roster: Roster, entries: Sequence[dict[str, Any]], family: str, where: str) -> list[Split]:
     """The splits that the entries of a split file describe; `where` begins the message of an InputError."""
     splits: list[Split] = []
     for index, entry in enumerate(entries):
         place = f"{where}, entry {index}"
         if unknown := set(entry) - {"unseen", "validation", "test_seen", "id"}:
             raise InputError(f"{place}: unknown key {sorted(unknown)[0]!r}; known: unseen, validation, test_seen, id.")
-        unseen = _class_indices(dataset, entry.get("unseen"), f"{place}, 'unseen'")
+        unseen = _class_indices(roster, entry.get("unseen"), f"{place}, 'unseen'")
         validation = entry.get("validation")
-        chosen = None if validation is None else _class_indices(dataset, validation, f"{place}, 'validation'")
-        split = _build(dataset, family, index, unseen, chosen, entry.get("test_seen"), place)
+        chosen = None if validation is None else _class_indices(roster, validation, f"{place}, 'validation'")
+        split = _build(roster, family, index, unseen, chosen, entry.get("test_seen"), place)
         for other in splits:
             if other.unseen == split.unseen:
                 raise InputError(f"{place}: its unseen classes are those of entry {other.index}; splits must differ.")
         splits.append(split)
     return splits
-
-
-def _split_files(dataset: Any) -> dict[str, Path]:
-    """The split files that lie in a data set's folder, by family."""
-    folder = getattr(dataset, "folder", None)
-    return {path.stem: path for path in sorted((folder / "splits").glob("*.json"))} if folder else {}
 
 
 def _read_entries(path: Path) -> list[dict[str, Any]]:
@@ -280,30 +309,30 @@ def _seen_unseen(family: str, classes: int) -> tuple[int, int] | None:
     return sizes if sum(sizes) == classes else None
 
 
-def _generate(dataset: Any, family: str, sizes: tuple[int, int], count: int) -> list[Split]:
+def _generate(roster: Roster, family: str, sizes: tuple[int, int], count: int) -> list[Split]:
     splits: list[Split] = []
     taken: set[tuple[int, ...]] = set()
     draw = 0
     while len(splits) < count:  # every set of unseen classes has the same chance, so this ends
-        ranked = _ranked_classes(dataset, range(sum(sizes)), f"{dataset.name}/{family}/{draw}/unseen")
+        ranked = _ranked_classes(roster, range(sum(sizes)), f"{roster.name}/{family}/{draw}/unseen")
         unseen = tuple(sorted(ranked[: sizes[1]]))
         draw += 1
         if unseen in taken:
             continue
         taken.add(unseen)
-        splits.append(_build(dataset, family, len(splits), unseen, None, None, f"{dataset.name} {family}"))
+        splits.append(_build(roster, family, len(splits), unseen, None, None, f"{roster.name} {family}"))
     return splits
 
 
-def _zsvidat(dataset: Any, family: str, sizes: tuple[int, int], index: int) -> Split:
+def _zsvidat(roster: Roster, family: str, sizes: tuple[int, int], index: int) -> Split:
     labels = np.arange(1, sum(sizes) + 1)
     np.random.RandomState(ZSVIDAT_SEEDS[index]).shuffle(labels)  # the rule names this generator
     unseen = tuple(sorted(int(label) - 1 for label in labels[sizes[0] :]))
     held_out: list[int] = []
     for label in labels[: sizes[0]] - 1:
-        images = np.flatnonzero(dataset.labels == label)
+        images = np.flatnonzero(roster.labels == label)
         held_out.extend(images[int(0.8 * len(images)) :].tolist())
-    return _build(dataset, family, index, unseen, None, held_out, f"{dataset.name} {family}")
+    return _build(roster, family, index, unseen, None, held_out, f"{roster.name} {family}")
 
 
 def _validation_size(seen: int, unseen: int, classes: int) -> int:
@@ -311,25 +340,25 @@ def _validation_size(seen: int, unseen: int, classes: int) -> int:
     return min(max(2, round(seen * unseen / classes)), seen // 2)
 
 
-def _ranked_classes(dataset: Any, classes: Sequence[int] | range, key: str) -> list[int]:
-    return sorted(classes, key=lambda label: _rank(f"{key}/{dataset.class_names[label]}"))
+def _ranked_classes(roster: Roster, classes: Sequence[int] | range, key: str) -> list[int]:
+    return sorted(classes, key=lambda label: _rank(f"{key}/{roster.class_names[label]}"))
 
 
-def _class_indices(dataset: Any, names: Any, where: str) -> tuple[int, ...]:
+def _class_indices(roster: Roster, names: Any, where: str) -> tuple[int, ...]:
     texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not texts or not names or len(set(map(composed, names))) != len(names):
         raise InputError(f"{where}: expected a non-empty list of distinct class names.")
-    known = {composed(name): index for index, name in enumerate(dataset.class_names)}
+    known = {composed(name): index for index, name in enumerate(roster.class_names)}
     for name in names:
         if composed(name) not in known:
             raise InputError(
-                f"{where}: {dataset.name} has no class {plain(name)!r}.{close_matches(plain(name, 60), known)}"
+                f"{where}: {roster.name} has no class {plain(name)!r}.{close_matches(plain(name, 60), known)}"
             )
     return tuple(sorted(known[composed(name)] for name in names))
 
 
 def _build(
-    dataset: Any,
+    roster: Roster,
     family: str,
     index: int,
     unseen: tuple[int, ...],
@@ -337,16 +366,16 @@ def _build(
     test_seen: Any,
     where: str,
 ) -> Split:
-    labels: IntArray = dataset.labels
-    seen = [label for label in range(len(dataset.class_names)) if label not in unseen]
+    labels: IntArray = roster.labels
+    seen = [label for label in range(len(roster.class_names)) if label not in unseen]
     if not seen:
         raise InputError(f"{where}: every class is unseen; at least one must be seen.")
-    key = f"{dataset.name}/{family}/{index}"
+    key = f"{roster.name}/{family}/{index}"
     if validation is None:
-        size = _validation_size(len(seen), len(unseen), len(dataset.class_names))
-        validation = tuple(sorted(_ranked_classes(dataset, seen, f"{key}/validation")[:size]))
+        size = _validation_size(len(seen), len(unseen), len(roster.class_names))
+        validation = tuple(sorted(_ranked_classes(roster, seen, f"{key}/validation")[:size]))
     elif overlap := set(validation) - set(seen):
-        raise InputError(f"{where}: validation class {dataset.class_names[min(overlap)]!r} is unseen.")
+        raise InputError(f"{where}: validation class {roster.class_names[min(overlap)]!r} is unseen.")
     elif len(validation) >= len(seen):
         raise InputError(f"{where}: every seen class is a validation class; at least one must not be.")
     images_of = np.flatnonzero(np.isin(labels, seen))
@@ -360,10 +389,10 @@ def _build(
         tested = int((labels[held_out] == label).sum())
         if not 0 < tested < total:
             raise InputError(
-                f"{where}: seen class {dataset.class_names[label]!r} has {total} image(s), {tested} of them held "
+                f"{where}: seen class {roster.class_names[label]!r} has {total} image(s), {tested} of them held "
                 f"out: a seen class needs at least one to train on and one to test."
             )
-    return Split(dataset.name, family, index, unseen, validation, held_out, tuple(dataset.class_names), labels)
+    return Split(roster.name, family, index, unseen, validation, held_out, tuple(roster.class_names), labels)
 
 
 def _checked_images(test_seen: Any, allowed: IntArray, total: int, where: str) -> IntArray:

@@ -22,19 +22,18 @@ import functools
 import os
 import pickle
 import random
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple
 from unittest import SkipTest
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench import bibtex
 from zslbench._types import FloatArray
 from zslbench.configuration import Choice, Range, as_dict, label, parse_methods, resolve
 from zslbench.datasets import DataView
@@ -44,7 +43,7 @@ from zslbench.protocol import MethodError, run_trial
 from zslbench.registry import load_plugin
 from zslbench.runner.attempt import THREADS, limited_threads
 from zslbench.runner.surroundings import listed, undisturbed
-from zslbench.splits import Split, make_splits
+from zslbench.splits import PlainRoster, Split, make_splits
 
 Check = Callable[[type[Method], Any], None]
 
@@ -136,7 +135,7 @@ class _Problem:
         )
 
     def split(self, view: DataView) -> Split:
-        made = SimpleNamespace(name=view.dataset, class_names=view.class_names, labels=view.labels)
+        made = PlainRoster(view.dataset, view.class_names, view.labels)
         return make_splits(made, f"{len(self.sizes) - self.unseen}/{self.unseen}", 1)[0]
 
 
@@ -281,30 +280,11 @@ def metadata(method: type[Method], config: Any) -> None:
             raise ConformanceError(
                 f"parameter {field.name!r} says nothing of its meaning: declare it by zslbench.param(default, meaning)"
             )
-    if found := _not_bibtex(info.citation):
+    if found := bibtex.lacking(info.citation, ("title", "year")):
         raise ConformanceError(
             f"info.citation: {found}; BibTeX is expected, @type{{key, title = {{...}}, year = {{...}}}}, or an empty "
             f"string where there is no publication"
         )
-
-
-def _not_bibtex(text: str) -> str:
-    """What is wrong with it; empty where nothing is."""
-    rest = text.strip()
-    while rest:
-        head = re.match(r"@\w+\s*\{\s*[^\s,{}]+\s*,", rest)
-        if head is None:
-            return f"{rest[:30]!r} does not begin an entry"
-        depth = np.cumsum([{"{": 1, "}": -1}.get(character, 0) for character in rest])
-        closed = np.flatnonzero(depth[head.end() :] == 0)
-        if not len(closed):
-            return f"the braces of {head[0]!r} do not close"
-        end = head.end() + int(closed[0]) + 1
-        entry, rest = rest[:end], rest[end:].strip()
-        for field in ("title", "year"):
-            if not re.search(rf"\b{field}\s*=", entry, re.IGNORECASE):
-                return f"{head[0]!r} has no {field}"
-    return ""
 
 
 @_check

@@ -7,7 +7,6 @@ import click
 
 import zslbench
 from zslbench.bibtex import entries
-from zslbench.calibration import CALIBRATED
 from zslbench.cli import completion
 from zslbench.cli.options import Named, existing_store, plugin_option
 from zslbench.cli.streams import say, tell
@@ -60,7 +59,7 @@ def _citation(name: str, registry: Registry) -> str:
     from zslbench.datasets import bundled_names, load_dataset
 
     method = name.partition(" (version ")[0].partition("[")[0]  # of a leaderboard's label
-    if method.removesuffix(CALIBRATED) in registry.names:
+    if registry.knows(method):
         return registry.get(method).info.citation
     if name in published_names():
         return load_published(name).citation.bibtex
@@ -86,7 +85,7 @@ def _stored(store: Path, registry: Registry, named: Collection[str]) -> Iterator
         methods[brief.trial.method] = None
         datasets[brief.trial.dataset] = None
     for name in methods:
-        if name.removesuffix(CALIBRATED) in registry.names:
+        if registry.knows(name):
             yield name, registry.get(name).info.citation
         else:
             tell(f"{name} is stored but not known here: give its file by --plugin.")

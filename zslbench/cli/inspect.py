@@ -11,7 +11,6 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from zslbench.calibration import CALIBRATED
 from zslbench.cli import completion
 from zslbench.cli.options import emit, plugin_option, result_console
 from zslbench.cli.streams import tell
@@ -61,7 +60,7 @@ def list_(kind: str, folder: Path | None, plugins: tuple[Path, ...], as_json: bo
 def describe(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
     """Describe the method or the data set called NAME (a bundled or known data set, or a folder)."""
     registry = Registry(plugins)
-    if name.removesuffix(CALIBRATED) in registry.names:
+    if registry.knows(name):
         described = _describe_method(registry.get(name))
     elif name in bundled_names() or Path(name).is_dir():
         described = _describe_dataset(load_dataset(name))

@@ -178,6 +178,16 @@ class Dataset:
             if not names:
                 raise InputError(f"{self.folder}: no array in {kind}/: expected at least one {kind}/NAME.npy.")
 
+    @property
+    def split_families(self) -> Sequence[str]:
+        """Those that its card names."""
+        return self.card.split_families
+
+    @property
+    def split_files(self) -> dict[str, Path]:
+        """Family -> the split file of that name in the folder."""
+        return {path.stem: path for path in sorted((self.folder / "splits").glob("*.json"))}
+
     def features(self, name: str | None = None) -> NDArray[Any]:
         """(N, D) features of that name (default: the card's)."""
         return self._per_image("features", name or self.card.default_features, self.feature_names, 2)

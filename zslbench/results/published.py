@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from zslbench.bibtex import entries
-from zslbench.calibration import CALIBRATED
+from zslbench.calibration import base_name
 from zslbench.cards import card_names, check_card_name, read_card
 from zslbench.configuration import MethodSpec, close_matches
 from zslbench.shipped import shipped
@@ -142,17 +142,13 @@ class PublishedTable(msgspec.Struct, forbid_unknown_fields=True):
 
     def of_method(self, name: str) -> "PublishedTable | None":
         """The table with the rows of a method alone, calibrated or not; None if it has none and is not about it."""
-        rows = [row for row in self.rows if row.ours and _plain(row.ours) == _plain(name)]
+        rows = [row for row in self.rows if row.ours and base_name(row.ours) == base_name(name)]
         return msgspec.structs.replace(self, rows=rows) if rows or name in self.about else None
 
     @property
     def like_for_like(self) -> bool:
         """Whether any of its data sets is the same here in everything."""
         return any(data.like_for_like for data in self.datasets)
-
-
-def _plain(method: str) -> str:
-    return method.removesuffix(CALIBRATED)
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -178,7 +174,7 @@ def published_names() -> tuple[str, ...]:
 def published_methods() -> tuple[str, ...]:
     """The methods here that a published table has a row of, or is about."""
     tables = list(map(load_published, published_names()))
-    rows = {_plain(row.ours) for table in tables for row in table.rows if row.ours}
+    rows = {base_name(row.ours) for table in tables for row in table.rows if row.ours}
     return tuple(sorted(rows.union(*(table.about for table in tables))))
 
 

@@ -31,7 +31,7 @@ from zslbench.datasets.writing import refuse_existing, write_dataset
 from zslbench.errors import InputError
 from zslbench.hashing import file_digest
 from zslbench.plaintext import plain
-from zslbench.splits import make_splits, splits_from, usual_family
+from zslbench.splits import PlainRoster, make_splits, splits_from, usual_family
 
 _BLOCK_BYTES = 1 << 25
 _EXACT = 1 << 24
@@ -73,16 +73,6 @@ class Written:
     card: Card
     images: int
     notes: list[str]
-
-
-@dataclass(frozen=True)
-class _Draft:
-    """As much of a data set as splits are made from."""
-
-    name: str
-    class_names: tuple[str, ...]
-    labels: IntArray
-    card: Card
 
 
 def write(found: Imported, name: str, out: Path) -> Written:
@@ -192,8 +182,7 @@ def _families(found: Imported, name: str) -> list[str]:
     """The split families that the card can name: those of the files, and of their sizes those that can be played."""
     count = len(found.class_names)
     named = list(found.splits)
-    empty = Card(name=name, classes=list(found.class_names), default_features="", default_semantics="")
-    draft = _Draft(name, found.class_names, found.labels, empty)
+    draft = PlainRoster(name, found.class_names, found.labels)
     sizes: dict[str, None] = {}
     for family, entries in found.splits.items():
         first = splits_from(draft, entries, family, f"split family {family!r}")[0]

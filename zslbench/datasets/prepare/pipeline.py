@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ from zslbench.datasets.writing import refuse_existing, write_dataset
 from zslbench.errors import InputError
 from zslbench.hashing import file_digest
 from zslbench.machine import Device, cores, device_here
-from zslbench.splits import make_splits, usual_family
+from zslbench.splits import PlainRoster, make_splits, usual_family
 
 BATCH_CPU = 8  # measured on two cores: half the time of 32, whose buffers no longer fit the cache
 BATCH_CUDA = 64
@@ -186,12 +185,7 @@ def _families(recipe: Recipe, classes: Sequence[str], labels: NDArray[np.int64])
         )
     proposed = usual_family(len(classes))
     families = list(recipe.split_families) or [proposed]
-    plan = SimpleNamespace(
-        name=recipe.name,
-        class_names=classes,
-        labels=labels,
-        card=SimpleNamespace(split_families=[proposed]),
-    )
+    plan = PlainRoster(recipe.name, tuple(classes), labels, [proposed])
     for family in families:
         make_splits(plan, family, 1)
     return families
