@@ -20,14 +20,18 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
+
+from zslbench import arguments
 from zslbench.configuration import MethodSpec, parse_methods
 from zslbench.datasets import Dataset, DataView, load_dataset
 from zslbench.errors import InputError
-from zslbench.machine import cores
+from zslbench.machine import Device, cores, device_here
 from zslbench.methods import Method
 from zslbench.notebook import plugin_text
+from zslbench.plaintext import plain
 from zslbench.plugins import Draft
 from zslbench.records import Store
 from zslbench.registry import Registry
@@ -106,7 +110,10 @@ class Data:
         Raises:
             InputError: an unknown family, or more splits than it has.
         """
-        return make_splits(self.dataset, first_family(self.dataset) if family is None else family, count or 10)
+        if family is None:
+            family = first_family(self.dataset)
+        arguments.text("family", family, "a split family such as 16/5")
+        return make_splits(self.dataset, family, 10 if count is None else arguments.whole("count", count, 1))
 
     @property
     def split_families(self) -> list[str]:
@@ -147,6 +154,7 @@ class Evaluation:
         return f"<{self.label} on {self.split.dataset} {self.split.id}: {numbers} (percent)>"
 
 
+@arguments.verb
 def load(
     dataset: str | Path, features: str | None = None, semantics: str | None = None, maps: str | None = None
 ) -> Data:
@@ -155,11 +163,14 @@ def load(
     Raises:
         InputError: there is none, or it does not fit its card.
     """
-    if not isinstance(dataset, str | Path):
-        raise InputError(f"a data set's name or folder is expected, found {_kind_of(dataset)}.")
+    arguments.path("dataset", dataset, "a data set's name or folder")
+    for name, chosen in (("features", features), ("semantics", semantics), ("maps", maps)):
+        if chosen is not None:
+            arguments.text(name, chosen, "the name of an array")
     return Data(load_dataset(dataset), features, semantics, maps)
 
 
+@arguments.verb
 def evaluate(
     method: str | type[Method],
     data: Data,
@@ -178,28 +189,33 @@ def evaluate(
         split: one of ``data.splits(...)``.
         seed: of the trial.
         stage: ``test``, or ``validation``: the validation classes play unseen.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda`` or ``auto``.
         plugins: files that define further methods.
 
     Raises:
-        InputError: an unknown method or parameter, or one that needs what the data set lacks.
+        InputError: an unknown method or parameter, one that needs what the data set lacks, or a split of another one.
     """
     from zslbench.protocol import run_trial, trial_seed
     from zslbench.runner.attempt import THREADS, check_untampered, limited_threads
     from zslbench.runner.surroundings import undisturbed
 
-    if not isinstance(split, Split):
-        raise InputError(f"split: one of data.splits(...) is expected, found {_kind_of(split)}.")
+    view = _data(data).view
+    _check_split(split, view)
+    seed, stage = arguments.whole("seed", seed), arguments.one_of("stage", stage, get_args(Stage))
+    device = device_here(arguments.one_of("device", device, get_args(Device)))
     registry, specs = _resolved([method], plugins)
-    (job,) = make_jobs(registry, specs, _data(data).view, [split], [seed], [stage])
+    if len(specs) != 1:
+        raise InputError(f"method: one is expected, found {len(specs)} in {plain(method)!r}.")
+    (job,) = make_jobs(registry, specs, view, [split], [seed], [stage])
     found, config, label = registry.build(specs[0])
-    own = undisturbed(registry.owner(job.trial.method), trial_seed(data.view, job.split, seed))
+    own = undisturbed(registry.owner(job.trial.method), trial_seed(view, job.split, seed))
     with own as traces, limited_threads(THREADS):
-        measured = run_trial(found, config, data.view, job.split, stage, seed, device=device)
+        measured = run_trial(found, config, view, job.split, stage, seed, device=device)
     check_untampered(traces[0])
     return Evaluation(label, split, measured.outcome, measured.predictions, measured.fit_seconds)
 
 
+@arguments.verb
 def run(
     methods: str | type[Method] | Sequence[str | type[Method]],
     data: Data | str | Path,
@@ -252,36 +268,55 @@ def run(
     from zslbench.runner.cluster import Where, private_environment
     from zslbench.runner.progress import Progress
 
-    listed = [methods] if isinstance(methods, str | type) else list(methods)
-    where = Where(workers, address, device, trials_per_gpu)  # type: ignore[arg-type]
+    given: Any = methods
+    several = isinstance(given, Iterable) and not isinstance(given, str | type)
+    listed: list[Any] = list(given) if several else [given]
+    if not listed:
+        raise arguments.wrong("methods", "a method or several", methods)
+    where = Where(
+        None if workers is None else arguments.whole("workers", workers),
+        None if address is None else arguments.text("address", address, "the address of a Ray cluster"),
+        arguments.one_of("device", device, get_args(Device)),
+        arguments.whole("trials_per_gpu", trials_per_gpu, 1),
+    )
+    execution = Execution(
+        where,
+        None if timeout is None else arguments.positive("timeout", timeout),
+        arguments.flag("retry_failed", retry_failed),
+        arguments.flag("fail_fast", fail_fast),
+    )
+    progress = Progress(progress_console(), execution.slots, arguments.flag("quiet", quiet))
+    kept = Store(Path(arguments.path("store", store, "a folder")))
+    options: dict[str, Any] = {
+        "split_family": None if split_family is None else arguments.texts("split_family", split_family),
+        "splits_file": None if splits_file is None else arguments.path("splits_file", splits_file),
+        "splits": None if splits is None else arguments.whole("splits", splits, 1),
+        "split": None if split is None else arguments.wholes("split", split),
+        "seeds": arguments.whole("seeds", seeds, 1),
+        "validation": arguments.flag("validation", validation),
+    }
+    chosen = load(data) if isinstance(data, str | Path) else _data(data)
     with private_environment(where, load=True):
         registry, specs = _resolved(listed, plugins)
-        chosen = load(data) if isinstance(data, str | Path) else _data(data)
-        suite = overridden(
-            Suite(chosen.name, [SuiteMethod(spec.name, dict(spec.overrides)) for spec in specs]),
-            split_family=split_family if split_family is None or isinstance(split_family, str) else list(split_family),
-            splits_file=splits_file,
-            splits=splits,
-            split=split if split is None or isinstance(split, int) else list(split),
-            seeds=seeds,
-            validation=validation,
-        )
+        suite = Suite(chosen.name, [SuiteMethod(spec.name, dict(spec.overrides)) for spec in specs])
+        suite = overridden(suite, **options)
         planned = plan(suite, registry, chosen)
-        execution = Execution(where, timeout, retry_failed, fail_fast)
-        progress = Progress(progress_console(), execution.slots, quiet)
-        summary = execute(planned, Store(store), execution, progress, command="zslbench.run(...)")
-    return Results(Store(store), summary.plan, chosen.dataset)
+        summary = execute(planned, kept, execution, progress, command="zslbench.run(...)")
+    return Results(kept, summary.plan, chosen.dataset)
 
 
+@arguments.verb
 def open_results(store: str | Path = DEFAULT_STORE) -> Results:
     """What a store holds.
 
     Raises:
         InputError: it holds no records.
     """
-    found = Store(store)
+    found = Store(arguments.path("store", store, "the folder of a store"))
     if not found.has_records():
-        raise InputError(f"no records in {store}: expected {found.records_path}; run something there first.")
+        raise InputError(
+            f"no records in {store}: expected {found.records_path}; run `zslbench run` first, or name another store."
+        )
     return Results(found)
 
 
@@ -411,7 +446,7 @@ def _resolved(
     methods: Sequence[str | type[Method]], plugins: Iterable[str | Path]
 ) -> tuple[Registry, list[MethodSpec]]:
     """The methods as specifications, and a registry that knows them."""
-    given: list[Path | Draft] = [Path(path) for path in plugins]
+    given: list[Path | Draft] = [*arguments.paths("plugins", plugins)]
     specs: list[MethodSpec] = []
     installed = Registry()
     for method in methods:
@@ -419,9 +454,9 @@ def _resolved(
             specs += parse_methods(method)
             continue
         if not (inspect.isclass(method) and issubclass(method, Method)):
-            hint = ": give the class itself" if isinstance(method, Method) else ""
+            hint = " Give the class itself." if isinstance(method, Method) else ""
             raise InputError(
-                f"a method's name or a subclass of zslbench.Method is expected, found {_kind_of(method)}{hint}."
+                f"method: a name or a subclass of zslbench.Method is expected, found {arguments.kind_of(method)}.{hint}"
             )
         specs.append(MethodSpec(method.info.name, {}))
         if method.info.name in installed.names and installed.get(method.info.name) is method:
@@ -434,12 +469,18 @@ def _resolved(
     return Registry(dict.fromkeys(given)), specs
 
 
+def _check_split(split: Any, view: DataView) -> None:
+    """InputError unless it is one of the data set's."""
+    if not isinstance(split, Split):
+        raise arguments.wrong("split", "one of data.splits(...)", split)
+    named = (split.dataset, split.class_names) == (view.dataset, view.class_names)
+    if not named or not np.array_equal(split.labels, view.labels):
+        raise InputError(
+            f"split: one of data.splits(...) is expected, found {split.id} of another data set, {split.dataset!r}."
+        )
+
+
 def _data(data: Any) -> Data:
     if not isinstance(data, Data):
-        raise InputError(f"data: what zslbench.load returns is expected, found {_kind_of(data)}.")
+        raise arguments.wrong("data", "what zslbench.load returns", data)
     return data
-
-
-def _kind_of(value: Any) -> str:
-    shown = repr(value)
-    return f"{type(value).__name__} {shown if len(shown) <= 60 else shown[:59] + '…'}"

@@ -87,7 +87,10 @@ def arguments(methods: str = "eszsl", dataset: str = "toy", **options: object) -
         (["run", "--methods", "eszsl"], "nothing says which dataset to run: name some, or a suite that does"),
         (["runn"], "no command 'runn'. Did you mean 'run'"),
         (["--colour"], "--colour"),
-        (["leaderboard"], "no records in results: expected results/records.jsonl; run `zslbench run` or use --store"),
+        (
+            ["leaderboard"],
+            "no records in results: expected results/records.jsonl; run `zslbench run` first, or name another store",
+        ),
         (["leaderboard", "--store", "toy/card.toml"], "no records in toy/card.toml"),
         (["leaderboard", "--splits", "0"], "0 is not in the range x>=1"),
         (["list", "things"], "'things' is not one of 'methods', 'datasets', 'suites'"),

@@ -180,13 +180,9 @@ def existing_store(folder: Path) -> "Store":
     Raises:
         InputError: it holds no records.
     """
-    from zslbench.errors import InputError
-    from zslbench.records import Store
+    from zslbench.api import open_results
 
-    store = Store(folder)
-    if not store.has_records():
-        raise InputError(f"no records in {folder}: expected {store.records_path}; run `zslbench run` or use --store.")
-    return store
+    return open_results(folder).store
 
 
 def stored_tables(

@@ -1,0 +1,166 @@
+"""What somebody gives a function of the library: of the kind that is expected, or one line that says so."""
+
+import functools
+import inspect
+import operator
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from zslbench.configuration import close_matches
+from zslbench.errors import InputError
+from zslbench.plaintext import plain
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def verb(function: Callable[P, R]) -> Callable[P, R]:
+    """A function of the library, of which an unknown argument is named, with those that are close.
+
+    Raises:
+        InputError: there is no such argument.
+    """
+    known = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name not in known:
+                raise InputError(
+                    f"{function.__name__} has no argument {plain(name)!r}.{close_matches(name, known)} It has: "
+                    f"{', '.join(known)}."
+                )
+        return function(*args, **kwargs)
+
+    return called
+
+
+def whole(name: str, value: Any, least: int = 0) -> int:
+    """A whole number; one of NumPy's becomes one of Python's.
+
+    Raises:
+        InputError: it is none, or smaller than `least`.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise wrong(name, "a whole number", value) from None
+    if number < least:
+        raise wrong(name, f"a whole number from {least} on", value)
+    return number
+
+
+def wholes(name: str, value: Any, least: int = 0) -> int | list[int]:
+    """A whole number, or several.
+
+    Raises:
+        InputError: one of them is none, or there is none.
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        return whole(name, value, least)
+    found = [whole(name, each, least) for each in value]
+    if not found:
+        raise wrong(name, "a whole number or several", value)
+    return found
+
+
+def positive(name: str, value: Any) -> float:
+    """A number above 0.
+
+    Raises:
+        InputError: it is none.
+    """
+    if isinstance(value, bool | str) or not hasattr(value, "__float__") or not float(value) > 0:
+        raise wrong(name, "a number above 0", value)
+    return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise wrong(name, "True or False", value)
+    return value
+
+
+def text(name: str, value: Any, words: str = "a text") -> str:
+    """A text.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not isinstance(value, str):
+        raise wrong(name, words, value)
+    return value
+
+
+def texts(name: str, value: Any, words: str = "a text or several") -> str | list[str]:
+    """A text, or several.
+
+    Raises:
+        InputError: one of them is none, or there is none.
+    """
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, Iterable) or not (found := list(value)) or not all(isinstance(one, str) for one in found):
+        raise wrong(name, words, value)
+    return found
+
+
+def path(name: str, value: Any, words: str = "a path") -> str | Path:
+    """A path.
+
+    Raises:
+        InputError: it is neither a text nor a `pathlib.Path`, or empty.
+    """
+    if not isinstance(value, str | Path) or not str(value):
+        raise wrong(name, words, value)
+    return value
+
+
+def paths(name: str, value: Any) -> list[Path]:
+    """Paths; a single one may stand alone.
+
+    Raises:
+        InputError: one of them is none.
+    """
+    if isinstance(value, str | Path):
+        value = [value]
+    if not isinstance(value, Iterable):
+        raise wrong(name, "a list of paths", value)
+    return [Path(path(name, each)) for each in value]
+
+
+def one_of(name: str, value: Any, choices: Iterable[str]) -> Any:
+    """One of some words.
+
+    Raises:
+        InputError: it is none of them.
+    """
+    known = tuple(choices)
+    if not isinstance(value, str) or value not in known:
+        close = close_matches(value, known) if isinstance(value, str) else ""
+        raise InputError(f"{name}: one of {', '.join(known)} is expected, found {kind_of(value)}.{close}")
+    return value
+
+
+def wrong(name: str, expected: str, value: Any) -> InputError:
+    """The line for an argument of another kind."""
+    return InputError(f"{name}: {expected} is expected, found {kind_of(value)}.")
+
+
+def kind_of(value: Any) -> str:
+    """The type of a value, and as much of it as a line bears."""
+    if inspect.isclass(value):
+        return f"the class {value.__name__}"
+    try:
+        shown = plain(repr(value), 60)
+    except Exception:  # the repr of a stranger
+        shown = ""
+    return f"{type(value).__name__} {shown}".rstrip()
