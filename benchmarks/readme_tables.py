@@ -15,8 +15,8 @@ from tabulate import tabulate
 
 from zslbench.records import Store
 from zslbench.registry import Registry
-from zslbench.report.citations import cited
 from zslbench.report.tables import as_markdown, json_schema
+from zslbench.results.citations import cited
 from zslbench.results.comparison import compare_rows
 from zslbench.results.leaderboard import Table, leaderboard
 from zslbench.terms import Selection

@@ -151,7 +151,7 @@ def test_missing_validation_trials_are_named(in_process: Command, tmp_path: Path
     ("arguments", "said"),
     [
         (["--store", "nowhere"], "no records in nowhere"),
-        (["--dataset", "cub"], "no finished trial"),
+        (["--dataset", "cub"], "matches the options"),
         (["-o", "no/folder/page.html"], "there is no folder no/folder"),
         (["--images", "nowhere"], "nowhere: expected a folder or a zip file"),
         (["--splits", "0"], "--splits"),

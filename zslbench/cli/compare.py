@@ -17,7 +17,6 @@ from zslbench.cli.options import (
     existing_store,
     result_console,
     store_option,
-    stored_tables,
 )
 from zslbench.terms import METRICS, SELECTIONS
 
@@ -29,7 +28,7 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt"
 @click.argument("names", nargs=-1, metavar="[A B ...]", shell_complete=completion.stored_method)
 @store_option
 @click.option("--dataset", shell_complete=completion.stored_datasets, help="On this data set.")
-@click.option("--split-family", "family", shell_complete=completion.stored_families, help="On this split family.")
+@click.option("--split-family", shell_complete=completion.stored_families, help="On this split family.")
 @click.option("--features", help="With these features.")
 @click.option("--semantics", help="With these semantics.")
 @click.option("--data", help="With the data of this hash, as the leaderboard's heading shows it.")
@@ -56,7 +55,6 @@ def compare(
     store: Path,
     metric: str,
     select: Any,
-    splits: int | None,
     every_pair: bool,
     form: str | None,
     output: Path | None,
@@ -71,7 +69,8 @@ def compare(
     intervals and p-values take them as independent: they are optimistic.
     """
     from zslbench.report import comparisons
-    from zslbench.results.comparison import Comparison, compare_rows, only_table
+    from zslbench.results import Results
+    from zslbench.results.comparison import Comparison
 
     if names and every_pair:
         raise click.UsageError("--all is about all ranked rows, and rows are named, which are compared all with all.")
@@ -79,8 +78,8 @@ def compare(
     check_excel(excel_safe, form)
     if output is not None:
         checked_output(output, store)
-    tables = stored_tables(existing_store(store), select=select, sort=metric, splits=splits, **where)
-    comparison = compare_rows(only_table(tables), names, metric, best_alone=not names and not every_pair)
+    results = Results(existing_store(store))
+    comparison = results.compare(*names, metric=metric, select=select, every_pair=every_pair, **where).comparison
     if form == "table" and output is None:
         result_console().print(comparisons.as_rich(comparison))
         return 0

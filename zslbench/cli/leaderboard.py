@@ -18,7 +18,6 @@ from zslbench.cli.options import (
     methods_option,
     result_console,
     store_option,
-    stored_tables,
     table_options,
 )
 
@@ -58,21 +57,16 @@ def leaderboard(
     as_json: bool,
 ) -> int:
     """Print the leaderboard of everything stored; trains nothing. Ranks are those among all rows."""
-    from zslbench.errors import InputError
     from zslbench.report import latex, tables
-    from zslbench.report.citations import cited
-    from zslbench.results.rows import limited
+    from zslbench.results import Results
 
     form = chosen_form(form, output, _FORMATS, "table", as_json)
     check_excel(excel_safe, form)
     if output is not None:
         checked_output(output, store)
-    where = {"dataset": dataset, "family": split_family}
-    result = cited(stored_tables(existing_store(store), select=select, sort=sort, splits=splits, **where))
-    if methods is not None:
-        result = limited(result, methods)
-    if not result:
-        raise InputError(f"no trial in {store} matches the options.")
+    named = [] if methods is None else [methods]
+    where: dict[str, Any] = {"dataset": dataset, "split_family": split_family, "splits": splits}
+    result = Results(existing_store(store)).leaderboard(select, sort, methods=named, **where)
     if form == "table" and output is None:
         result_console().print(tables.as_rich(result, wide), soft_wrap=wide)
         return 0

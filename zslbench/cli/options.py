@@ -19,7 +19,6 @@ from zslbench.terms import DEFAULT_STORE, METRICS, SELECTIONS
 
 if TYPE_CHECKING:
     from zslbench.records import Store
-    from zslbench.results.leaderboard import Table
 
 STORED = (
     "records.jsonl", "plan.jsonl", "records.torn", "plan.torn", "records.bad", "plan.bad", "lock", "lock.owner",
@@ -183,25 +182,6 @@ def existing_store(folder: Path) -> "Store":
     from zslbench.api import open_results
 
     return open_results(folder).store
-
-
-def stored_tables(
-    store: "Store", *, select: Any, sort: str, splits: int | None, **where: str | int | None
-) -> list["Table"]:
-    """The leaderboards of a store.
-
-    Args:
-        store: where the records are.
-        select: which epoch counts.
-        sort: the metric that ranks.
-        splits: only the first so many splits of a family.
-        where: attributes of a table, such as `dataset`; only tables with these values, where they are not None.
-    """
-    from zslbench.results.leaderboard import leaderboard
-
-    tables = leaderboard(store.records(), store.plans(), selection=select, sort=sort, splits=splits)
-    wanted = {name: value for name, value in where.items() if value is not None}
-    return [table for table in tables if all(getattr(table, name) == value for name, value in wanted.items())]
 
 
 def checked_output(path: Path, *stores: Path, inputs: Sequence[Path] = ()) -> Path:

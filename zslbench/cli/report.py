@@ -11,7 +11,6 @@ from zslbench.cli.options import (
     existing_store,
     methods_option,
     store_option,
-    stored_tables,
     table_options,
 )
 from zslbench.cli.streams import say
@@ -52,24 +51,22 @@ def report(
     from zslbench.errors import InputError
     from zslbench.files import write_all
     from zslbench.report import plots
-    from zslbench.report.citations import cited
     from zslbench.report.contents import sections
     from zslbench.report.examples import examples
     from zslbench.report.html import as_html
+    from zslbench.results import Results
     from zslbench.results.leaderboard import lacking_validation
-    from zslbench.results.rows import limited
 
     checked_output(output, store, inputs=[images] if images else [])
     if plots_folder:
         checked_output(plots_folder, store)
-    stored, where = existing_store(store), {"dataset": dataset, "family": split_family}
-    tables = stored_tables(stored, select=select, sort=sort, splits=splits, **where)
-    if methods is not None:
-        tables = limited(tables, methods)
+    stored, named = existing_store(store), [] if methods is None else [methods]
+    where: dict[str, Any] = {"dataset": dataset, "split_family": split_family, "splits": splits}
+    tables = Results(stored).leaderboard(select, sort, methods=named, **where)
     rows = [row for table in tables for row in table.rows]
     if not any(row.metrics for row in rows):
         raise InputError(lacking_validation(rows) or f"no finished trial in {store} matches the options.")
-    found = sections(cited(tables), stored, methods or "")
+    found = sections(tables, stored, methods or "")
     pictures = [examples(section, images) if images else None for section in found]
     figures: dict[Path, bytes] = {}
     if plots_folder:

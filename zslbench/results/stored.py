@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zslbench.datasets import Dataset, load_dataset
 from zslbench.errors import InputError
 from zslbench.records import Latest, Plan, Record, Store
+from zslbench.results.citations import cited
 from zslbench.results.comparison import Comparison, compare_rows, only_table
 from zslbench.results.leaderboard import Table, leaderboard
 from zslbench.results.rows import limited
@@ -89,6 +90,10 @@ class Results:
         methods: Sequence[str] = (),
         dataset: str | None = None,
         split_family: str | None = None,
+        features: str | None = None,
+        semantics: str | None = None,
+        data: str | None = None,
+        protocol: int | None = None,
         splits: int | None = None,
     ) -> Leaderboard:
         """The ranked tables.
@@ -99,21 +104,28 @@ class Results:
             methods: only rows of these labels or methods; all by default.
             dataset: only tables of this data set.
             split_family: only tables of this family.
-            splits: only the first so many splits.
+            features: only tables of these features.
+            semantics: only tables of these semantics.
+            data: only the table of the data of this hash, as its heading shows it.
+            protocol: only tables of this version of the protocol.
+            splits: only the first so many splits of a family.
 
         Raises:
             InputError: nothing stored matches.
         """
         plans = self.store.plans() if self._plan is None else [self._plan]
-        tables = leaderboard(self._records(), plans, selection=select, sort=sort, splits=splits)
-        tables = [
-            table for table in tables if dataset in (None, table.dataset) and split_family in (None, table.family)
-        ]
+        keys = self._keys()
+        records = (record for record in self.store.records() if keys is None or record.key in keys)
+        tables = leaderboard(records, plans, selection=select, sort=sort, splits=splits)
+        given = {"dataset": dataset, "family": split_family, "features": features, "semantics": semantics, "data": data,
+                 "protocol": protocol}  # fmt: skip
+        wanted = {name: value for name, value in given.items() if value is not None}
+        tables = [table for table in tables if all(getattr(table, name) == value for name, value in wanted.items())]
         if methods:
             tables = limited(tables, ",".join(methods))
         if not tables:
-            raise InputError(f"no trial in {self.folder} matches: leave out what it was limited to.")
-        return Leaderboard(tables)
+            raise InputError(f"no trial in {self.folder} matches the options.")
+        return Leaderboard(cited(tables))
 
     def compare(
         self, *names: str, metric: str = "H", select: Selection = "last", every_pair: bool = False, **where: Any
@@ -127,7 +139,8 @@ class Results:
             metric: what is compared.
             select: which epoch counts.
             every_pair: of all ranked rows, where none is named.
-            where: what `leaderboard` takes: `dataset`, `split_family`, `splits`.
+            where: what `leaderboard` takes: `dataset`, `split_family`, `features`, `semantics`, `data`, `protocol`,
+                `splits`.
 
         Raises:
             InputError: an unknown name, fewer than two, or rows that may not be compared.

@@ -2,12 +2,15 @@
 
 import contextlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from zslbench.errors import InputError
-from zslbench.registry import Registry
 from zslbench.results.leaderboard import Row, Table
+
+if TYPE_CHECKING:
+    from zslbench.registry import Registry
 
 
 def cited(tables: Sequence[Table]) -> list[Table]:
@@ -15,6 +18,10 @@ def cited(tables: Sequence[Table]) -> list[Table]:
 
     What is not installed stays without.
     """
+    if all(row.citation for table in tables for row in table.rows):
+        return list(tables)
+    from zslbench.registry import Registry
+
     try:
         registry = Registry()
     except InputError:  # two packages that claim one name
@@ -25,7 +32,7 @@ def cited(tables: Sequence[Table]) -> list[Table]:
     ]
 
 
-def _cited(row: Row, registry: Registry) -> Row:
+def _cited(row: Row, registry: "Registry") -> Row:
     with contextlib.suppress(InputError):
         return msgspec.structs.replace(row, citation=registry.get(row.method).info.citation_key)
     return row
