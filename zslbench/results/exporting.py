@@ -182,7 +182,7 @@ def write_parquet(export: Export, path: Path) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise InputError("Parquet needs pyarrow: pip install 'zslbench[parquet]'.") from None
+        raise InputError("Parquet needs pyarrow: pip install pyarrow.") from None
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     schema = pa.schema([(name, types[kind]) for name, kind in export.columns.items()])
     rows = export.rows()
