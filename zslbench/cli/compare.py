@@ -15,6 +15,7 @@ from zslbench.cli.options import (
     emit,
     excel_option,
     existing_store,
+    notes_option,
     result_console,
     store_option,
 )
@@ -41,6 +42,7 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt"
     "--select", type=click.Choice(SELECTIONS), default="last", show_default=True,
     help="Which epoch counts, as in the leaderboard.",
 )  # fmt: skip
+@notes_option
 @click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
 @click.option("--all", "every_pair", is_flag=True, help="Every pair of all ranked rows, not the best with each other.")
 @click.option(
@@ -56,6 +58,7 @@ def compare(
     metric: str,
     select: Any,
     every_pair: bool,
+    all_notes: bool,
     form: str | None,
     output: Path | None,
     excel_safe: bool,
@@ -80,11 +83,17 @@ def compare(
         checked_output(output, store)
     results = Results(existing_store(store))
     comparison = results.compare(*names, metric=metric, select=select, every_pair=every_pair, **where).comparison
+
+    def as_table(found: Comparison) -> Any:
+        return comparisons.as_rich(
+            found, all_notes=all_notes, all_in="--format md shows all.", more="--notes explains."
+        )
+
     if form == "table" and output is None:
-        result_console().print(comparisons.as_rich(comparison))
+        result_console().print(as_table(comparison), crop=False)
         return 0
     writers: dict[str, Callable[[Comparison], str]] = {
-        "table": lambda found: as_text(comparisons.as_rich(found)),
+        "table": lambda found: as_text(as_table(found)),
         "md": comparisons.as_markdown,
         "csv": lambda found: comparisons.as_csv(found, excel_safe),
         "json": comparisons.as_json,

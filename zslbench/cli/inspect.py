@@ -8,16 +8,16 @@ from typing import Any
 
 import click
 import msgspec
-from rich.table import Table
 from rich.text import Text
 
 from zslbench.cli import completion
-from zslbench.cli.options import emit, plugin_option, result_console
+from zslbench.cli.options import emit, plugin_option, prose, result_console
 from zslbench.cli.streams import tell
 from zslbench.configuration import Choice, Range, close_matches, describe_type
 from zslbench.datasets import Dataset, bundled_names, load_dataset
 from zslbench.datasets.known import known_names, load_known
 from zslbench.errors import InputError
+from zslbench.grid import Column, Grid
 from zslbench.jsontext import pretty
 from zslbench.methods import Method
 from zslbench.plaintext import one_line, plain, visible
@@ -45,12 +45,22 @@ def list_(kind: str, folder: Path | None, plugins: tuple[Path, ...], as_json: bo
     if not rows:
         tell(f"no {kind} found")
         return
-    table = Table()
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")  # a path that is cut cannot be copied
-    for row in rows:
-        table.add_row(*(Text(one_line(value)) for value in row.values()))
-    result_console().print(table)
+    told = _TOLD[kind] if not folder else ""
+    names = [name for name in rows[0] if not (told and name in ("get it", "run it"))]  # the same for all but the name
+    cells = [[one_line(row[name]) for name in names] for row in rows]
+    whole = {"classes": {"right": True}, "images": {"right": True}, "methods": {"right": True}, "name": {"hang": True}}
+    columns = [Column(name, **whole.get(name, {"fold": name != "file"})) for name in names]
+    console = result_console()
+    console.print(Grid(columns, cells), crop=False)
+    if told:
+        console.print(Text(told))
+
+
+_TOLD = {
+    "methods": "`zslbench describe NAME` says what it does and its parameters.",
+    "datasets": "`zslbench data download NAME` gets one without features; `zslbench describe NAME` says more.",
+    "suites": "`zslbench run --suite NAME` runs one.",
+}
 
 
 @click.command()
@@ -216,32 +226,34 @@ def _search(search: Any) -> str:
 def _print(described: dict[str, Any]) -> None:
     console = result_console()
 
-    def say(*parts: str | tuple[str, str]) -> None:
-        console.print(Text.assemble(*parts), soft_wrap=True)  # Text: no markup in names and texts
+    def say(text: str, head: str = "", indent: str = "  ") -> None:
+        said = Text(prose(f"{head}{text}", indent))  # Text: no markup in names and texts
+        said.stylize("bold", 0, len(head))
+        console.print(said, soft_wrap=True)
 
     for key, value in described.items():
-        head = key, "bold"
         if key == "parameters":
-            table = Table("parameter", "default", "type", "meaning", "search", title="parameters", title_justify="left")
-            for row in value:
-                table.add_row(*(Text(one_line(cell)) for cell in row.values()))
-            console.print(table) if value else say(head, ": none")
+            say("" if value else ": none", key)
+            columns = [Column("name", hang=True), Column("default", fold=True)]
+            columns += [Column(name, fold=True) for name in ("type", "meaning", "search")]
+            if value:
+                console.print(Grid(columns, [list(map(one_line, row.values())) for row in value]), crop=False)
         elif value in ({}, []):
             continue
         elif isinstance(value, list) and any(" " in str(item) for item in value):
-            say(head)
+            say("", key)
             for item in value:
-                say(f"  {one_line(item)}")
+                say(f"  {one_line(item)}", indent="    ")
         elif isinstance(value, dict):
-            say(head)
+            say("", key)
             for name, item in value.items():
-                say(f"  {plain(name)}: {one_line(_short(item))}")
+                say(f"  {plain(name)}: {one_line(_short(item))}", indent="    ")
         elif isinstance(value, str) and "\n" in value:
-            say(head)
+            say("", key)
             for line in value.strip().split("\n"):
-                say(visible(line))
+                say(visible(line), indent=" " * (len(line) - len(line.lstrip())))
         else:
-            say(head, f": {one_line(', '.join(map(str, value)) if isinstance(value, list) else value)}")
+            say(f": {one_line(', '.join(map(str, value)) if isinstance(value, list) else value)}", key)
 
 
 def _short(item: Any) -> str:
@@ -249,4 +261,4 @@ def _short(item: Any) -> str:
         return "; ".join(f"{key} {_short(value)}" for key, value in item.items())
     if isinstance(item, list):
         return " x ".join(map(str, item)) if all(isinstance(part, int) for part in item) else ", ".join(map(str, item))
-    return str(item)
+    return f"{item:.4g}" if isinstance(item, float) else str(item)

@@ -16,6 +16,7 @@ from zslbench.cli.options import (
     excel_option,
     existing_store,
     methods_option,
+    notes_option,
     result_console,
     store_option,
     table_options,
@@ -38,6 +39,7 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".
     type=click.Choice(["table", "md", "csv", "json", "latex", "html"]),
     help="How to print it.  [default: what FILE ends in, else table]",
 )
+@notes_option
 @click.option("--wide", is_flag=True, help="All columns, however wide the terminal or the page is.")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE.")
 @excel_option
@@ -51,6 +53,7 @@ def leaderboard(
     methods: str | None,
     splits: int | None,
     form: str | None,
+    all_notes: bool,
     wide: bool,
     output: Path | None,
     excel_safe: bool,
@@ -67,11 +70,16 @@ def leaderboard(
     named = [] if methods is None else [methods]
     where: dict[str, Any] = {"dataset": dataset, "split_family": split_family, "splits": splits}
     result = Results(existing_store(store)).leaderboard(select, sort, methods=named, **where)
+
+    def as_table() -> Any:
+        more = "--notes explains."
+        return tables.as_rich(result, wide, all_notes=all_notes, all_in="--wide shows all.", more=more)
+
     if form == "table" and output is None:
-        result_console().print(tables.as_rich(result, wide), soft_wrap=wide)
+        result_console().print(as_table(), crop=False)
         return 0
     writers: dict[str, Callable[[], str]] = {
-        "table": lambda: as_text(tables.as_rich(result, wide), soft_wrap=wide),
+        "table": lambda: as_text(as_table()),
         "md": lambda: tables.as_markdown(result),
         "csv": lambda: tables.as_csv(result, excel_safe),
         "json": lambda: tables.as_json(result),

@@ -142,6 +142,13 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def notes_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--notes``: all that is to be known of a table, below it."""
+    return click.option(
+        "--notes", "all_notes", is_flag=True, help="Explain every column below the table, and name the rows meant."
+    )(command)
+
+
 def methods_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--methods``: some rows alone."""
     return click.option(
@@ -273,11 +280,21 @@ def emit(text: str, output: Path | None = None) -> None:
         write_whole(output, text)
 
 
-def as_text(renderable: RenderableType, soft_wrap: bool = False) -> str:
+def prose(text: str, indent: str = "") -> str:
+    """Text as lines that a terminal need not break within words; as it is where no terminal shows it."""
+    from zslbench.grid import folded
+
+    console = result_console()
+    if not console.is_terminal:
+        return text
+    return "\n".join(line for part in text.split("\n") for line in folded(part, console.width, indent))
+
+
+def as_text(renderable: RenderableType) -> str:
     """What a wide terminal without colours would show."""
     console = PlainConsole(file=io.StringIO(), width=160, color_system=None)
     with console.capture() as captured:
-        console.print(renderable, soft_wrap=soft_wrap)
+        console.print(renderable, crop=False)
     return captured.get()
 
 

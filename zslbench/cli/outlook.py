@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from rich.table import Table
-from rich.text import Text
 
 from zslbench.cli.options import emit, result_console
+from zslbench.grid import Column, Grid
 from zslbench.jsontext import pretty
 from zslbench.plaintext import one_line, plain
 from zslbench.runner.durations import clock, time_left
@@ -36,9 +35,7 @@ def print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
         }
         emit(pretty(plan))
         return
-    table = Table()
-    for column in ("method", "to do", "done", "failed", "s/trial", "total"):
-        table.add_column(column, justify="left" if column == "method" else "right")
+    cells = []
     for row in rows:
         about = "~" if row.rough else ""
         each = (
@@ -47,9 +44,10 @@ def print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
             else f"{about}{row.seconds_per_trial:.{1 if row.seconds_per_trial >= 1 else 2}f}"
         )
         whole = "unknown" if row.seconds is None else f"{about if row.seconds else ''}{clock(row.seconds)}"
-        table.add_row(Text(plain(row.label)), str(row.to_do), str(row.done), str(row.failed), each, whole)
+        cells.append((plain(row.label), str(row.to_do), str(row.done), str(row.failed), each, whole))
     console = result_console()
-    console.print(table)
+    numbers = [Column(name, right=True) for name in ("to do", "done", "failed", "s/trial", "total")]
+    console.print(Grid([Column("method", hang=True), *numbers], cells), crop=False)
     if any(row.rough for row in rows):
         console.print("~ rough: judged by trials on other data, of the other stage, on another device or machine.")
     if not total and not any(row.failed for row in rows):

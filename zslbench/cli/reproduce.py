@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from zslbench import csvout
 from zslbench.cli import completion
-from zslbench.cli.options import check_excel, emit, excel_option, result_console, store_option
+from zslbench.cli.options import check_excel, emit, excel_option, prose, result_console, store_option
 from zslbench.cli.streams import say, tell
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
+from zslbench.grid import Column, Grid
 from zslbench.jsontext import pretty
 from zslbench.plaintext import one_line, plain
 from zslbench.report.escaping import markdown
@@ -171,12 +169,15 @@ def _print_table(body: list[list[str]], header: list[str], form: str) -> None:
         header, *body = (list(map(markdown, row)) for row in (header, *body))
         emit(tabulate(body, header, tablefmt="pipe", disable_numparse=True) + "\n\n")
         return
-    rich = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in header:
-        rich.add_column(Text(name))
-    for row in body:
-        rich.add_row(*map(Text, row))  # Text: no markup in names
-    result_console().print(rich)
+    prose = ("which", "title", "data sets", "metrics", "methods here")
+    columns = [
+        Column(
+            name, fold=name in prose, hang=name in ("name", "method"), right=name not in (*prose, "name", "method"),
+            spare=1 if name == "metrics" else 0,
+        )
+        for name in header
+    ]  # fmt: skip
+    result_console().print(Grid(columns, body, all_in="--format md shows all."), crop=False)
 
 
 def _print(result: "Reproduction", form: str) -> None:
@@ -186,7 +187,7 @@ def _print(result: "Reproduction", form: str) -> None:
         return markdown(text) if form == "md" else one_line(text)
 
     def paragraph(text: str, mark: str = "") -> None:
-        say(mark + said(text), "")
+        say(*prose(mark + said(text)).split("\n"), "")
 
     paragraph(f"{result.title} ({result.id})", title)
     paragraph(f"Source: {result.source}")
@@ -208,7 +209,7 @@ def _print(result: "Reproduction", form: str) -> None:
     notes += [said(f"{name}: {meaning}.") for name, meaning in result.metrics.items()]
     doubts = dict.fromkeys(pair.reason for pair in result.pairs if pair.uncertain)
     notes += [said(f"?: uncertain. {reason}") for reason in doubts] + ([said(result.note)] if result.note else [])
-    say(*(item + note for note in notes), "")
+    say(*(line for note in notes for line in prose(item + note, "  ").split("\n")), "")
     if result.commands:
         paragraph("Not stored. What would fill it, given the data set (a bundled name or the path of a folder):")
         say(*filter(None, [fence, *result.commands, fence]), "")
@@ -216,7 +217,7 @@ def _print(result: "Reproduction", form: str) -> None:
         paragraph(sentence)
     if result.differs:
         paragraph("Known differences:")
-        say(*(item + said(difference) for difference in result.differs))
+        say(*(line for each in result.differs for line in prose(item + said(each), "  ").split("\n")))
 
 
 def _elsewhere(result: "Reproduction") -> dict[str, str]:

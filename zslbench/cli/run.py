@@ -115,7 +115,9 @@ def run(
     if as_json:
         emit(tables.as_json(result))
         return 0 if summary.complete else 1
-    result_console().print(tables.as_rich(result))
+    more = "`zslbench leaderboard --notes` explains."
+    shown = tables.as_rich(result, all_notes=False, all_in="`zslbench leaderboard --wide` shows all.", more=more)
+    result_console().print(shown, crop=False)
     if failed := sum(status == "failed" for status in summary.records.status.values()):
         if summary.stopped:
             tell("stopped at the first trial that failed, as --fail-fast says.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zslbench.cli.options import emit, existing_store, store_option
+from zslbench.cli.options import emit, existing_store, prose, store_option
 from zslbench.jsontext import pretty
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _lines(record: "Record", printed: str) -> list[str]:
         facts["numbers"] = ", ".join(f"{name} {100 * curve[-1]:.1f}" for name, curve in curves.items()) + " (percent)"
         facts["epochs"] = len(next(iter(curves.values())))
         facts["seconds"] = f"{run.fit_seconds or 0:.2f} fitting, {run.score_seconds or 0:.2f} scoring"
-    lines = [f"{name:<14}{plain(value, 2_000)}" for name, value in facts.items()]
+    lines = [prose(f"{name:<14}{plain(value, 2_000)}", " " * 14) for name, value in facts.items()]
     if record.failure is not None:
         failed = record.failure
         lines += ["", plain(f"{failed.type}: {failed.message}", 2_000), "", *_text(failed.traceback)]

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from zslbench import shelltext
-from zslbench.cli.options import emit, result_console, store_option
+from zslbench.cli.options import emit, prose, result_console, store_option
 from zslbench.jsontext import pretty
 from zslbench.plaintext import plain, visible
 
@@ -49,30 +49,31 @@ def status(store: Path, every: bool, failures: bool, as_json: bool) -> int:
 
 
 def _print(found: Any, holder: str | None, every: bool, most: int) -> None:
-    from rich.table import Table
     from rich.text import Text
 
+    from zslbench.grid import Column, Grid
     from zslbench.runner.durations import time_left
 
     console = result_console()
 
     def say(text: str, style: str = "") -> None:
-        console.print(Text(visible(text), style), soft_wrap=True)  # Text: no markup in labels and messages
+        console.print(
+            Text("\n".join(map(visible, text.split("\n"))), style), soft_wrap=True
+        )  # Text: no markup in labels and messages
 
     what = f"{found.plans} plans of {found.store}, the newest" if every else f"the newest plan of {found.store}"
-    say(f"{what}, of {plain(found.created)}: {found.command}")
+    say(f"{what}, of {plain(found.created)}: {found.command}")  # unfolded: the command can be copied
     say(f"running: {holder} writes to the store." if holder else "not running: nobody writes to the store.")
     several = len({(row.dataset, row.features, row.semantics) for row in found.rows}) > 1
-    table = Table("method", "data")
-    for column in ("done", "failed", "to do", "of"):
-        table.add_column(column, justify="right")
+    counted: list[tuple[str | Text, ...]] = []
     for row in found.rows:
         data = plain(f"{row.dataset} {row.family}" + (f", {row.features}, {row.semantics}" if several else ""))
         counts = (row.done, row.failed, row.to_do, row.planned)
         styles = ("", "red" if row.failed else "", "", "")
-        cells = (Text(str(count), style) for count, style in zip(counts, styles, strict=True))
-        table.add_row(Text(plain(row.label)), Text(data), *cells)
-    console.print(table)
+        numbered = (Text(str(count), style) for count, style in zip(counts, styles, strict=True))
+        counted.append((plain(row.label), data, *numbered))
+    numbers = [Column(name, right=True) for name in ("done", "failed", "to do", "of")]
+    console.print(Grid([Column("method", hang=True), Column("data", fold=True), *numbers], counted), crop=False)
     planned = found.done + found.failed + found.to_do
     say(f"{found.done} of {planned} trials done, {found.failed} failed, {found.to_do} to do.")
     if found.pace:
@@ -88,7 +89,7 @@ def _print(found: Any, holder: str | None, every: bool, most: int) -> None:
         stage = "" if failure.stage == "test" else " (validation classes)"
         line = f" ({failure.line})" if failure.line else ""
         where = f"{plain(failure.label)} {plain(failure.split)} seed {failure.seed}{stage}"
-        say(f"failed: {where}: {plain(f'{failure.type}: {failure.message}')}{line}", "red")
+        say(prose(f"failed: {where}: {plain(f'{failure.type}: {failure.message}')}{line}", "  "), "red")
         say(f"  {shelltext.command('zslbench', 'show', failure.key[:8], '--store', found.store)}")
     if len(found.failures) > most:
         say(f"and {len(found.failures) - most} failure(s) before; --failures lists all.")

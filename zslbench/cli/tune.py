@@ -149,7 +149,7 @@ def tune(
         emit(pretty(document))
     elif report.best is not None:
         console = result_console()
-        console.print(outputs.as_table(report))
+        console.print(outputs.as_table(report), crop=False)
         hint = f"Compare them with: {shelltext.command('zslbench', 'run', '--suite', best)}"
         console.print(f"{report.caveat} {hint}", markup=False, soft_wrap=True)
     if report.best is None:

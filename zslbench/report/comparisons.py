@@ -4,12 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from zslbench import csvout
+from zslbench.grid import Column, Grid
 from zslbench.jsontext import pretty
 from zslbench.plaintext import plain
 from zslbench.report.escaping import latex, markdown
@@ -51,18 +50,41 @@ def heading(comparison: Comparison) -> str:
     )
 
 
-def as_rich(comparison: Comparison) -> RenderableType:
-    """For a terminal."""
+def as_rich(comparison: Comparison, *, all_notes: bool = True, all_in: str = "", more: str = "") -> RenderableType:
+    """For a terminal.
+
+    Args:
+        comparison: what is shown.
+        all_notes: explain every column.
+        all_in: where the columns are that a narrow terminal does without, as a sentence.
+        more: where the explanation is, as a sentence.
+    """
+    labels = list(comparison.values)
+    legend = dict(zip("ab", labels, strict=True)) if len(labels) == 2 else {}
+    if comparison.reference is not None:
+        legend = {"a": comparison.reference}
     parts: list[RenderableType] = [Text(heading(comparison), style="bold")]
+    parts += [Text(f"{letter}: {plain(label)}") for letter, label in legend.items()]
     for sheet in _sheets(comparison):
-        table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name, left in zip(sheet.header, _words(sheet), strict=True):
-            table.add_column(Text(name), justify="left" if left else "right", overflow="fold")
-        for row in sheet.rows:
-            table.add_row(*map(Text, row))  # Text: no markup in labels
-        parts.append(table)
-    parts += [Text(sentence) for sentence in _sentences(comparison)]
-    return Group(*parts, Text(), Text(NOTE, style="dim"))
+        per_split = sheet.header[0] == "split"
+        header = ["split", *legend, "difference"] if per_split else sheet.header  # labels may be long
+        kept = [at for at, name in enumerate(header) if per_split or name not in legend]
+        columns = [
+            Column(name, right=not left, hang=left, spare=_SPARE.get(name, 0))
+            for name, left in zip(header, _words(sheet), strict=True)
+        ]
+        cells = [[row[at] for at in kept] for row in sheet.rows]
+        parts += [Text(), Grid([columns[at] for at in kept], cells, all_in=all_in)]
+    note = (
+        NOTE
+        if all_notes
+        else f"Percent. Intervals and p-values take splits as independent: they are optimistic. {more}".rstrip()
+    )
+    return Group(*parts, Text(), *map(Text, _sentences(comparison)), Text(note, style="dim"))
+
+
+_SPARE = {"effect's interval": 1, "effect": 2, "P(a beats b)": 3, "wins/ties/losses": 4}
+"""Columns that a narrow terminal does without, the lowest number first."""
 
 
 def as_markdown(comparison: Comparison) -> str:

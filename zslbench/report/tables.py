@@ -1,18 +1,16 @@
 """One leaderboard table as Rich, Markdown, HTML, CSV or JSON. Accuracies are shown in percent."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
-from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.measure import Measurement
-from rich.table import Table as RichTable
+from rich.console import Group, RenderableType
 from rich.text import Text
 
-from zslbench import csvout
+from zslbench import csvout, grid
 from zslbench.jsontext import compact, pretty
 from zslbench.plaintext import plain
 from zslbench.report.escaping import html, markdown
@@ -25,7 +23,7 @@ _WIDE_ONLY = ("rule", "citation", "peak MB")
 """Columns that a terminal shows when it is asked for all."""
 _KEYS = ("tests", "validations", "others")
 """What a row says of the records behind it, which no table shows: `zslbench export` does."""
-_EXPENDABLE = ("fit s", "OA", *_GAINS.values(), "AUSUC", "needs", "done")
+_EXPENDABLE = ("fit s", "OA", *_GAINS.values(), "AUSUC", "needs", "done", "S", "U")
 """Columns that a narrow terminal can do without, first to last."""
 
 
@@ -64,6 +62,27 @@ def notes(table: Table) -> list[str]:
     return said + table.mixtures
 
 
+def brief_notes(table: Table, more: str = "") -> list[str]:
+    """What must not be missed, in three lines at most: what the numbers are, and what is amiss with some rows.
+
+    Args:
+        table: the table.
+        more: where the rest is said.
+    """
+    rules = ", ".join(sorted({EPOCHS[row.selection] for row in table.rows}))
+    said = f"Percent ± half the 95 % interval (optimistic); {rules}. {more}".rstrip()
+    lacking = lacking_validation(table.rows)
+    mixed = [re.split(r" \(|: ", sentence)[0].rstrip(".") + "." for sentence in table.mixtures]
+    amiss = " ".join([*_unranked(table.rows), *([lacking] if lacking else []), *mixed])
+    return [said, amiss] if amiss else [said]
+
+
+def _unranked(rows: Sequence[Row]) -> list[str]:
+    """How many rows have no rank, by why."""
+    whys = _by({row.label: plain(row.why) for row in rows if row.why and row.family != "bound"})
+    return [f"Without a rank: {'; '.join(f'{len(labels)} ({why})' for why, labels in whys.items())}."] if whys else []
+
+
 def _about_rows(rows: Sequence[Row]) -> list[str]:
     """What is true of some rows only, with their names."""
     said = []
@@ -92,52 +111,37 @@ def _by(words: Mapping[str, str]) -> dict[str, list[str]]:
     return labels
 
 
-class _Fitting:
-    """A table that leaves columns out, the least telling first, until it fits the terminal, and says so."""
+def as_rich(
+    tables: Sequence[Table], wide: bool = False, *, all_notes: bool = True, all_in: str = "", more: str = ""
+) -> RenderableType:
+    """For a terminal.
 
-    def __init__(self, table: Table, wide: bool) -> None:
-        self.table = table
-        self.wide = wide
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if self.wide:
-            rich = self._without([])
-            width = Measurement.get(console, options.update(max_width=10_000), rich).maximum
-            yield from console.render(rich, options.update(width=max(width, options.max_width)))
-            return
-        left_out = list(_WIDE_ONLY)
-        # The gain over a rule that is not the table's; where that is the oracle, no gain tells anything.
-        left_out += [name for rule, name in _GAINS.items() if rule not in {row.selection for row in self.table.rows}]
-        for name in ("", *_EXPENDABLE):
-            left_out += [name] if name and name not in left_out else []
-            shown = [column for column in columns(self.table) if column.name not in left_out]
-            if sum(self._narrowest(column) + 2 for column in shown) < options.max_width:
-                break
-        yield self._without(left_out)
-        yield Text(f"Left out: {', '.join(left_out)}. --wide or --format md shows all.", style="dim")
-
-    def _without(self, left_out: Sequence[str]) -> RichTable:
-        title = Text(heading(self.table), style="bold")
-        rich = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        shown = [column for column in columns(self.table) if column.name not in left_out]
-        for column in shown:
-            justify: Any = "left" if column.words else "right"
-            rich.add_column(column.name, justify=justify, no_wrap=not column.words, overflow="fold")
-        for row in self.table.rows:
-            rich.add_row(*map(Text, cells(row, shown)))  # Text: no markup, no :emoji: in labels
-        return rich
-
-    def _narrowest(self, column: "Column") -> int:
-        """Words may be folded, but not to pieces; numbers not at all."""
-        longest = max(len(text) for text in (column.name, *map(column.text, self.table.rows)))
-        return min(longest, 24 if column.name == "method" else 12) if column.words else longest
-
-
-def as_rich(tables: Sequence[Table], wide: bool = False) -> RenderableType:
-    """For a terminal; `wide`: every column, however wide the terminal is."""
+    Args:
+        tables: of a leaderboard.
+        wide: every column, however wide the terminal is.
+        all_notes: say all that `notes` says; else what concerns these rows alone, in a line or two.
+        all_in: where the columns are that a narrow terminal does without, as a sentence.
+        more: where the other notes are, as a sentence.
+    """
     parts: list[RenderableType] = []
     for table in tables:
-        parts += [_Fitting(table, wide), *(Text(note, style="dim") for note in notes(table)), Text()]
+        # The gain over a rule that is not the table's; where that is the oracle, no gain tells anything.
+        gains = [name for rule, name in _GAINS.items() if rule not in {row.selection for row in table.rows}]
+        shown, spare = columns(table), [name for name in _EXPENDABLE if name != table.sort]
+        laid_out = [
+            grid.Column(
+                column.name, right=not column.words, fold=column.words and column.name != "method",
+                hang=column.name == "method",
+                spare=1 + spare.index(column.name) if column.name in spare else 0,
+            )
+            for column in shown
+        ]  # fmt: skip
+        body = grid.Grid(
+            laid_out, [cells(row, shown) for row in table.rows], all_in=all_in, whole=wide,
+            left_out=(*_WIDE_ONLY, *gains),
+        )  # fmt: skip
+        said = notes(table) if all_notes else brief_notes(table, more)
+        parts += [Text(heading(table), style="bold"), body, *(Text(note, style="dim") for note in said), Text()]
     return Group(*parts)
 
 

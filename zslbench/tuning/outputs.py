@@ -148,13 +148,12 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def as_table(report: Report) -> Any:
-    """The best configurations and the default, as a Rich table."""
-    from rich.table import Table
-    from rich.text import Text
+    """The best configurations and the default, as a table for a terminal."""
+    from zslbench.grid import Column, Grid
 
-    table = Table("#", "configuration")
-    for name in (f"mean {report.metric}", "gain", "better on", "s"):
-        table.add_column(name, justify="right")
+    columns = [Column("#", right=True), Column("configuration", fold=True)]
+    columns += [Column(name, right=True) for name in (f"mean {report.metric}", "gain", "better on", "s")]
+    rows = []
     default, ranked = report.default, report.ledger.ranked
     shown = ranked[:_SHOWN]
     shown += [default] if default is not None and default not in shown else []
@@ -164,10 +163,8 @@ def as_table(report: Report) -> Any:
             wins = sum(mine > other for mine, other in zip(known.values, default.values, strict=True))
             gain, better = f"{100 * known.gain(default):+.1f}", f"{wins}/{len(known.values)} splits"
         name = f"{show(known.params)} (default)" if known is default else show(known.params)
-        table.add_row(
-            str(known.number), Text(plain(name)), f"{100 * known.mean:.1f}", gain, better, f"{known.seconds:.2g}"
-        )
-    return table
+        rows.append((str(known.number), plain(name), f"{100 * known.mean:.1f}", gain, better, f"{known.seconds:.2g}"))
+    return Grid(columns, rows)
 
 
 def show(params: Mapping[str, Any]) -> str:
