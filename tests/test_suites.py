@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
+from plugins import write_plugin
 
 from zslbench.datasets import load_dataset
 from zslbench.errors import InputError
@@ -255,3 +256,22 @@ def test_a_suite_is_a_regular_file(tmp_path, make: Any) -> None:
     make(tmp_path / "s.toml")
     with pytest.raises(InputError, match=r"s\.toml: expected a file, found a"):
         read_suite(tmp_path / "s.toml")
+
+
+def test_a_suite_names_its_plugin_files(in_process, synthetic, tmp_path):
+    """They are found beside the suite, wherever the command is given, and may be named by --plugin as well."""
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    plugin = write_plugin(folder / "mine.py")
+    suite = folder / "s.toml"
+    suite.write_text(
+        f'dataset = "{synthetic}"\nsplits = 1\nvalidation = false\nplugins = ["mine.py"]\n\n'
+        f'[[methods]]\nname = "mine"\n'
+    )
+    assert read_suite(suite).plugins == [str(plugin)]
+    command = ("run", "--suite", suite, "--workers", "0", "--quiet", "--json", "--store", tmp_path / "s")
+    assert in_process(*command)[0] == 0
+    assert in_process(*command, "--plugin", plugin)[0] == 0
+    plugin.unlink()
+    code, _, err = in_process(*command)
+    assert (code, err.startswith("zslbench: no plugin file ")) == (2, True)

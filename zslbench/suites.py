@@ -6,6 +6,8 @@ split_family = ["16/5", "13/8"]     # or one: "16/5"
 splits = 10                         # of each family
 select = "val"                      # what the printed leaderboard reports, as --select and --sort do
 
+plugins = ["mine.py"]               # files that define further methods, relative to this one
+
 [[methods]]
 name = "eszsl"
 
@@ -69,6 +71,8 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
     """Which epoch the printed leaderboard reports: a `zslbench.terms.Selection`."""
     sort: str = "H"
     """The metric that ranks it."""
+    plugins: list[str] = []
+    """Files that define further methods, relative to the suite file."""
 
     @property
     def families(self) -> list[str]:
@@ -170,6 +174,7 @@ def read_suite(path: str | Path) -> Suite:
         suite.dataset = str(path.parent / suite.dataset)
     if suite.splits_file:
         suite.splits_file = str(path.parent / suite.splits_file)
+    suite.plugins = [str(path.parent / plugin) for plugin in suite.plugins]
     return suite
 
 

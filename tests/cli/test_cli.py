@@ -149,7 +149,7 @@ def test_a_failing_plugin_costs_its_own_row_until_it_is_mended(zslbench, synthet
     assert mended.returncode == 0
     assert len(mended.stderr.splitlines()) == 1 + 4
     assert "failed" not in mended.stdout
-    assert re.search(r"^ [12] +mine ", mended.stdout, re.M)
+    assert re.search(r"^[12] +mine ", mended.stdout, re.M)
 
 
 def test_a_half_failed_row_is_not_ranked(zslbench, synthetic, tmp_path):

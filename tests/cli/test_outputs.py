@@ -99,3 +99,27 @@ def test_a_file_holds_what_stdout_would(
         code, out, err = in_process(*command, "--store", store, "-o", tmp_path / name, *options)
         assert (code, out, err) == (0, "", "")
         assert (tmp_path / name).read_text(encoding="utf-8") == printed
+
+
+def test_every_output_is_named_alike() -> None:
+    """Whatever a command writes, -o, --out and --output name the place; no command calls it otherwise."""
+    import click
+
+    from zslbench.cli import cli
+    from zslbench.cli.lazy import LazyGroup
+
+    def leaves(group: click.Command) -> list[click.Command]:
+        if not isinstance(group, click.Group):
+            return [group]
+        names = group.lazy if isinstance(group, LazyGroup) else group.commands
+        found = [group.get_command(click.Context(group), name) for name in names]
+        return [leaf for each in found if each is not None for leaf in leaves(each)]
+
+    named = [
+        (command.name, sorted(param.opts))
+        for command in leaves(cli)
+        for param in command.params
+        if {"-o", "--out", "--output"} & set(param.opts)
+    ]
+    assert {name for name, _ in named} >= {"leaderboard", "compare", "report", "export", "tune", "prepare", "xlsa17"}
+    assert {tuple(options) for _, options in named} == {("--out", "--output", "-o")}

@@ -125,9 +125,7 @@ def test_the_suite_runs_and_its_validation_trials_are_the_searchs(folder, found,
     """`run` accepts the suite and compares default and tuned; on the validation classes both have, split by split and
     bit for bit, the values that the search found."""
     monkeypatch.chdir(folder)
-    code, out, _ = in_process(
-        "run", "--suite", "found/best.toml", "--plugin", "peak.py", "--workers", 0, "--store", "found/store", "--json"
-    )
+    code, out, _ = in_process("run", "--suite", "found/best.toml", "--workers", 0, "--store", "found/store", "--json")
     assert code == 0
     said = json.loads(found.stdout)
     assert len(json.loads(out)[0]["rows"]) == 2

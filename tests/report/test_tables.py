@@ -25,6 +25,7 @@ from zslbench.report.tables import (
     as_json,
     as_markdown,
     as_rich,
+    brief_notes,
     cells,
     header,
     heading,
@@ -32,6 +33,7 @@ from zslbench.report.tables import (
     notes,
 )
 from zslbench.results.leaderboard import Row, Table, leaderboard
+from zslbench.results.rows import ranked_by_fewer
 from zslbench.results.stats import Estimate, estimate
 from zslbench.terms import METRICS
 
@@ -538,3 +540,33 @@ def test_the_csv_of_the_shipped_results_holds_the_numbers_of_the_json() -> None:
             for part in ("mean", "low", "high", "std", "split_sd", "seed_sd"):
                 read = line[f"{name}_{part}"]
                 assert (float(read) if read else None) == told[part]
+
+
+def test_chance_stands_below_the_table_and_doubtful_rows_are_named() -> None:
+    """One of five unseen classes is 20 %; a row whose interval contains it is named, a bound or a single split is not;
+    nothing is said where the family's name tells no number of classes."""
+    doubtful = {name: Estimate(0.3, 0.15, 0.45, 0.1, 6, 0.05, 0.05) for name in METRICS}
+    single = {name: estimate([[0.1]]) for name in METRICS}
+    good = {name: Estimate(0.8, 0.7, 0.9, 0.1, 6, 0.05, 0.05) for name in METRICS}
+    rows = (row("good", metrics=good), row("doubtful", metrics=doubtful), row("chance", metrics=doubtful, family="bound"),
+            row("single", metrics=single))  # fmt: skip
+    said = "T1 by chance: 20.0, which the intervals do not exclude of doubtful."
+    for family in ("16/5", "zsvidat-16/5"):
+        assert said in notes(table(*rows, family=family))
+        assert said in " ".join(brief_notes(table(*rows, family=family)))
+    assert "T1 by chance: 12.5." in notes(table(row("good", metrics=good), family="13/8"))
+    assert "by chance" not in " ".join(notes(table(*rows, family="published")))
+
+
+def test_fewer_splits_that_would_rank_are_found() -> None:
+    """Where nothing is ranked: as many rows as the first splits can, and as many splits; nothing is claimed where some
+    row is ranked or where no two rows share their first split."""
+
+    def unranked(label: str, *splits: int) -> Row:
+        values = dict.fromkeys(splits, 0.5)
+        return row(label, rank=None, why="lacks a split", per_split=dict.fromkeys(METRICS, values))
+
+    rows = [unranked("a", 0, 1, 2, 4), unranked("b", 0, 1, 3), unranked("c", 0, 1, 2), unranked("d", 1, 2)]
+    assert ranked_by_fewer(table(*rows)) == (2, 3)
+    assert ranked_by_fewer(table(rows[0], rows[3])) is None
+    assert ranked_by_fewer(table(*rows, row("e"))) is None

@@ -49,7 +49,9 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt"
     "--format", "form", type=click.Choice(["table", "md", "csv", "json", "latex"]),
     help="How to print it.  [default: what FILE ends in, else table]",
 )  # fmt: skip
-@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE.")
+@click.option(
+    "-o", "--output", "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE."
+)
 @excel_option
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def compare(

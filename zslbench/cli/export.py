@@ -18,7 +18,9 @@ _FORMATS = ("csv", "json", "parquet")
     type=click.Choice(_FORMATS),
     help="How to write it.  [default: what FILE ends in, else csv]",
 )
-@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE.")
+@click.option(
+    "-o", "--output", "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE."
+)
 @excel_option
 @click.option("--curves", is_flag=True, help="One row per epoch instead of one per record.")
 def export(store: Path, form: str | None, output: Path | None, excel_safe: bool, curves: bool) -> int:

@@ -8,6 +8,7 @@ import click
 
 from zslbench.cli import completion
 from zslbench.cli.options import (
+    WHERE_ALL_IS,
     as_text,
     check_excel,
     checked_output,
@@ -21,6 +22,7 @@ from zslbench.cli.options import (
     store_option,
     table_options,
 )
+from zslbench.cli.streams import say
 
 _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".md": "md", ".txt": "table"}
 """What the name of an output file says."""
@@ -41,7 +43,9 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".
 )
 @notes_option
 @click.option("--wide", is_flag=True, help="All columns, however wide the terminal or the page is.")
-@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE.")
+@click.option(
+    "-o", "--output", "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE."
+)
 @excel_option
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def leaderboard(
@@ -62,6 +66,7 @@ def leaderboard(
     """Print the leaderboard of everything stored; trains nothing. Ranks are those among all rows."""
     from zslbench.report import latex, tables
     from zslbench.results import Results
+    from zslbench.results.rows import ranked_by_fewer
 
     form = chosen_form(form, output, _FORMATS, "table", as_json)
     check_excel(excel_safe, form)
@@ -72,11 +77,13 @@ def leaderboard(
     result = Results(existing_store(store)).leaderboard(select, sort, methods=named, **where)
 
     def as_table() -> Any:
-        more = "--notes explains."
-        return tables.as_rich(result, wide, all_notes=all_notes, all_in="--wide shows all.", more=more)
+        return tables.as_rich(result, wide, all_notes=all_notes, **WHERE_ALL_IS)
 
     if form == "table" and output is None:
         result_console().print(as_table(), crop=False)
+        for table in result:
+            if fewer := ranked_by_fewer(table):
+                say(f"{table.dataset} {table.family}: no row is ranked; --splits {fewer[0]} would rank {fewer[1]}.")
         return 0
     writers: dict[str, Callable[[], str]] = {
         "table": lambda: as_text(as_table()),

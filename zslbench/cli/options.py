@@ -1,5 +1,6 @@
 """Options and consoles that several commands share."""
 
+import dataclasses
 import functools
 import io
 import os
@@ -20,6 +21,11 @@ from zslbench.terms import DEFAULT_STORE, METRICS, SELECTIONS
 if TYPE_CHECKING:
     from zslbench.records import Store
 
+WHERE_ALL_IS: Any = {
+    "all_in": "`zslbench leaderboard --wide` shows all.",
+    "more": "`zslbench leaderboard --notes` explains.",
+}
+"""Where the rest of a leaderboard is, whichever command prints it."""
 STORED = (
     "records.jsonl", "plan.jsonl", "records.torn", "plan.torn", "records.bad", "plan.bad", "lock", "lock.owner",
     "predictions", "logs",
@@ -103,6 +109,18 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, where=Where(workers, address, device, trials_per_gpu), **options)
 
     return with_where
+
+
+def in_this_process(where: Any, timeout: str | None) -> Any:
+    """``--pdb``: `where` trials run that a debugger is to stop in."""
+    if where.workers:
+        raise click.UsageError(f"--pdb runs trials in this process, --workers {where.workers} does not: choose one.")
+    address = click.get_current_context().get_parameter_source("address")
+    if where.address and address is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("--pdb runs trials in this process and --address on a cluster: choose one.")
+    if timeout is not None:
+        raise click.UsageError("--pdb stops a trial for as long as you like, --timeout ends it: choose one.")
+    return dataclasses.replace(where, workers=0)
 
 
 def given(option: str, value: Any) -> Any:

@@ -18,7 +18,7 @@ from zslbench.cli.streams import say
 
 @click.command()
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True,
+    "-o", "--output", "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True,
     help="The HTML file.",
 )  # fmt: skip
 @store_option

@@ -1,6 +1,6 @@
 """``zslbench run``."""
 
-import dataclasses
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ import click
 from zslbench import shelltext
 from zslbench.cli import completion
 from zslbench.cli.options import (
+    WHERE_ALL_IS,
     emit,
     given,
+    in_this_process,
     plugin_option,
     result_console,
     split_numbers,
@@ -95,12 +97,15 @@ def run(
     from zslbench.runner.durations import seconds_of
     from zslbench.runner.plan import outlook
     from zslbench.runner.progress import Progress
+    from zslbench.suites import find_suite, read_suite
 
     if pdb:
-        where = _in_this_process(where, timeout)
+        where = in_this_process(where, timeout)
     chosen["select"], chosen["sort"] = given("select", chosen["select"]), given("sort", chosen["sort"])
-    click.get_current_context().with_resource(private_environment(where, load=bool(plugins) and not dry_run))
-    planned = plan_suite(suite, Registry(plugins), **chosen)
+    named = read_suite(find_suite(suite)).plugins if suite is not None else []
+    files = list({os.path.realpath(path): path for path in (*plugins, *map(Path, named))}.values())
+    click.get_current_context().with_resource(private_environment(where, load=bool(files) and not dry_run))
+    planned = plan_suite(suite, Registry(files), **chosen)
     execution = Execution(where, None if timeout is None else seconds_of(timeout), retry_failed, fail_fast, pdb)
     records = Store(store)
     if dry_run:
@@ -115,24 +120,10 @@ def run(
     if as_json:
         emit(tables.as_json(result))
         return 0 if summary.complete else 1
-    more = "`zslbench leaderboard --notes` explains."
-    shown = tables.as_rich(result, all_notes=False, all_in="`zslbench leaderboard --wide` shows all.", more=more)
-    result_console().print(shown, crop=False)
+    result_console().print(tables.as_rich(result, all_notes=False, **WHERE_ALL_IS), crop=False)
     if failed := sum(status == "failed" for status in summary.records.status.values()):
         if summary.stopped:
             tell("stopped at the first trial that failed, as --fail-fast says.")
         retry = "run again to retry them" if retry_failed else "they run again without --no-retry-failed"
         tell(f"{failed} trial(s) failed: see `zslbench status --failures --store {records.folder}`; {retry}.")
     return 0 if summary.complete else 1
-
-
-def _in_this_process(where: Any, timeout: str | None) -> Any:
-    """`where` trials run that a debugger is to stop in."""
-    if where.workers:
-        raise click.UsageError(f"--pdb runs trials in this process, --workers {where.workers} does not: choose one.")
-    address = click.get_current_context().get_parameter_source("address")
-    if where.address and address is click.core.ParameterSource.COMMANDLINE:
-        raise click.UsageError("--pdb runs trials in this process and --address on a cluster: choose one.")
-    if timeout is not None:
-        raise click.UsageError("--pdb stops a trial for as long as you like, --timeout ends it: choose one.")
-    return dataclasses.replace(where, workers=0)

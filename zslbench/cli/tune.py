@@ -57,7 +57,11 @@ from zslbench.plaintext import plain
     "--folder", type=Named(path_type=Path), help="Where the search is kept.  [default: tuning/METHOD-DATASET]"
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="The suite file.  [default: best.toml in the folder]"
+    "-o",
+    "--output",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The suite file.  [default: best.toml in the folder]",
 )
 @excel_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -131,6 +135,7 @@ def tune(
         "title": f"{spec.name} on {data.name}: default and tuned", "dataset": _named_in(best, dataset),
         "features": view.features_name, "semantics": view.semantics_name, **({"maps": maps} if maps else {}),
         "split_family": family, "splits": len(drawn), "seeds": seeds,
+        **({"plugins": [os.path.relpath(path, best.parent) for path in plugins]} if plugins else {}),
     }  # fmt: skip
     fixed = {name: trial.config[name] for name in spec.overrides}
     report = outputs.Report(

@@ -58,6 +58,7 @@ def notes(table: Table) -> list[str]:
         said.append(
             "Bounds are no methods: they mark what chance, a classifier of seen classes or ideal semantics would give."
         )
+    said += by_chance(table)
     said += _about_rows(rows)
     return said + table.mixtures
 
@@ -73,8 +74,23 @@ def brief_notes(table: Table, more: str = "") -> list[str]:
     said = f"Percent ± half the 95 % interval (optimistic); {rules}. {more}".rstrip()
     lacking = lacking_validation(table.rows)
     mixed = [re.split(r" \(|: ", sentence)[0].rstrip(".") + "." for sentence in table.mixtures]
-    amiss = " ".join([*_unranked(table.rows), *([lacking] if lacking else []), *mixed])
+    amiss = " ".join([*by_chance(table), *_unranked(table.rows), *([lacking] if lacking else []), *mixed])
     return [said, amiss] if amiss else [said]
+
+
+def by_chance(table: Table) -> list[str]:
+    """What guessing reaches in T1, and which rows are not shown to be better; nothing where the number of unseen
+    classes is not told by the split family's name."""
+    if not (sizes := re.search(r"(?:^|-)\d+/(\d+)$", table.family)):
+        return []
+    chance = 1 / int(sizes[1])
+    doubtful = [
+        plain(row.label) for row in table.rows
+        if row.family != "bound" and row.metrics and not row.metrics["T1"].low > chance
+        and not math.isnan(row.metrics["T1"].low)
+    ]  # fmt: skip
+    warned = f", which the intervals do not exclude of {', '.join(doubtful)}" if doubtful else ""
+    return [f"T1 by chance: {100 * chance:.1f}{warned}."]
 
 
 def _unranked(rows: Sequence[Row]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Some rows of leaderboard tables, by name."""
+"""Some rows of leaderboard tables: those of some names, and those that fewer splits would rank."""
 
 import re
 from collections.abc import Sequence
@@ -36,3 +36,24 @@ def limited(tables: Sequence[Table], text: str) -> list[Table]:
         for table in tables
     ]
     return [table for table in kept if table.rows]
+
+
+def ranked_by_fewer(table: Table) -> tuple[int, int] | None:
+    """Where no row of a table is ranked, how many of the first splits would rank how many of them.
+
+    Returns:
+        The splits and the rows: as many rows as can be, at least two, and then as many splits; None where a row is
+        ranked, or where that helps nothing.
+    """
+    methods = [row for row in table.rows if row.family != "bound"]
+    if any(row.rank is not None for row in methods):
+        return None
+    begun = []
+    for row in methods:
+        splits = set(row.per_split.get(table.sort, ()))
+        begun.append(next(count for count in range(len(splits) + 1) if count not in splits))
+    counts = {count: sum(each >= count for each in begun) for count in begun if count > 0}
+    if not counts or max(counts.values()) < 2:
+        return None
+    most = max(counts, key=lambda count: (counts[count], count))
+    return most, counts[most]

@@ -29,7 +29,13 @@ def import_() -> None:
 def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--name", help="Name of the data set.  [default: of the folder that it is read from]"),
-        click.option("--out", type=_FILE, help="Folder to write; must not exist yet, or be empty.  [default: ./NAME]"),
+        click.option(
+            "-o",
+            "--out",
+            "--output",
+            type=_FILE,
+            help="Folder to write; must not exist yet, or be empty.  [default: ./NAME]",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document."),
     )
     for option in reversed(options):

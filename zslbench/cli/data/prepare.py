@@ -76,7 +76,9 @@ _STAGES = {"images": "Encoding images", "descriptions": "Encoding descriptions"}
 )
 @click.option("--skip-bad", is_flag=True, help="Leave out files that are no images, instead of ending there.")
 @click.option(
+    "-o",
     "--out",
+    "--output",
     type=click.Path(path_type=Path),
     help="Folder to write; must not exist yet, or be empty.  [default: ./NAME]",
 )
