@@ -485,7 +485,7 @@ def test_latex_marks_the_best_of_the_ranked_rows() -> None:
     ]  # fmt: skip
     after = text[text.rindex(r"\midrule") :]
     assert "bound" in after
-    assert "partial" not in after
+    assert "partial" not in after.partition(r"\end{tabular")[0]  # the notes below the table may name it
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -548,8 +548,8 @@ def test_chance_stands_below_the_table_and_doubtful_rows_are_named() -> None:
     doubtful = {name: Estimate(0.3, 0.15, 0.45, 0.1, 6, 0.05, 0.05) for name in METRICS}
     single = {name: estimate([[0.1]]) for name in METRICS}
     good = {name: Estimate(0.8, 0.7, 0.9, 0.1, 6, 0.05, 0.05) for name in METRICS}
-    rows = (row("good", metrics=good), row("doubtful", metrics=doubtful), row("chance", metrics=doubtful, family="bound"),
-            row("single", metrics=single))  # fmt: skip
+    rows = (row("good", metrics=good), row("doubtful", metrics=doubtful), row("single", metrics=single),
+            row("chance", metrics=doubtful, family="bound"))  # fmt: skip
     said = "T1 by chance: 20.0, which the intervals do not exclude of doubtful."
     for family in ("16/5", "zsvidat-16/5"):
         assert said in notes(table(*rows, family=family))

@@ -18,8 +18,8 @@ from zslbench.cli.streams import say
 
 @click.command()
 @click.option(
-    "-o", "--output", "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True,
-    help="The HTML file.",
+    "-o", "--output", "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"),
+    show_default=True, help="The HTML file.",
 )  # fmt: skip
 @store_option
 @table_options
