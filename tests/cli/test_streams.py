@@ -234,7 +234,7 @@ def test_only_one_module_prints() -> None:
     """Commands print by `emit`, `say`, `tell` and the two consoles, all of which take whatever text there is."""
     for path in (ROOT / "zslbench").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        if path.name not in ("streams.py", "options.py"):
+        if path.name not in ("streams.py", "options.py", "attempt.py"):  # the last lets a method's words to a debugger
             assert "click.echo(" not in text, path
             assert "sys.stdout.write" not in text, path
             assert " Console(" not in text, path

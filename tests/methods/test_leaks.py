@@ -15,20 +15,14 @@ from zslbench.configuration import MethodSpec
 from zslbench.datasets import DataView
 from zslbench.protocol import candidates, run_trial, training_data
 from zslbench.registry import Registry
-from zslbench.splits import Split, Stage, make_splits
+from zslbench.splits import PlainRoster, Split, Stage, make_splits
 
 REGISTRY = Registry()
 NAMES = [*REGISTRY.names, "eszsl+cal", "dsva+cal"]
 STAGES: tuple[Stage, ...] = ("test", "validation")
 WIDTH = 6
-
-
-class Made:
-    """What `make_splits` reads of a SYNTHETIC data set."""
-
-    name = "made"
-    class_names = tuple(f"class{index}" for index in range(9))
-    labels = np.repeat(np.arange(9), 8)
+Made = PlainRoster("made", tuple(f"class{index}" for index in range(9)), np.repeat(np.arange(9), 8))
+"""What `make_splits` reads of a SYNTHETIC data set."""
 
 
 @pytest.fixture(scope="module")

@@ -14,19 +14,13 @@ from quick import quick
 from zslbench.datasets import DataView
 from zslbench.protocol import run_trial
 from zslbench.registry import Registry
-from zslbench.splits import make_splits
+from zslbench.splits import PlainRoster, make_splits
 
 REGISTRY = Registry()
 METHODS = [name for name in REGISTRY.names if REGISTRY.get(name).info.family not in ("bound", "foundation")]
 CLASSES, UNSEEN, PER_CLASS, WIDTH, ATTRIBUTES = 64, 4, 10, 32, 8
-
-
-class Made:
-    """What `make_splits` reads of a data set."""
-
-    name = "made"
-    class_names = tuple(f"class{index}" for index in range(CLASSES))
-    labels = np.repeat(np.arange(CLASSES), PER_CLASS)
+Made = PlainRoster("made", tuple(f"class{index}" for index in range(CLASSES)), np.repeat(np.arange(CLASSES), PER_CLASS))
+"""What `make_splits` reads of a data set."""
 
 
 def linear(semantics: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -269,7 +269,7 @@ PATCHES = {
     "time.perf_counter": lambda: setattr(time, "perf_counter", lambda: 0),
     "zslbench.metrics.harmonic_mean": lambda: setattr(zslbench.metrics, "harmonic_mean", max),
     "zslbench.protocol.PROTOCOL_VERSION": lambda: setattr(zslbench.protocol, "PROTOCOL_VERSION", 0),
-    "zslbench.records.Store.append": lambda: setattr(zslbench.records.Store, "append", print),
+    "zslbench.records.store.Store.append": lambda: setattr(zslbench.records.Store, "append", print),
     "torch.optim.adam.Adam.step": lambda: setattr(torch.optim.Adam, "step", torch.optim.SGD.step),
     "torch.nn.modules.linear.Linear.forward": lambda: setattr(torch.nn.Linear, "forward", torch.nn.Identity.forward),
     "torch.nn.functional.relu": lambda: setattr(torch.nn.functional, "relu", torch.nn.functional.gelu),

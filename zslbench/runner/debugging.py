@@ -46,9 +46,10 @@ class Debugger:
             if hook is not sys.__breakpointhook__ or chosen not in ("", "pdb.set_trace"):
                 hook(*args, **options)
                 return
+            debugger = pdb.Pdb()
             if header is not None:
-                sys.stdout.write(f"{header}\n")
-            pdb.Pdb().set_trace(sys._getframe(1))
+                debugger.message(header)
+            debugger.set_trace(sys._getframe(1))
 
         sys.breakpointhook, pdb.set_trace = enter, enter
         try:
