@@ -1,6 +1,7 @@
 """`zslbench data import`: one command per layout, a folder that runs, and one line for what does not fit."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,11 @@ def test_xlsa17_is_imported_by_one_command(awa, in_process):
     assert "splits    proposed, 4/2" in out
     assert "note      res101.mat: labels: classes are counted from 1." in out
     assert Dataset("awa9").name == "awa9"
+    program, *command = shlex.split(out.splitlines()[-1].removeprefix("next      "))
+    assert program == "zslbench"
+    code, planned, err = in_process(*command, "--dry-run", "--no-validation")
+    assert code == 0, err
+    assert "projection" in planned
     code, out, _ = in_process("data", "check", "awa9")
     assert code == 0, out
     code, _, err = in_process("data", "import", "xlsa17", *awa)

@@ -125,5 +125,6 @@ def run(
         if summary.stopped:
             tell("stopped at the first trial that failed, as --fail-fast says.")
         retry = "run again to retry them" if retry_failed else "they run again without --no-retry-failed"
-        tell(f"{failed} trial(s) failed: see `zslbench status --failures --store {records.folder}`; {retry}.")
+        seen = shelltext.command("zslbench", "status", "--failures", "--store", records.folder)
+        tell(f"{failed} trial(s) failed: see `{seen}`; {retry}.")
     return 0 if summary.complete else 1

@@ -80,16 +80,16 @@ def examples(section: Section, images: Path) -> Examples | None:
 def _note(known: bool, certain: bool) -> str:
     if not known:
         return (
-            "The data set stores no file names, and these images are not as many per class as its rows: one image per "
-            "class is shown, without predictions."
+            "These images are not as many per class as the rows of the data set: one image per class is shown, without "
+            "predictions."
         )
     chosen = "Images are evenly spaced in the order of files, not picked; predictions are ZSL’s on the first split in "
     chosen += "which the class is unseen."
     if certain:
         return f"{chosen} The images are those that the data set was made from (same SHA-256)."
     return (
-        f"{chosen} The data set stores no file names: files are matched to its rows by the order in which `zslbench "
-        f"data prepare` reads them, which holds only if it was made from this folder."
+        f"{chosen} Files are matched to the rows of the data set by the order in which `zslbench data prepare` reads "
+        f"them, which holds only if it was made from this folder."
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zslbench.cli.data.next_step import first_run
 from zslbench.cli.options import emit
 from zslbench.cli.streams import say
 
@@ -174,3 +175,4 @@ def _import(
     say("splits    " + (", ".join(made.card.split_families) or "none named: any S/U"))
     for note in made.notes:
         say(f"note      {note}")
+    say(f"next      {first_run(result['folder'], made.card.split_families)}")

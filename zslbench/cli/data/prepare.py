@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zslbench.cli.data.next_step import first_run
 from zslbench.cli.options import emit
 from zslbench.cli.streams import say, tell
 from zslbench.console import progress_console
 from zslbench.errors import InputError
 from zslbench.files import read_text
 from zslbench.plaintext import plain
-from zslbench.shelltext import command
 
 if TYPE_CHECKING:
     from zslbench.datasets.prepare.layout import ClassFolders
@@ -182,10 +182,7 @@ def _lines(result: dict[str, Any], passed: str) -> list[str]:
     if result["bundled"] is not None:
         lines.append(f"bundled  {result['bundled_overall']}")
         lines += [f"         {verdict}: {name}" for name, verdict in result["bundled"].items()]
-    words = ["--dataset", folder if Path(folder).is_absolute() else f"./{folder}"]
-    if result["split_families"][0].startswith("1/"):  # a single seen class leaves none for validation
-        words.append("--no-validation")
-    return [*lines, f"next     {command('zslbench', 'run', '--methods', 'eszsl,projection', *words)}"]
+    return [*lines, f"next     {first_run(folder, result['split_families'])}"]
 
 
 def _side(text: str) -> int:
