@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,25 +142,28 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def write_methods(path: Path, head: str = "", **befores: str) -> None:
+def write_methods(path: Path, head: str = "", on_gpu: Collection[str] = (), **befores: str) -> None:
     """Write a plugin file of several methods, each a ridge regression that runs a statement before it is fitted.
 
     Args:
         path: where to.
         head: code at the top of the file, for instance functions that the statements call.
+        on_gpu: those that say that they use a GPU.
         befores: the statement of each method by the method's name.
     """
     text = ""
     for name, before in befores.items():
         one = write_plugin(path, name=name, before=before).read_text().replace("class Mine", f"class {name.title()}")
+        if name in on_gpu:
+            one = one.replace('citation=""', 'citation="", uses_gpu=True')
         text += one if not text else one[one.index(f"class {name.title()}") :]
     path.write_text(f"{head}\n{text}")
 
 
-def write_folder(folder: Path, head: str = "", **befores: str) -> Path:
+def write_folder(folder: Path, head: str = "", on_gpu: Collection[str] = (), **befores: str) -> Path:
     """Put a SYNTHETIC data set ``toy`` and a plugin ``plugin.py``, as `write_methods` makes it, into a folder."""
     write_synthetic(folder / "toy")
-    write_methods(folder / "plugin.py", head, **befores)
+    write_methods(folder / "plugin.py", head, on_gpu, **befores)
     return folder
 
 

@@ -229,7 +229,7 @@ def run(
     workers: int | None = None,
     address: str | None = None,
     device: str = "auto",
-    trials_per_gpu: int = 1,
+    trials_per_gpu: int | None = None,
     timeout: float | None = None,
     retry_failed: bool = True,
     fail_fast: bool = False,
@@ -250,10 +250,10 @@ def run(
         splits_file: a JSON file with explicit splits.
         seeds: how many seeds per split.
         validation: whether validation classes are played too, which ``select="val"`` needs.
-        workers: trials at a time; 0 runs in this process; by default one per core, or per GPU slot.
+        workers: trials at a time; 0 runs in this process; by default one per core.
         address: of an existing Ray cluster.
         device: ``auto``, ``cpu`` or ``cuda``.
-        trials_per_gpu: trials that share a GPU.
+        trials_per_gpu: trials that share a GPU; by default as many as its memory holds, judged by the first.
         timeout: seconds that a trial may take.
         retry_failed: whether trials that failed before run again.
         fail_fast: stop at the first trial that fails.
@@ -277,7 +277,7 @@ def run(
         None if workers is None else arguments.whole("workers", workers),
         None if address is None else arguments.text("address", address, "the address of a Ray cluster"),
         arguments.one_of("device", device, get_args(Device)),
-        arguments.whole("trials_per_gpu", trials_per_gpu, 1),
+        None if trials_per_gpu is None else arguments.whole("trials_per_gpu", trials_per_gpu, 1),
     )
     execution = Execution(
         where,

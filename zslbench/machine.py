@@ -61,6 +61,16 @@ def device_here(wanted: Device) -> Literal["cpu", "cuda"]:
     return "cpu"
 
 
+def idle_gpu() -> str:
+    """Why torch does not use the GPU that this machine has, in a sentence; empty where it does, or there is none."""
+    if shutil.which("nvidia-smi") is None or device_here("auto") == "cuda":
+        return ""
+    import torch
+
+    build = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built without CUDA"
+    return f"this machine has a GPU, but torch {torch.__version__} {build} and finds none: trials run on the CPU."
+
+
 def _quotas(root: Path) -> Iterator[float]:
     """The share of time that each control group grants, in cores."""
     for file in _groups(root, "", "cpu.max"):  # "50000 100000", or "max 100000"

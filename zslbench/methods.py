@@ -81,6 +81,8 @@ class MethodInfo:
     """Whether `fit` plays the split's validation classes as unseen, to choose something on them."""
     reads_blocks: bool = False
     """Whether `fit` slices the features instead of taking them whole, so that they may be larger than memory."""
+    uses_gpu: bool = False
+    """Whether it computes on the trial's device; others run on the CPU beside those that do, and are recorded so."""
     pretrained_on_names: bool = False
     """Whether the features' pre-training may have named the unseen classes (the CLIP family)."""
     oracle: bool = False
@@ -158,10 +160,13 @@ class TrainingData:
         return torch.Generator().manual_seed(derive_seed(self.seed, purpose))
 
     def tensor(self, array: Any) -> torch.Tensor:
-        """A copy of `array` on the trial's device (a copy, because the arrays here are read-only)."""
+        """A copy of `array`, or of a tensor of the CPU, on the trial's device (the arrays here are read-only)."""
         import torch
 
-        return torch.tensor(np.asarray(array), device=self.device)
+        copy = torch.tensor(np.asarray(array))
+        if self.device.startswith("cuda"):  # from memory that stays in its place, so that nobody waits for it
+            copy = copy.pin_memory()
+        return copy.to(self.device, non_blocking=True)
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(
         folder,
         HEAD.format(places=str(places)),
+        on_gpu=("seeing", "crowded", "huge"),
         mine="print(node())",
         seeing="gpu = os.environ['CUDA_VISIBLE_DEVICES']; print(gpu, os.getpid()); gpu and meet(8)",
         crowded="share(2)",
@@ -176,7 +177,7 @@ def test_a_gpu_that_is_not_there_is_said_at_once(cluster, folder):
 @pytest.fixture(scope="module")
 def gpus(cluster: Cluster) -> Cluster:
     """The cluster with a further node, which says that it has two GPUs."""
-    cluster.add_node(num_cpus=1, num_gpus=2)
+    cluster.add_node(num_cpus=8, num_gpus=2)
     return cluster
 
 
@@ -190,6 +191,24 @@ def test_trials_share_gpus_as_asked(gpus, folder):
     assert {record.run.device for record in records(folder / "shared")} == {"cuda"}
     runs = [record.run for record in records(folder / "shared")]
     assert max(run.started for run in runs) < min(run.finished for run in runs)
+
+
+def test_methods_that_use_no_gpu_take_cores_beside_those_that_do(gpus, folder):
+    """Of two methods one declares that it uses a GPU: its trials run on GPUs, a core each, and those of the other on
+    cores at the same time; their records say so, and neither waits for the other."""
+    args = ("--methods", "seeing,mine", "--splits", 6, "--trials-per-gpu", 1, "--no-validation", "--store", "mixed")
+    ended = on(gpus, folder, *args)
+    assert ended.code == 0, ended.stderr
+    assert "on cores, since they do not use a GPU: mine." in ended.stderr
+    assert "on 2 GPU(s), up to 1 on each, else on cores" in ended.stderr
+    found = records(folder / "mixed")
+    assert {(record.trial.method, record.run.device) for record in found} == {("seeing", "cuda"), ("mine", "cpu")}
+    began = {
+        method: min(one.run.started for one in found if one.trial.method == method) for method in ("seeing", "mine")
+    }
+    ended_at = {method: max(str(one.run.finished) for one in found if one.trial.method == method) for method in began}
+    assert began["mine"] < ended_at["seeing"]
+    assert began["seeing"] < ended_at["mine"]
 
 
 def test_a_trial_on_the_cpu_sees_no_gpu(gpus, folder):

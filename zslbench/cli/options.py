@@ -77,7 +77,7 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--workers",
         type=click.IntRange(min=0),
-        help="Trials at a time; 0 runs in this process.  [default: one per core, or per GPU slot]",
+        help="Trials at a time; 0 runs in this process.  [default: one per core]",
     )
     @click.option(
         "--address",
@@ -90,18 +90,16 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(["auto", "cpu", "cuda"]),
         default="auto",
         show_default=True,
-        help="auto takes the GPUs if there are any.",
+        help="auto takes the GPUs if there are any, for methods that use them.",
     )
     @click.option(
         "--trials-per-gpu",
         type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="Trials that share a GPU.",
+        help="Trials that share a GPU.  [default: as many as its memory holds, judged by the first]",
     )
     @functools.wraps(command)
     def with_where(
-        *args: Any, workers: int | None, address: str | None, device: Any, trials_per_gpu: int, **options: Any
+        *args: Any, workers: int | None, address: str | None, device: Any, trials_per_gpu: int | None, **options: Any
     ) -> Any:
         source = click.get_current_context().get_parameter_source("address")
         if workers == 0 and address and source is click.core.ParameterSource.COMMANDLINE:

@@ -168,6 +168,7 @@ def _search(
     """Start Ray and measure what is missing, a line on stderr per configuration."""
     from rich.markup import escape
 
+    from zslbench.runner.attempt import device_of
     from zslbench.runner.cluster import ray_session
     from zslbench.runner.durations import clock
     from zslbench.runner.identity import Home, Identity
@@ -195,7 +196,8 @@ def _search(
 
         home = Home.here() if slots.local else None
         plugins = tuple(registry.plugins_of(registry.owner(report.spec.name)))
-        task = Task(plugins, report.spec, report.metric, slots.device, Identity.here(), home)
+        device = device_of(registry.get(report.spec.name).info, slots.device)
+        task = Task(plugins, report.spec, report.metric, device, Identity.here(), home)
         run_search(ledger, report.axes, splits, task, slots, trials=trials, seed=seed, report=show_end)
 
 

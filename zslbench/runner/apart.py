@@ -23,7 +23,7 @@ from zslbench.errors import InputError
 from zslbench.plugins import Plugin
 from zslbench.records import Failure
 from zslbench.registry import Registry
-from zslbench.runner.attempt import Attempt, Timeout, describe_failure, new_run, now, read_printed
+from zslbench.runner.attempt import Attempt, Timeout, describe_failure, device_of, new_run, now, read_printed
 from zslbench.runner.children import die_with_parent
 from zslbench.runner.events import MAX_ATTEMPTS, Events, Finished, Returned
 from zslbench.runner.plan import Job
@@ -72,7 +72,7 @@ class Apart:
         """Run a trial, after a death again, and say how it ended."""
         owner, key = self.registry.owner(job.trial.method), job.trial.key
         for tries in range(1, MAX_ATTEMPTS + 1):
-            process, begun = self.start(owner), new_run("serial", self.device)
+            process, begun = self.start(owner), new_run("serial", device_of(job.info, self.device))
             place = Path(self._folder.name, f"{key}-{tries}")
             try:
                 ended = process.run(job.trial, job.split, place, self.timeout)
@@ -194,7 +194,7 @@ def _serve() -> None:
         os.dup2(nothing.fileno(), 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(come, "rb") as requests, os.fdopen(to, "wb") as answers:
-        from zslbench.runner.pool import Worker
+        from zslbench.runner.worker import Worker
 
         try:
             plugins, view, device = pickle.loads(_received(requests))  # noqa: S301  our own parent's

@@ -17,6 +17,7 @@ from pathlib import Path
 from zslbench.configuration import MethodSpec
 from zslbench.datasets import DataView
 from zslbench.errors import InputError
+from zslbench.methods import MethodInfo
 from zslbench.protocol import Measured, MethodError, run_trial, trial_seed
 from zslbench.records import Failure, Run, Trial
 from zslbench.registry import Registry
@@ -44,6 +45,13 @@ class Attempt:
     """What the method printed."""
     traces: Traces = field(default_factory=Traces)
     """What it left behind in its process."""
+    gpu_mb: float | None = None
+    """The memory of the GPU that it ran on, in MiB."""
+
+
+def device_of(info: MethodInfo, device: str) -> str:
+    """Where trials of a method run, where others run on `device`: one that does not use a GPU needs none."""
+    return device if info.uses_gpu else "cpu"
 
 
 def attempt(
@@ -67,17 +75,17 @@ def attempt(
         trial: what to run.
         split: the trial's split.
         executor: who runs it, for the record.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu`` or ``cuda``, for methods that use it.
         progress: told the epochs done and in all.
         printed: collects what the method prints, so that it can be read meanwhile.
         passes: what is not the method's doing, Ctrl-C in this process, and passes through.
         debugger: lets a person into the trial; None where nobody is there.
     """
+    with contextlib.suppress(InputError):  # said below; imported before anything is noted
+        device = device_of(registry.get(trial.method).info, device)
     run = new_run(executor, device)
     printed = Printed() if printed is None else printed
     measured, failure = None, None
-    with contextlib.suppress(InputError):  # said below; imported before anything is noted
-        registry.get(trial.method)
     # What fails outside of the inner block is this process's fault, and passes through.
     with undisturbed(registry.owner(trial.method), trial_seed(view, split, trial.seed)) as traces:
         try:
@@ -101,13 +109,14 @@ def attempt(
             measured, failure = None, describe_failure(error)
     run.finished = now()
     run.device_name = run.device_name or _device_name(device)
+    run.versions |= _cuda_versions(device)
     if measured is not None:
         run.fit_seconds, run.score_seconds = measured.fit_seconds, measured.score_seconds
         run.peak_mb = measured.peak_mb
     log = printed.getvalue()[-_LOG_CHARACTERS:] + "".join(
         f"zslbench: the method left {one}\n" for one in told(traces[0])
     )
-    return Attempt(measured, failure, run, log, traces[0])
+    return Attempt(measured, failure, run, log, traces[0], _gpu_mb(device))
 
 
 def check_untampered(traces: Traces) -> None:
@@ -274,9 +283,26 @@ def limited_threads(count: int) -> Iterator[None]:
 
 @cache
 def _versions() -> dict[str, str]:
-    names = ("zslbench", "numpy", "scipy", "torch", "ray")
-    versions = {name: importlib.metadata.version(name) for name in names}
+    versions = {}
+    for name in ("zslbench", "numpy", "scipy", "torch", "ray"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # without Ray trials run in this process
+            versions[name] = importlib.metadata.version(name)
     return {"python": platform.python_version(), **versions, "platform": sys.platform}
+
+
+def _cuda_versions(device: str) -> dict[str, str]:
+    """What else decides about numbers on a GPU; asked after the trial, when a method that used it has loaded torch."""
+    torch = sys.modules.get("torch") if device.startswith("cuda") else None
+    if torch is None:
+        return {}
+    return {"cuda": str(torch.version.cuda), "float32 matmul": torch.get_float32_matmul_precision()}
+
+
+def _gpu_mb(device: str) -> float | None:
+    torch = sys.modules.get("torch") if device.startswith("cuda") else None
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return float(torch.cuda.get_device_properties(device).total_memory / 2**20)
 
 
 def _device_name(device: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zslbench.errors import InputError
-from zslbench.machine import Device, cores, memory, shared_memory
+from zslbench.machine import Device, cores, device_here, memory, shared_memory
 from zslbench.runner.identity import search_path, sources
 from zslbench.runner.scratch import scratch_folder
 
@@ -57,7 +57,8 @@ class Where:
     address: str | None = None
     """Of a Ray cluster; ``auto`` for the one on this machine; None or ``local`` for a private Ray."""
     device: Device = "auto"
-    trials_per_gpu: int = 1
+    trials_per_gpu: int | None = None
+    """Trials that share a GPU; None for as many as its memory holds, judged by the first one."""
 
     @property
     def local(self) -> bool:
@@ -67,23 +68,36 @@ class Where:
 
 @dataclass(frozen=True)
 class Slots:
-    """Room for trials."""
+    """Room for trials. Every trial takes a core; those of methods that use a GPU take a share of one as well."""
 
     count: int
-    device: Literal["cpu", "cuda"]
-    per_gpu: int
+    """Trials at a time."""
+    gpus: int
+    """That trials may use; 0 where all run on cores."""
+    per_gpu: int | None
+    """Trials on each; None where that is judged by the first ones."""
     nodes: int
     local: bool
 
     @property
-    def resources(self) -> dict[str, float]:
-        """What one trial's worker asks Ray for. GPUs are the narrow place: there, cores are not counted."""
-        return {"num_cpus": 1} if self.device == "cpu" else {"num_cpus": 0, "num_gpus": 1 / self.per_gpu}
+    def device(self) -> Literal["cpu", "cuda"]:
+        """Where methods run that use a GPU."""
+        return "cuda" if self.gpus else "cpu"
+
+    def on_gpus(self, per_gpu: int) -> int:
+        """Trials at a time on GPUs, so many on each."""
+        return min(self.count, self.gpus * per_gpu)
+
+    def resources(self, device: str, per_gpu: int = 1) -> dict[str, float]:
+        """What one trial's worker asks Ray for."""
+        return {"num_cpus": 1} if device == "cpu" else {"num_cpus": 1, "num_gpus": 1 / per_gpu}
 
     def __str__(self) -> str:
-        what = "cores" if self.device == "cpu" else f"GPUs, up to {self.per_gpu} on each"
         where = "this machine" if self.local else f"a Ray cluster of {self.nodes} node(s)"
-        return f"{self.count} trial(s) at a time on {what}, on {where}"
+        if not self.gpus:
+            return f"{self.count} trial(s) at a time on cores, on {where}"
+        share = "one on each at first" if self.per_gpu is None else f"up to {self.per_gpu} on each"
+        return f"{self.count} trial(s) at a time on {where}: on {self.gpus} GPU(s), {share}, else on cores"
 
 
 @contextmanager
@@ -106,10 +120,11 @@ def _slots(ray: Any, where: Where) -> Slots:
     if where.device == "cuda" and not gpus:
         place = "on this machine" if where.local else f"in the cluster at {where.address}"
         raise InputError(f"--device cuda: Ray finds no GPU {place}; use --device cpu.")
-    on_gpus = gpus > 0 and where.device != "cpu"
-    room = gpus * where.trials_per_gpu if on_gpus else max(1, int(total.get("CPU", 0)))
-    count = min(room, where.workers) if where.workers else room
-    return Slots(count, "cuda" if on_gpus else "cpu", where.trials_per_gpu, nodes, where.local)
+    if gpus and where.local and where.device == "auto" and device_here("auto") == "cpu":
+        gpus = 0
+    cores = max(1, int(total.get("CPU", 0)))
+    count = min(cores, where.workers) if where.workers else cores
+    return Slots(count, 0 if where.device == "cpu" else gpus, where.trials_per_gpu, nodes, where.local)
 
 
 def _import_ray() -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from zslbench.datasets import DataView
 from zslbench.errors import InputError
-from zslbench.machine import Device, device_here
+from zslbench.machine import Device, device_here, idle_gpu
 from zslbench.registry import Registry
 from zslbench.runner import originals
 from zslbench.runner.apart import Apart
@@ -50,7 +50,10 @@ def run_serially(
         InputError: a GPU is asked for and torch finds none; a process cannot start; a method closed this one's files;
             a post mortem is asked for and no trial may run in this process.
     """
-    device = device_here(device)
+    if device == "auto" and (why := idle_gpu()):
+        yield Notice(why)
+    uses_gpu = any(job.info.uses_gpu for job in jobs)
+    device = device_here(device) if uses_gpu or device == "cuda" else "cpu"
     originals.accept()
     owners = list(dict.fromkeys(registry.owner(job.trial.method) for job in jobs))
     here = _owner_here(registry, owners) if timeout is None else None
@@ -172,7 +175,15 @@ def run_with_ray(
     with ray_session(where) as (ray, slots):
         if not (slots.local and slots.device == "cpu"):
             yield Notice(f"{slots}.")
+        if where.local and where.device == "auto" and (why := idle_gpu()):
+            yield Notice(why)
+        if slots.gpus and (names := _on_cores(jobs)):
+            yield Notice(f"on cores, since they do not use a GPU: {', '.join(names)}.")
         yield from Pool(ray, registry, view, slots, timeout).run(jobs)
+
+
+def _on_cores(jobs: Sequence[Job]) -> list[str]:
+    return list(dict.fromkeys(job.trial.method for job in jobs if not job.info.uses_gpu))
 
 
 @contextmanager

@@ -24,8 +24,13 @@ def failing_line(failure: Failure) -> str:
     A traceback of another machine names that machine's folders; those of its libraries are known by their names.
     """
     frames = [match for line in failure.traceback.split("\n") if (match := _FRAME.match(line))]
-    theirs = [frame for frame in frames if _is_the_author_s(frame["file"])]
-    return f"{theirs[-1]['file']}, line {theirs[-1]['line']}" if theirs else ""
+    return line_of_the_author([(frame["file"], int(frame["line"])) for frame in frames])
+
+
+def line_of_the_author(frames: Sequence[tuple[str, int]]) -> str:
+    """The same of frames given by their files and lines, outermost first."""
+    theirs = [(file, line) for file, line in frames if _is_the_author_s(file)]
+    return f"{theirs[-1][0]}, line {theirs[-1][1]}" if theirs else ""
 
 
 def nearby(line: str) -> str:

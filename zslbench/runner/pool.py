@@ -4,49 +4,59 @@ Workers and nodes may die, hang or run out of GPU memory at any time. A job whos
 a bounded number of times; a job past its time is killed and recorded; a worker that ended is replaced.
 """
 
-import os
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from zslbench.datasets import DataView
 from zslbench.errors import InputError
-from zslbench.plugins import Plugin
 from zslbench.records import Failure, Run
 from zslbench.registry import Registry
-from zslbench.runner.attempt import Attempt, Printed, Timeout, attempt, describe_failure, new_run, now, read_printed
-from zslbench.runner.children import guard_children, remember_sockets
+from zslbench.runner.attempt import (
+    Attempt,
+    Timeout,
+    describe_failure,
+    device_of,
+    new_run,
+    now,
+    read_printed,
+)
 from zslbench.runner.cluster import Slots
 from zslbench.runner.events import MAX_ATTEMPTS, Events, Finished, Notice, Opened, Returned, Started, Tick, Told
 from zslbench.runner.identity import Home, Identity
 from zslbench.runner.plan import Job
+from zslbench.runner.worker import Worker
 
 _TICK_SECONDS = 0.2
+_GPU_SHARE = 0.9
+"""Of a GPU's memory, for trials."""
+_FRAGMENTS = 1.5
+"""What torch takes for its tensors, at most, over what they hold: memory that is free comes in pieces."""
+_CONTEXT_MB = 600
+"""What a process takes of a GPU's memory before its first tensor."""
 _PATIENCE_SECONDS = 15
 """After so long without any worker the user is told what the run waits for."""
 
 
-class News(NamedTuple):
-    """What a worker says of its trial while it runs."""
+class Lane(NamedTuple):
+    """What sets workers apart: no worker changes hands."""
 
-    key: str = ""
-    done: int = 0
-    total: int = 0
-    printed: str = ""
-    """What the method printed since the last time."""
+    owner: str
+    """Whose methods it runs; see `Registry.owner`."""
+    device: str
+    """``cpu`` or ``cuda``."""
 
 
 @dataclass(eq=False)
 class _Actor:
     handle: Any
-    owner: str
-    """Whose methods it runs; see `Registry.owner`."""
+    lane: Lane
     per_gpu: int
-    """Slots per GPU when it started."""
+    """Slots per GPU when it started; 0 without a GPU."""
 
 
 @dataclass(eq=False)
@@ -91,7 +101,11 @@ class Pool:
         self.splits: dict[str, Any] = {}
         self.slots = slots
         self.timeout = timeout
-        self.count, self.per_gpu = slots.count, slots.per_gpu
+        self.per_gpu = slots.per_gpu or 1
+        self.asked_per_gpu = self.per_gpu
+        """Before trials ran out of memory."""
+        self.judging = slots.gpus > 0 and slots.per_gpu is None
+        """Whether the first trial on a GPU is to say how many share one."""
         self.starting: dict[Any, _Actor] = {}  # the answer to come -> who will give it
         self.idle: list[_Actor] = []
         self.tasks: dict[Any, _Task] = {}  # the result to come -> its task
@@ -111,8 +125,8 @@ class Pool:
 
     def _run(self, jobs: Sequence[Job]) -> Events:
         self.waiting.extend((job, 1) for job in jobs)
-        self.count = min(self.count, len(jobs))
-        yield Opened(self.count)
+        on_gpus = min(self.slots.on_gpus(self.per_gpu), self._on_gpu(jobs))
+        yield Opened(on_gpus + min(self.slots.count - on_gpus, len(jobs) - self._on_gpu(jobs)))
         last_look = alive = time.monotonic()
         patient = True
         while self.waiting or self.tasks:
@@ -139,41 +153,58 @@ class Pool:
 
     def _start_actors(self) -> None:
         """As many as there are slots: new ones in place of those that ended."""
-        if any(task.actor.per_gpu != self.per_gpu for task in self.tasks.values()):
-            return  # beside workers of the time when GPUs were shared by more, a new one would have too little room
         self._end_unwanted()
-        while len(self.starting) + len(self.idle) + len(self.tasks) < self.count:
-            owner = self._neediest()
-            if owner is None:
-                return
-            resources = replace(self.slots, per_gpu=self.per_gpu).resources
+        while (lane := self._neediest()) is not None:
+            per_gpu = self.per_gpu if lane.device == "cuda" else 0
             # Two calls at a time: one runs the trial, the other answers how far it is.
+            resources = self.slots.resources(lane.device, per_gpu)
             worker = self.ray.remote(max_concurrency=2, max_restarts=0, **resources)(Worker)
-            handle = worker.remote(self.registry.plugins_of(owner), self.view, self.slots.device, self.home)
-            self._greet(_Actor(handle, owner, self.per_gpu))
+            handle = worker.remote(self.registry.plugins_of(lane.owner), self.view, lane.device, self.home)
+            self._greet(_Actor(handle, lane, per_gpu))
 
     def _actors(self) -> list[_Actor]:
         return [*self.starting.values(), *self.idle, *(task.actor for task in self.tasks.values())]
 
-    def _owner(self, job: Job) -> str:
-        return self.registry.owner(job.trial.method)
+    def _lane(self, job: Job) -> Lane:
+        return Lane(self.registry.owner(job.trial.method), device_of(job.info, self.slots.device))
 
-    def _neediest(self) -> str | None:
-        """Whose methods wait most: those that have no worker, in the queue's order, then the most jobs per worker."""
-        waiting = Counter(self._owner(job) for job, _ in self.waiting)
-        have = Counter(actor.owner for actor in self._actors())
-        wanting = [owner for owner in waiting if not have[owner]] or [
-            owner for owner in waiting if waiting[owner] > sum(actor.owner == owner for actor in self.starting.values())
+    def _on_gpu(self, jobs: Iterable[Job]) -> int:
+        return sum(self._lane(job).device == "cuda" for job in jobs)
+
+    def _room(self, device: str) -> int:
+        """How many more workers may start there now."""
+        actors = Counter(actor.lane.device for actor in self._actors())
+        free = self.slots.count - actors.total()
+        on_gpus = self.slots.on_gpus(self.per_gpu)
+        if device == "cuda":
+            if any(task.actor.per_gpu not in (0, self.per_gpu) for task in self.tasks.values()):
+                return 0  # beside workers of the time when GPUs were shared otherwise, a new one may have no room
+            return min(free, on_gpus - actors["cuda"])
+        # Cores are kept for the trials on GPUs, the narrower place, as long as there are some.
+        wanted = self._on_gpu(job for job, _ in self.waiting) + sum(t.actor.per_gpu > 0 for t in self.tasks.values())
+        return min(free, self.slots.count - min(on_gpus, wanted) - actors["cpu"])
+
+    def _neediest(self) -> Lane | None:
+        """Whose methods wait most, of those for whom there is room: those that have no worker, in the queue's order,
+        then the most jobs per worker."""
+        room = {device: self._room(device) for device in ("cpu", "cuda")}
+        lanes = (self._lane(job) for job, _ in self.waiting)
+        waiting = Counter(lane for lane in lanes if room[lane.device] > 0)
+        have = Counter(actor.lane for actor in self._actors())
+        wanting = [lane for lane in waiting if not have[lane]] or [
+            lane for lane in waiting if waiting[lane] > sum(actor.lane == lane for actor in self.starting.values())
         ]
-        return max(wanting, key=lambda owner: waiting[owner] / (have[owner] + 1), default=None)
+        return max(wanting, key=lambda lane: waiting[lane] / (have[lane] + 1), default=None)
 
     def _end_unwanted(self) -> None:
-        """A worker without a job of its owner's makes room for one whose jobs wait; no worker changes hands."""
-        waiting = {self._owner(job) for job, _ in self.waiting}
+        """A worker without a job of its lane's makes room for one whose jobs wait, and so does one of too many on the
+        cores that trials on GPUs need."""
+        waiting = {self._lane(job) for job, _ in self.waiting}
         if waiting:
-            for actor in [actor for actor in self.idle if actor.owner not in waiting]:
-                self.idle.remove(actor)
-                self._kill(actor)
+            for actor in list(self.idle):
+                if actor.lane not in waiting or (actor.lane.device == "cpu" and self._room("cpu") < 0):
+                    self.idle.remove(actor)
+                    self._kill(actor)
 
     def _greet(self, actor: _Actor) -> None:
         """Jobs go only to actors that answer: one without a place would keep its job waiting for ever."""
@@ -186,7 +217,7 @@ class Pool:
         except self.ray.exceptions.RayError as error:
             self._kill(actor)
             self.failed_starts += 1
-            if self.failed_starts >= MAX_ATTEMPTS + self.count:
+            if self.failed_starts >= MAX_ATTEMPTS + self.slots.count:
                 raise InputError(f"workers cannot start: {_last_line(error)}") from error
             return
         if differs := self.identity.difference(theirs, one_machine=self.slots.local):
@@ -195,10 +226,10 @@ class Pool:
         self.idle.append(actor)
 
     def _next_job(self) -> tuple[int, _Actor] | None:
-        """The first job in the queue that has an idle worker of its owner's."""
-        ready = {actor.owner: actor for actor in self.idle}
+        """The first job in the queue that has an idle worker of its lane's."""
+        ready = {actor.lane: actor for actor in self.idle}
         for index, (job, _) in enumerate(self.waiting if ready else ()):
-            if (actor := ready.get(self._owner(job))) is not None:
+            if (actor := ready.get(self._lane(job))) is not None:
                 return index, actor
         return None
 
@@ -209,7 +240,7 @@ class Pool:
         place = Path(self.folder, f"{job.trial.key}-{tries}")
         reference = actor.handle.run.remote(job.trial, self._split(job), str(place))
         deadline = time.monotonic() + self.timeout if self.timeout else float("inf")
-        self.tasks[reference] = _Task(job, tries, actor, new_run("ray", self.slots.device), deadline, place)
+        self.tasks[reference] = _Task(job, tries, actor, new_run("ray", actor.lane.device), deadline, place)
         return Started(job)
 
     def _ended(self, reference: Any) -> Events:
@@ -230,7 +261,7 @@ class Pool:
             failure = describe_failure(death) if failed else _death(death, task.tries)
             yield self._finished(task, task.failed(failure))
             return
-        if self._out_of_gpu_memory(result) and (notice := self._make_room(task)):
+        if self._out_of_gpu_memory(task, result) and (notice := self._make_room(task)):
             yield notice
             self.waiting.appendleft((task.job, task.tries))
             yield Returned(task.job, "it ran out of GPU memory")
@@ -241,6 +272,7 @@ class Pool:
             self._free(task.actor)
         yield self._finished(task, result)
         yield from self.told.notices(task.job, result)
+        yield from self._judge(result)
 
     def _finished(self, task: _Task, result: Attempt) -> Finished:
         result.run.attempt = task.tries
@@ -248,7 +280,7 @@ class Pool:
         return Finished(task.job, result)
 
     def _free(self, actor: _Actor) -> None:
-        if actor.per_gpu == self.per_gpu:
+        if actor.per_gpu in (0, self.per_gpu):
             self.idle.append(actor)
         else:  # its slot was one of too many
             self._kill(actor)
@@ -270,25 +302,43 @@ class Pool:
                 assert self.timeout is not None
                 yield self._finished(task, task.failed(describe_failure(Timeout(self.timeout))))
 
-    def _out_of_gpu_memory(self, result: Attempt) -> bool:
+    def _judge(self, result: Attempt) -> Events:
+        """After the first trial on a GPU: how many of its size fit there."""
+        if not self.judging or result.measured is None or result.measured.peak_mb is None or not result.gpu_mb:
+            return
+        self.judging = False
+        most = max(1, self.slots.count // self.slots.gpus)
+        self._share(min(most, fitting(result.measured.peak_mb, result.gpu_mb)))
+        self.asked_per_gpu = self.per_gpu
+        taken = f"{result.measured.peak_mb / 1024:.1f} of {result.gpu_mb / 1024:.0f} GiB"
+        yield Notice(f"a trial took {taken} of a GPU's memory: up to {self.per_gpu} at a time on each.")
+
+    def _share(self, per_gpu: int) -> None:
+        """From now on so many trials share a GPU: workers of another time end, at once where they have no trial."""
+        if per_gpu == self.per_gpu:
+            return
+        self.per_gpu = per_gpu
+        for actor in [actor for actor in self.idle if actor.per_gpu]:
+            self.idle.remove(actor)
+            self._kill(actor)
+        for reference, actor in list(self.starting.items()):
+            if actor.per_gpu:
+                del self.starting[reference]
+                self._kill(actor)
+
+    def _out_of_gpu_memory(self, task: _Task, result: Attempt) -> bool:
         """By the name of torch's error, which this process need not import."""
         failure = result.failure
-        return failure is not None and failure.type == "OutOfMemoryError" and self.slots.device == "cuda"
+        return failure is not None and failure.type == "OutOfMemoryError" and task.actor.per_gpu > 0
 
     def _make_room(self, task: _Task) -> Notice | None:
         """Half as many slots per GPU, once; None where the trial had that much room already."""
-        if task.actor.per_gpu == 1 or task.actor.per_gpu < self.slots.per_gpu:
+        if task.actor.per_gpu == 1 or task.actor.per_gpu < self.asked_per_gpu:
             return None
         self._kill(task.actor)
-        if self.per_gpu < self.slots.per_gpu:
+        if self.per_gpu < self.asked_per_gpu:
             return Notice("another trial of that time ran out of GPU memory.")
-        self.per_gpu = max(1, self.slots.per_gpu // 2)
-        self.count = max(1, self.count // 2)
-        while self.idle:
-            self._kill(self.idle.pop())
-        for actor in self.starting.values():
-            self._kill(actor)
-        self.starting.clear()
+        self._share(max(1, self.asked_per_gpu // 2))
         return Notice(f"a trial ran out of GPU memory: from now on {self.per_gpu} at a time on each GPU.")
 
     def _look(self) -> None:
@@ -315,51 +365,9 @@ class Pool:
         return self.splits[job.split.hash]
 
 
-class Worker:
-    """Lives in an actor: holds the data and the methods, runs one trial at a time."""
-
-    def __init__(self, plugins: Sequence[Plugin], view: DataView, device: str, home: Home | None = None) -> None:
-        if home is not None:
-            home.take_up()
-        if device == "cpu":
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves all GPUs in sight of those who asked for none
-        guard_children()
-        self.registry = Registry(plugins)
-        self.view = view
-        self.device = device
-        self.key, self.done, self.total = "", 0, 0
-        self.printed = Printed()
-
-    def hello(self) -> Identity:
-        """What this worker is, for the driver to compare with itself."""
-        return Identity.here()
-
-    def run(self, trial: Any, split: Any, place: str = "", executor: str = "ray") -> Attempt:
-        """Run a trial.
-
-        Args:
-            trial: what to run.
-            split: its split.
-            place: a file for what it prints, in a folder that may not be there, on another machine.
-            executor: for the record.
-        """
-        self.key, self.done, self.total = trial.key, 0, 0
-        self.printed = Printed(Path(place) if os.path.isdir(os.path.dirname(place)) else None)
-        remember_sockets()
-
-        def note(done: int, total: int) -> None:
-            self.done, self.total = done, total
-
-        ended = attempt(
-            self.registry, self.view, trial, split,
-            executor=executor, device=self.device, progress=note, printed=self.printed, passes=(),
-        )  # fmt: skip
-        self.printed.discard()
-        return ended
-
-    def news(self, heard: int) -> News:
-        """How far the trial is; `heard`: how many characters of its output are known already."""
-        return News(self.key, self.done, self.total, self.printed.getvalue()[heard:])
+def fitting(peak_mb: float, gpu_mb: float) -> int:
+    """How many trials that take `peak_mb` of tensors fit into a GPU of `gpu_mb`, with what torch takes besides."""
+    return max(1, int(gpu_mb * _GPU_SHARE / (peak_mb * _FRAGMENTS + _CONTEXT_MB)))
 
 
 def _death(death: BaseException, tries: int) -> Failure:

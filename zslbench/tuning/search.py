@@ -29,8 +29,8 @@ from zslbench.plugins import Plugin
 from zslbench.runner.attempt import THREADS, describe_failure, limited_threads
 from zslbench.runner.cluster import Slots
 from zslbench.runner.identity import Home, Identity
-from zslbench.runner.pool import Worker
 from zslbench.runner.scratch import scratch_folder
+from zslbench.runner.worker import Worker
 from zslbench.tuning.blind import BlindSplit, Metric, score
 from zslbench.tuning.ledger import DEFAULT, Configuration, Ledger, Measurement
 from zslbench.tuning.space import Axis
@@ -102,13 +102,16 @@ def run_search(
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(_Trial, task=task, splits=list(splits)),
-                {name.removeprefix("num_").removesuffix("s"): amount for name, amount in slots.resources.items()},
+                {
+                    name.removeprefix("num_").removesuffix("s"): amount
+                    for name, amount in slots.resources(task.device, slots.per_gpu or 1).items()
+                },
             ),
             tune_config=tune.TuneConfig(
                 num_samples=missing,
                 search_alg=_Proposals(ledger, axes, derive_seed(seed, len(ledger.configurations)) % 2**32),
                 scheduler=_halving(ledger, len(splits)),
-                max_concurrent_trials=slots.count,
+                max_concurrent_trials=(slots.count if task.device == "cpu" else slots.on_gpus(slots.per_gpu or 1)),
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(

@@ -1,0 +1,70 @@
+"""What runs in a process of its own, an actor's or another: it holds the data and the methods and runs trials."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from zslbench.datasets import DataView
+from zslbench.plugins import Plugin
+from zslbench.registry import Registry
+from zslbench.runner.attempt import Attempt, Printed, attempt
+from zslbench.runner.children import guard_children, remember_sockets
+from zslbench.runner.identity import Home, Identity
+
+
+class News(NamedTuple):
+    """What a worker says of its trial while it runs."""
+
+    key: str = ""
+    done: int = 0
+    total: int = 0
+    printed: str = ""
+    """What the method printed since the last time."""
+
+
+class Worker:
+    """Lives in an actor: holds the data and the methods, runs one trial at a time."""
+
+    def __init__(self, plugins: Sequence[Plugin], view: DataView, device: str, home: Home | None = None) -> None:
+        if home is not None:
+            home.take_up()
+        if device == "cpu":
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves all GPUs in sight of those who asked for none
+        guard_children()
+        self.registry = Registry(plugins)
+        self.view = view
+        self.device = device
+        self.key, self.done, self.total = "", 0, 0
+        self.printed = Printed()
+
+    def hello(self) -> Identity:
+        """What this worker is, for the driver to compare with itself."""
+        return Identity.here()
+
+    def run(self, trial: Any, split: Any, place: str = "", executor: str = "ray") -> Attempt:
+        """Run a trial.
+
+        Args:
+            trial: what to run.
+            split: its split.
+            place: a file for what it prints, in a folder that may not be there, on another machine.
+            executor: for the record.
+        """
+        self.key, self.done, self.total = trial.key, 0, 0
+        self.printed = Printed(Path(place) if os.path.isdir(os.path.dirname(place)) else None)
+        remember_sockets()
+
+        def note(done: int, total: int) -> None:
+            self.done, self.total = done, total
+
+        ended = attempt(
+            self.registry, self.view, trial, split,
+            executor=executor, device=self.device, progress=note, printed=self.printed, passes=(),
+        )  # fmt: skip
+        self.printed.discard()
+        return ended
+
+    def news(self, heard: int) -> News:
+        """How far the trial is; `heard`: how many characters of its output are known already."""
+        return News(self.key, self.done, self.total, self.printed.getvalue()[heard:])
