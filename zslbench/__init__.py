@@ -10,7 +10,7 @@ from zslbench._searchpath import leave_current_folder
 
 leave_current_folder()
 
-from zslbench.configuration import Choice, Range, param  # noqa: E402
+from zslbench.configuration import Choice, Preset, Range, param  # noqa: E402
 from zslbench.errors import InputError  # noqa: E402
 from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData  # noqa: E402
 
@@ -25,6 +25,7 @@ __all__ = [
     "InputError",
     "Method",
     "MethodInfo",
+    "Preset",
     "Range",
     "Rehearsal",
     "Scorer",

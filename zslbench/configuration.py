@@ -59,6 +59,27 @@ def param(
 
 
 @dataclasses.dataclass(frozen=True)
+class Preset:
+    """Values of several hyper-parameters under one name, typed ``name[preset=cub]``: those that a publication has for
+    one data set, say. A configuration declares them as ``PRESETS: ClassVar = {"cub": Preset(...)}``."""
+
+    values: Mapping[str, Any]
+    """Parameter -> value, where it is not the default."""
+    source: str
+    """One line for `zslbench describe`: where they come from, or what they are for."""
+
+
+PRESET = "preset"
+"""What stands for a parameter where a preset is typed."""
+
+
+def presets(config_class: type) -> Mapping[str, Preset]:
+    """Those that a configuration declares."""
+    found: Mapping[str, Preset] = getattr(config_class, "PRESETS", {})
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
 class MethodSpec:
     """A method as the user named it: ``name[param=value,...]``."""
 
@@ -110,12 +131,21 @@ def resolve(config_class: type, overrides: Mapping[str, Any], owner: str) -> Any
 
     Args:
         config_class: the method's dataclass.
-        overrides: parameter name -> value, as text (command line) or already typed (TOML, Python).
+        overrides: parameter name -> value, as text (command line) or already typed (TOML, Python); `PRESET` -> name
+            stands for the values of a preset, which the others change.
         owner: the method's name, for messages.
 
     Raises:
-        InputError: an unknown parameter, a value of the wrong type or outside its bounds.
+        InputError: an unknown parameter or preset, a value of the wrong type or outside its bounds.
     """
+    if PRESET in overrides:
+        known, name = presets(config_class), overrides[PRESET]
+        if name not in known:
+            raise InputError(
+                f"{owner} has no preset {name!r}.{close_matches(str(name), known)} Its presets: "
+                f"{', '.join(known) or 'none'}."
+            )
+        overrides = {**known[name].values, **{key: value for key, value in overrides.items() if key != PRESET}}
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     types = typing.get_type_hints(config_class)
     values: dict[str, Any] = {}
@@ -172,13 +202,21 @@ def as_dict(config: Any) -> dict[str, Any]:
 
 
 def label(name: str, config: Any) -> str:
-    """``name`` or ``name[param=value,...]`` with the parameters that differ from the defaults."""
-    changed = [
-        f"{field.name}={_show(getattr(config, field.name))}"
-        for field in dataclasses.fields(config)
-        if getattr(config, field.name) != field.default
-    ]
-    return f"{name}[{','.join(changed)}]" if changed else name
+    """``name`` or ``name[param=value,...]`` with the parameters that differ from the defaults, or from those of the
+    preset that fewest differ from, if that is shorter."""
+    fields = dataclasses.fields(config)
+
+    def changed(base: Mapping[str, Any], start: list[str]) -> list[str]:
+        return start + [
+            f"{field.name}={_show(getattr(config, field.name))}"
+            for field in fields
+            if getattr(config, field.name) != base.get(field.name, field.default)
+        ]
+
+    ways = [changed({}, [])]
+    ways += [changed(preset.values, [f"{PRESET}={key}"]) for key, preset in presets(type(config)).items()]
+    shortest = min(ways, key=len)
+    return f"{name}[{','.join(shortest)}]" if shortest else name
 
 
 def _show(value: Any) -> str:

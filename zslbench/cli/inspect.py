@@ -13,7 +13,7 @@ from rich.text import Text
 from zslbench.cli import completion
 from zslbench.cli.options import emit, plugin_option, prose, result_console
 from zslbench.cli.streams import tell
-from zslbench.configuration import Choice, Range, close_matches, describe_type
+from zslbench.configuration import Choice, Range, close_matches, describe_type, presets
 from zslbench.datasets import Dataset, bundled_names, load_dataset
 from zslbench.datasets.known import known_names, load_known
 from zslbench.errors import InputError
@@ -172,8 +172,10 @@ def _describe_method(method: type[Method]) -> dict[str, Any]:
         "needs": ", ".join(method.info.needs) or "-",
         "about": _docstring(method),
         "parameters": parameters,
+        "presets": {name: {"values": dict(preset.values), "source": preset.source}
+                    for name, preset in presets(method.Config).items()},
         "citation": method.info.citation,
-    }
+    }  # fmt: skip
 
 
 def _describe_dataset(data: Dataset) -> dict[str, Any]:
@@ -240,6 +242,11 @@ def _print(described: dict[str, Any]) -> None:
                 console.print(Grid(columns, [list(map(one_line, row.values())) for row in value]), crop=False)
         elif value in ({}, []):
             continue
+        elif key == "presets":
+            say("", key)
+            for name, preset in value.items():
+                values = ", ".join(f"{parameter}={given}" for parameter, given in preset["values"].items())
+                say(f"  {name}: {one_line(values)} ({one_line(preset['source'])})", indent="    ")
         elif isinstance(value, list) and any(" " in str(item) for item in value):
             say("", key)
             for item in value:
