@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from plugins import write_plugin
 
-from zslbench import Candidates, Rehearsal, TrainingData
+from zslbench import Candidates, Method, MethodInfo, Rehearsal, TrainingData
 from zslbench.calibration import best_constant, calibrated
 from zslbench.configuration import parse_methods
 from zslbench.datasets import Dataset, DataView
@@ -54,10 +54,10 @@ def test_the_constant_by_hand() -> None:
     scores = np.array([[5.0, 0, 0, 0], [0, 1.0, 0, 0], [3.0, 0, 0, -9], [-9, -2.0, -9, 0]])
     scorer, rehearsal = rehearsal_of(scores, [0, 1, 2, 3])
     # gamma <= 1: S = 1, U = 1/2 -> 2/3, which holds at zero already
-    assert best_constant(scorer, rehearsal) == 0.0
+    assert best_constant(scorer(rehearsal.features), rehearsal) == 0.0
     scores[3] = [2.0, -2, -9, 0]  # now no unseen image is right at zero: margins 5, 1 and 3, 2
     scorer, rehearsal = rehearsal_of(scores, [0, 1, 2, 3])
-    assert best_constant(scorer, rehearsal) == 4.0
+    assert best_constant(scorer(rehearsal.features), rehearsal) == 4.0
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -72,7 +72,7 @@ def test_no_constant_is_better(seed: int) -> None:
         accuracy = per_class_accuracies(columns, predicted, np.arange(5))
         return float(harmonic_mean(accuracy[:2].mean(), accuracy[2:].mean()))
 
-    chosen = h(best_constant(scorer, rehearsal))
+    chosen = h(best_constant(scorer(rehearsal.features), rehearsal))
     assert chosen == pytest.approx(max(map(h, np.linspace(-4, 4, 4001))), abs=1e-9)
 
 
@@ -101,8 +101,8 @@ def test_the_constant_is_the_validation_stage_s_best(view: DataView, split: Spli
     base = ESZSL()
     base.fit(train.rehearsal.train)
     scores = next(iter(base.scorers(train.rehearsal.candidates)))(train.rehearsal.features)
-    scorer, columns, seen = (lambda _: scores), train.rehearsal.columns, train.rehearsal.candidates.seen >= 0
-    predicted = (scores - best_constant(scorer, train.rehearsal) * seen).argmax(1)
+    columns, seen = train.rehearsal.columns, train.rehearsal.candidates.seen >= 0
+    predicted = (scores - best_constant(scores, train.rehearsal) * seen).argmax(1)
     accuracy = per_class_accuracies(columns, predicted, np.arange(len(seen)))
     reached = harmonic_mean(accuracy[seen].mean(), accuracy[~seen].mean())
     assert reached == pytest.approx(plain.outcome.best_calibrated_h)
@@ -179,3 +179,51 @@ def test_both_sources_are_cited() -> None:
     assert ESZSL.info.citation in method.info.citation
     assert "Chao, Wei-Lun" in method.info.citation
     assert "bilinear compatibility" in (method.__doc__ or "")
+
+
+def test_what_epochs_share_is_done_once_under_calibration_too(view: DataView, split: Split) -> None:
+    """A calibrated method of several epochs represents the held-out images once, and the test images once for all."""
+    calls = []
+
+    class Shared:
+        def __init__(self, represent, epoch):
+            self.represent, self.epoch = represent, epoch
+
+        def score(self, represented):
+            return represented * (self.epoch + 1)
+
+        def __call__(self, *inputs):
+            return self.score(self.represent(*inputs))
+
+    class Epochs(Method):
+        """Epochs of one representation."""
+
+        info = MethodInfo(name="epochs", title="Epochs", family="linear", citation="")
+
+        @dataclasses.dataclass(frozen=True)
+        class Config:
+            """None."""
+
+        def fit(self, train):
+            self.width = train.features.shape[1]
+
+        def scorers(self, candidates):
+            weights = np.ones((self.width, len(candidates)), np.float32)
+
+            def represent(features):
+                calls.append(len(features))
+                return features @ weights
+
+            yield from (Shared(represent, epoch) for epoch in range(3))
+
+    method, part = calibrated(Epochs), split.partition("test")
+    train = training_data(method.info, view, part, 1, rehearsal=split.rehearsal("test"))
+    everything = candidates(view, part, np.concatenate([part.seen, part.unseen]))
+    fitted = method(Epochs.Config())
+    fitted.fit(train)
+    assert len(calls) == 1
+    scorers = list(fitted.scorers(everything))
+    assert len({id(scorer.represent) for scorer in scorers}) == 1
+    represented = scorers[0].represent(train.features)
+    for scorer in scorers:
+        np.testing.assert_array_equal(scorer.score(represented), scorer(train.features))

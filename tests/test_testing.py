@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from conftest import ROOT
 from plugins import write_plugin
 
+import zslbench.testing
 from zslbench.registry import load_plugin
 from zslbench.testing import CHECKS, ConformanceError, check_method, name_of, run_check
 
@@ -147,6 +149,10 @@ BREAKS = {
         "    info = dataclasses.replace(info, uses_maps=True)\n\n    def fit(self, train):\n        train.maps.shape\n",
         "has no attribute 'shape'",
     ),
+    "a tensor of the CPU among others": (
+        "another device", "pass  # here: fit\n",
+        "import torch; train.tensor(train.features) @ torch.ones(train.features.shape[1], 1)\n", "on the same device",
+    ),
     "what cannot be pickled": ("another process", "pass  # here: init", "self.f = lambda: 0", "cannot be pickled"),
     "a number of this process": (
         "another process", "pass  # here: fitted", "self.W_ *= os.getpid()", "in a fresh process",
@@ -174,7 +180,8 @@ def test_a_good_method_passes_every_check(good):
     """No check fails; what does not apply is skipped with a reason; names and times are told."""
     results = check_method(good)
     assert {result.name: result.message for result in results if result.status != "passed"} == {
-        "no maps": "maps are no option of it"
+        "another device": "it computes nothing on train.device",
+        "no maps": "maps are no option of it",
     }
     assert all(result.passed for result in results)
     assert [result.name for result in results] == [name_of(check) for check in CHECKS]
@@ -300,7 +307,7 @@ def test_checks_are_tests_of_pytest(tmp_path):
     )
     assert "maps are no option of it" in done.stdout
     assert "1 failed" in done.stdout
-    assert "1 skipped" in done.stdout
+    assert "2 skipped" in done.stdout
 
 
 def test_the_suite_needs_neither_pytest_nor_torch():
@@ -308,3 +315,65 @@ def test_the_suite_needs_neither_pytest_nor_torch():
     code = "import sys, zslbench.testing; print(sorted({'pytest', 'torch', 'ray'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
+
+
+TRAINS = '''\
+"""Trains by torch."""
+from dataclasses import dataclass
+import torch
+from zslbench import Method, MethodInfo, param
+
+class Trains(Method):
+    """A linear map, trained."""
+    info = MethodInfo(name="trains", title="Trains", family="linear", citation="")
+
+    @dataclass(frozen=True)
+    class Config:
+        lr: float = param(0.1, "step size", gt=0)
+
+    def fit(self, train):
+        x, y, s = train.tensor(train.features), train.tensor(train.labels), train.tensor(train.semantics)
+        noise = train.torch_generator("noise")
+        W = torch.zeros(x.shape[1], s.shape[1]).to(train.device).requires_grad_()
+        adam = torch.optim.Adam([W], lr=self.config.lr, fused=True)
+        for epoch in range(3):
+            loss = ((x @ W) @ s.T).log_softmax(1).gather(1, y[:, None]).neg().mean()
+            pass  # here: loss
+            loss.backward()
+            adam.step()
+            adam.zero_grad()
+            train.progress(epoch + 1, 3)
+        self.W_, self.device_ = W.detach(), train.device
+
+    def scorers(self, candidates):
+        s = torch.tensor(candidates.semantics, device=self.device_)
+        yield lambda features: (torch.tensor(features, device=self.device_) @ self.W_ @ s.T).cpu().numpy()
+'''
+
+FOREIGN = {
+    "an operation on two devices": ("loss = loss + (torch.zeros(12, 8) * W).sum()", "on the same device"),
+    "an index of the CPU": ("loss = loss + x[torch.tensor([0, 1])].sum()", "on the same device"),
+    "a number read in training": ("value = loss.item()", r"trains\.py:\d+\): on a GPU"),
+    "a decision on a number": ("loss = loss if loss > 0 else -loss", "read from the device"),
+    "a choice by truth values": ("loss = loss + x[y > 0].mean()", "read from the device"),
+    "an array made of a tensor": ("import numpy; numpy.asarray(loss.detach())", "is no array"),
+    "an array in training": ("value = W.detach().cpu().numpy()", "read from the device"),
+    "numbers drawn there by a generator that is here": (
+        "loss = loss + torch.randn(3, device=train.device, generator=noise).sum()", "drawn on another device",
+    ),
+    "numbers drawn there by nobody's generator": ("loss = loss + torch.rand_like(W).sum()", "drawn on another device"),
+    "dropout": ("loss = loss + torch.nn.functional.dropout(x).sum()", "drawn on another device"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", [*FOREIGN, None])
+def test_what_a_gpu_would_refuse_or_wait_for_is_found_without_one(tmp_path, fault):
+    """Each fault fails the check with a word on what is wrong; the method without a fault passes it."""
+    code, expected = FOREIGN.get(fault, ("", ""))
+    text = TRAINS.replace("pass  # here: loss", code or "pass")
+    result = run_check(zslbench.testing.another_device, plugin(tmp_path / "trains.py", text))
+    if fault is None:
+        assert result.status == "passed", result.message
+    else:
+        assert result.status == "failed"
+        assert re.search(expected, result.message)

@@ -16,7 +16,7 @@ import numpy as np
 
 from zslbench._types import FloatArray
 from zslbench.errors import InputError
-from zslbench.methods import Candidates, Method, Rehearsal, Scorer, TrainingData
+from zslbench.methods import Candidates, Method, Rehearsal, Scorer, TrainingData, TwoStepScorer
 from zslbench.metrics import GzslDecisions, harmonic_mean, seen_unseen_curve
 
 CALIBRATED = "+cal"
@@ -71,8 +71,9 @@ class _Calibrated(Method):
         if train.rehearsal is not None:
             rehearsing = self.base(self.config)
             rehearsing.fit(train.rehearsal.train)
+            score = _Scored(train.rehearsal)
             scorers = rehearsing.scorers(train.rehearsal.candidates)
-            self.constants_ = np.array([best_constant(scorer, train.rehearsal) for scorer in scorers])
+            self.constants_ = np.array([best_constant(score(scorer), train.rehearsal) for scorer in scorers])
         self.fitted_ = self.base(self.config)
         self.fitted_.fit(dataclasses.replace(train, rehearsal=None))
 
@@ -81,7 +82,12 @@ class _Calibrated(Method):
         seen = candidates.seen >= 0
         for epoch, scorer in enumerate(self.fitted_.scorers(candidates)):
             handicap = self.constants_[min(epoch, len(self.constants_) - 1)] * seen
-            yield _Handicapped(scorer, handicap) if seen.any() else scorer
+            if not seen.any():
+                yield scorer
+            elif isinstance(scorer, TwoStepScorer):
+                yield _HandicappedInTwoSteps(scorer, handicap)
+            else:
+                yield _Handicapped(scorer, handicap)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The class is made, not written, so pickle cannot find it by name.
@@ -98,19 +104,51 @@ class _Handicapped:
     handicap: FloatArray
 
     def __call__(self, *inputs: Any) -> Any:
-        # In double precision, because a constant in single precision can undo the order of close scores.
-        return np.asarray(self.scorer(*inputs), dtype=np.float64) - self.handicap
+        return self.less(self.scorer(*inputs))
+
+    def less(self, scores: Any) -> Any:
+        """Scores less the handicap, in double precision: a constant in single precision can undo the order of close
+        scores."""
+        return np.asarray(scores, dtype=np.float64) - self.handicap
 
 
-def best_constant(scorer: Scorer, rehearsal: Rehearsal) -> float:
-    """The constant with the highest harmonic mean in the rehearsal: the middle of the range that gives it.
+class _HandicappedInTwoSteps(_Handicapped):
+    scorer: TwoStepScorer
+
+    @property
+    def represent(self) -> Any:
+        """What epochs share, they share with a handicap too."""
+        return self.scorer.represent
+
+    def score(self, represented: Any) -> Any:
+        return self.less(self.scorer.score(represented))
+
+
+class _Scored:
+    """Scores (M, K) of the held-out images of a rehearsal; what epochs share of the work is done once."""
+
+    def __init__(self, rehearsal: Rehearsal) -> None:
+        self.inputs = [rehearsal.features] if rehearsal.maps is None else [rehearsal.features, rehearsal.maps]
+        self.represent: Any = None
+        self.represented: Any = None
+
+    def __call__(self, scorer: Scorer) -> Any:
+        if not isinstance(scorer, TwoStepScorer):
+            return scorer(*self.inputs)
+        if scorer.represent is not self.represent:
+            self.represent, self.represented = scorer.represent, scorer.represent(*self.inputs)
+        return scorer.score(self.represented)
+
+
+def best_constant(scores: Any, rehearsal: Rehearsal) -> float:
+    """The constant of the highest harmonic mean in the rehearsal, given scores (M, K) of its held-out images:
+    the middle of the range that gives it.
 
     Of several ranges the one nearest to zero is taken, and zero where nothing beats it.
     """
-    inputs = [rehearsal.features] if rehearsal.maps is None else [rehearsal.features, rehearsal.maps]
     classes = np.arange(len(rehearsal.candidates))
     seen = rehearsal.candidates.seen >= 0
-    decisions = GzslDecisions.from_scores(np.asarray(scorer(*inputs)), classes, seen)
+    decisions = GzslDecisions.from_scores(np.asarray(scores), classes, seen)
     measured = np.intersect1d(classes[seen], rehearsal.columns)  # a class too small holds no image out
     curve = seen_unseen_curve(rehearsal.columns, decisions, measured, classes[~seen])
     H = harmonic_mean(curve.seen, curve.unseen)

@@ -25,7 +25,8 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 from unittest import SkipTest
@@ -35,13 +36,14 @@ from numpy.typing import NDArray
 
 from zslbench import bibtex
 from zslbench._types import FloatArray
-from zslbench.configuration import Choice, Range, as_dict, label, parse_methods, resolve
+from zslbench.configuration import PRESET, Choice, Range, as_dict, label, parse_methods, presets, resolve
 from zslbench.datasets import DataView
 from zslbench.errors import InputError
 from zslbench.methods import Candidates, Method, MethodInfo, TrainingData
 from zslbench.protocol import MethodError, run_trial
 from zslbench.registry import load_plugin
 from zslbench.runner.attempt import THREADS, limited_threads
+from zslbench.runner.failures import line_of_the_author
 from zslbench.runner.surroundings import listed, undisturbed
 from zslbench.splits import PlainRoster, Split, make_splits
 
@@ -61,6 +63,10 @@ class Result:
     message: str
     """Why it failed or was skipped, in one line."""
     seconds: float
+    where: str = ""
+    """``FILE, line N`` of the method, where it raised an error."""
+    same_as: str = ""
+    """An earlier check that failed for the same reason."""
 
     @property
     def passed(self) -> bool:
@@ -70,22 +76,44 @@ class Result:
 
 def check_method(method: type[Method], config: Any = None) -> list[Result]:
     """Run every check on a method (default: with its default configuration), whatever fails on the way."""
-    return [run_check(check, method, config) for check in CHECKS]
+    return list(related(run_check(check, method, config) for check in CHECKS))
+
+
+def related(results: Iterable[Result]) -> Iterator[Result]:
+    """The same results, where one that failed for the reason of an earlier one says so."""
+    first: dict[tuple[str, str], str] = {}
+    for result in results:
+        # One error in one line of the method is one reason, whatever the check was about.
+        reason = (result.where, result.message.rpartition(" raised ")[2] if result.where else result.message)
+        if result.status == "failed" and first.setdefault(reason, result.name) != result.name:
+            yield dataclasses.replace(result, same_as=first[reason])
+        else:
+            yield result
 
 
 def run_check(check: Check, method: type[Method], config: Any = None) -> Result:
     """Run one of `CHECKS`. Nothing that the method raises passes through, but for Ctrl-C."""
     status: Literal["passed", "failed", "skipped"] = "passed"
-    message, started = "", time.perf_counter()
+    message, where, started = "", "", time.perf_counter()
     try:
         check(method, config)
     except SkipTest as reason:
         status, message = "skipped", str(reason)
     except ConformanceError as error:
-        status, message = "failed", str(error)
+        status, message, where = "failed", str(error), _where(error)
     except (Exception, SystemExit) as error:
-        status, message = "failed", f"{type(error).__name__}: {error}"
-    return Result(name_of(check), status, " ".join(message.split()), time.perf_counter() - started)
+        status, message, where = "failed", f"{type(error).__name__}: {error}", _where(error)
+    return Result(name_of(check), status, " ".join(message.split()), time.perf_counter() - started, where)
+
+
+def _where(error: BaseException) -> str:
+    """The line of the method from which an error, or what caused it, came; empty if none did."""
+    known = [error]
+    while error.__cause__ is not None and error.__cause__ not in known:  # an error may be its own cause
+        error = error.__cause__
+        known.append(error)
+    frames = traceback.walk_tb(error.__traceback__)
+    return line_of_the_author([(frame.f_code.co_filename, line) for frame, line in frames])
 
 
 def name_of(check: Check) -> str:
@@ -289,8 +317,15 @@ def metadata(method: type[Method], config: Any) -> None:
 
 @_check
 def configuration(method: type[Method], config: Any) -> None:
-    """A configuration survives being stored and typed, and so does each end of every search range."""
+    """A configuration survives being stored and typed, and so do each preset and each end of every search range."""
     variants = [config]
+    for name in presets(type(config)):
+        try:
+            variants.append(resolve(method.Config, {PRESET: name}, method.info.name))
+        except InputError as error:
+            raise ConformanceError(f"preset {name!r} is refused: {error}") from error
+    if PRESET in as_dict(config):
+        raise ConformanceError(f"a parameter is called {PRESET!r}: that word stands for presets; choose another one")
     for field in dataclasses.fields(config):
         match field.metadata.get("search"):
             case Range(low, high):
@@ -331,9 +366,9 @@ def trial(method: type[Method], config: Any) -> None:
             with _explained(f"the {stage} stage"):
                 run_trial(method, config, view, split, stage, 0)
         except ConformanceError as error:
-            raise (
-                error if not isinstance(error.__cause__, MethodError) else ConformanceError(str(error.__cause__))
-            ) from error
+            if isinstance(error.__cause__, MethodError):
+                raise ConformanceError(str(error.__cause__)) from error.__cause__
+            raise
 
 
 @_check
@@ -483,6 +518,33 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     array = np.ascontiguousarray(array)
     array.flags.writeable = False
     return array
+
+
+_NOT_THERE = "it computes nothing on train.device"
+
+
+@_check
+def another_device(method: type[Method], config: Any) -> None:
+    """With data on a device that is not the CPU no operation mixes the two, and none makes the CPU wait in training."""
+    trial = _trial(method.info)
+    _fit(method, config, trial.train)  # what it imports on the way is not watched
+    if "torch" not in sys.modules:
+        raise SkipTest(_NOT_THERE)
+    from zslbench.foreign import DEVICE, foreign_device
+
+    with foreign_device() as watch:
+        fitted = _fit(method, config, dataclasses.replace(trial.train, device=DEVICE, progress=watch.progress))
+        waits = watch.out_while_training()
+        for setting in trial.settings:
+            _curve(fitted, setting)
+    if not watch.operations:
+        raise SkipTest(_NOT_THERE)
+    if waits:
+        places = ", ".join(dict.fromkeys(crossing.place for crossing in waits))
+        raise ConformanceError(
+            f"in training, numbers are read from the device ({places}): on a GPU every .item(), .cpu(), .numpy() and "
+            f"choice by truth values waits for all that was begun; collect tensors and read them after the last step"
+        )
 
 
 def _shape_check(name: str, problem: _Problem, why_not: Callable[[MethodInfo], str] = lambda info: "") -> None:

@@ -29,7 +29,8 @@ def check(method: str | None, plugins: tuple[Path, ...], as_json: bool) -> int:
 
     from zslbench.configuration import MethodSpec, parse_methods
     from zslbench.registry import Registry, load_plugin
-    from zslbench.testing import CHECKS, name_of
+    from zslbench.runner.failures import nearby
+    from zslbench.testing import CHECKS, name_of, related
 
     if method is None and not plugins:
         raise click.UsageError("name a METHOD, or give a file of methods by --plugin.")
@@ -47,11 +48,16 @@ def check(method: str | None, plugins: tuple[Path, ...], as_json: bool) -> int:
         if not as_json:
             console.print(Text(plain(label), "bold"))
         results = []
-        for result in _results(method_class, config, label):
+        for result in related(_results(method_class, config, label)):
             results.append(result)
-            if not as_json:
-                line = f"{result.status:7} {result.name:{width}} {one_line(result.message)}".rstrip()
+            if not (as_json or result.same_as):
+                said = f"{nearby(result.where)}: {result.message}" if result.where else result.message
+                line = f"{result.status:7} {result.name:{width}} {one_line(said)}".rstrip()
                 console.print(Text(line, colours[result.status]), soft_wrap=True)
+        if not as_json:
+            for first in dict.fromkeys(result.same_as for result in results if result.same_as):
+                names = ", ".join(result.name for result in results if result.same_as == first)
+                console.print(Text(f"failed  for the reason of {first}: {names}", "red"), soft_wrap=True)
         report.append({"method": label, "passed": all(result.passed for result in results), "checks": results})
     if as_json:
         emit(pretty(report))
