@@ -53,6 +53,7 @@ class Align(Method):
   pages     = {8748--8763},
   year      = {2021},
 }""",
+        uses_gpu=True,
     )
 
     @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Align(Method):
 
         self.towers_: list[nn.ModuleDict] = []
         for epoch, rows in enumerate(train.tensor(batches), start=1):
-            noisy = semantics + length * torch.randn(semantics.shape, generator=generator).to(train.device)
+            noisy = semantics + length * train.tensor(torch.randn(semantics.shape, generator=generator))
             for batch in rows:
                 loss(towers, features[batch], noisy[batch], labels[batch]).backward()  # type: ignore[no-untyped-call]
                 adam.step()
@@ -175,7 +176,7 @@ def build_towers(visual_width: int, semantic_width: int, config: Align.Config, g
     import torch
     from torch import nn
 
-    from zslbench_methods.common.vae import Affine
+    from zslbench_methods.common.layers import Affine
 
     def tower(width: int, kind: str) -> nn.Sequential:
         if kind == "linear":

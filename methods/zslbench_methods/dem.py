@@ -31,7 +31,7 @@ class DEM(Method):
 
     The squared error is a mean over images and columns and a norm is half its square, as in the released
     programs. The last ReLU suits features that come out of a ReLU themselves; ``output=linear`` leaves it out.
-    Departures: Xavier initialisation and biases zero (there, a truncated normal and 0.1); biases are not
+    Departures: Xavier initialisation with gain 0.5 and biases zero (there, a truncated normal and 0.1); biases are not
     penalised; semantics have unit length; the number of steps is chosen for small data sets. Several kinds of
     semantics and the recurrent text encoder are left out.
     """
@@ -47,6 +47,7 @@ class DEM(Method):
   pages     = {2021--2030},
   year      = {2017},
 }""",
+        uses_gpu=True,
     )
 
     @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def make_network(
     """The network g."""
     from torch import nn
 
-    from zslbench_methods.common.vae import Affine
+    from zslbench_methods.common.layers import Affine
 
     last = nn.ReLU() if output == "relu" else nn.Identity()
     return nn.Sequential(

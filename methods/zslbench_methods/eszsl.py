@@ -22,8 +22,9 @@ class ESZSL(Method):
     whose solution is ``V = (X'X + γI)⁻¹ X'Y S (S'S + λI)⁻¹``: a ridge regression from features to targets,
     followed by one from semantics to the resulting class weights.
 
-    Quirks: semantics have unit length per class, as in Xian et al.'s comparison (TPAMI 2019); there is no
-    intercept, so features and semantics are not centred.
+    Quirks: targets are -1 and 1 as in the publication (the authors' program has 0 and 1); semantics have unit length
+    per class, as in Xian et al.'s comparison (TPAMI 2019); there is no intercept, so features and semantics are not
+    centred.
     """
 
     info = MethodInfo(

@@ -26,7 +26,8 @@ class SAE(Method):
     - semantic-to-visual: decode each class's semantics, score by the cosine to the image.
 
     Quirks: nothing is centred and there is no intercept; images and semantics have unit length, so that λ does
-    not depend on their scale. Where the equation leaves a direction of W undetermined, W is zero there.
+    not depend on their scale (the authors' demonstration on AwA scales the rows of W and the columns of the attributes
+    instead, before classes are compared). Where the equation leaves a direction of W undetermined, W is zero there.
     """
 
     info = MethodInfo(

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from zslbench import Candidates, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench import Candidates, Method, MethodInfo, Preset, Range, Scorer, TrainingData, param
 from zslbench_methods.common.configs import FeatureClassifierConfig, GanConfig
 
 if TYPE_CHECKING:
@@ -30,11 +30,12 @@ class TFVAEGAN(Method):
       with ``a F(h)`` added to G's hidden layer. The weight is `a1` in training and `a2` in synthesis.
 
     Every epoch is two passes, the first without feedback and the second with it; F moves only in the second. The
-    last classifier is trained on, and scores, features concatenated with h. Unseen semantics are not looked at
-    before `scorers`.
+    last classifier is trained on, and scores, features concatenated with Dec(x) and h. Unseen semantics are not looked
+    at before `scorers`.
 
-    As in the released program, the critic is shown reconstructed features only (`sampled` adds generated ones), h
-    enters F as a constant, and Dec moves in the critic's steps on real and in the generator's on generated features.
+    As in the released program, the critic is shown reconstructed features only, h enters F as a constant, and Dec moves
+    in the critic's steps on real and, unless `freeze_decoder`, in the generator's on generated features (the program's
+    scripts freeze it there for AWA).
     Departures: the program weighs each absolute error of Dec by the error's squared share and shrinks or grows the
     weight of the gradient penalty by a tenth after most steps; here the cycle loss is the publication's L1, the
     penalty's weight stays, and the encoder shares the generator's optimiser (there, its first decay rate is 0.9).
@@ -46,12 +47,14 @@ class TFVAEGAN(Method):
         name="tfvaegan",
         title="TF-VAEGAN (inductive): latent embedding feedback and discriminative features",
         family="generative",
+        version=2,
         citation="""@inproceedings{narayan2020latent,
   title = {Latent Embedding Feedback and Discriminative Features for Zero-Shot Classification},
   author = {Narayan, Sanath and Gupta, Akshita and Khan, Fahad Shahbaz and Snoek, Cees G. M. and Shao, Ling},
   booktitle = {Proceedings of the European Conference on Computer Vision (ECCV)},
   year = {2020}
 }""",
+        uses_gpu=True,
     )
 
     @dataclass(frozen=True)
@@ -69,11 +72,18 @@ class TFVAEGAN(Method):
         cycle: float = param(0.01, "weight of the cycle consistency", ge=0, search=Range(1e-3, 1.0, log=True))
         a1: float = param(1.0, "weight of the feedback in training", ge=0, search=Range(0.01, 1.0, log=True))
         a2: float = param(1.0, "weight of the feedback in synthesis", ge=0, search=Range(0.01, 1.0, log=True))
-        sampled: bool = param(False, "show the critic features generated from the prior beside reconstructed ones")
+        freeze_decoder: bool = param(False, "whether the decoder stays as it is in the generator's steps")
 
     @dataclass(frozen=True)
     class Config(FeatureClassifierConfig, Generation):
         """Defaults: the released program's for CUB, but for `epochs` (there 300)."""
+
+        PRESETS: ClassVar = {
+            "small": Preset(
+                {"hidden": 256, "epochs": 15, "lr": 1e-3, "decoder_lr": 1e-3, "feedback_lr": 1e-4},
+                "256 hidden units for two cores; lr, decoder_lr chosen on validation classes of the bundled data set",
+            )
+        }
 
     config: Config
 
@@ -89,30 +99,22 @@ class TFVAEGAN(Method):
         encoder, critic, decoder = networks.encoder, networks.critic, networks.decoder
         move_critic, move_decoder = adam(c.lr, critic), adam(c.decoder_lr, decoder)
         move_generator, move_feedback = adam(c.lr, encoder, networks.generator), adam(c.feedback_lr, networks.feedback)
-        blocks = 2 if c.sampled else 1
+        moved = (move_generator, move_feedback) if c.freeze_decoder else (move_generator, move_feedback, move_decoder)
 
-        def critic_step(x: Tensor, s: Tensor, feedback: float) -> None:
+        def critic_step(x: Tensor, s: Tensor, noise: Tensor, alpha: Tensor, feedback: float) -> None:
             """The decoder on real features, then the critic on real against generated ones."""
             descend(cycle_loss(decoder, x, s) * c.cycle, move_decoder)
             with torch.no_grad():
-                _, _, z = latents(encoder, x, s, data.normal(blocks * len(x)))
-                fake = networks.synthesise(feedback, z, s.repeat(blocks, 1))
-            alpha = data.uniform(len(fake))
+                fake = networks.synthesise(feedback, latents(encoder, x, s, noise)[2], s)
             descend(critic_loss(critic, x, fake, s, alpha, c.penalty), move_critic)
-
-        def generator_step(x: Tensor, s: Tensor, feedback: float) -> None:
-            """All networks but the critic."""
-            noise = data.normal(blocks * len(x))
-            objective = loss(networks, x, s, noise, gamma=c.gamma, cycle=c.cycle, feedback=feedback)
-            descend(objective, move_generator, move_decoder, move_feedback)
 
         def one_pass(feedback: float) -> None:
             """As many steps of the generator as batches make the images, each after `critic_steps` of the critic."""
-            for batches in data.epoch():
-                for x, s, _ in batches:
-                    critic_step(x, s, feedback)
-                x, s, _ = batches[-1]
-                generator_step(x, s, feedback)
+            for step in data.epoch():
+                for batch in step.critic:
+                    critic_step(*batch, feedback)
+                x, s, noise = step.x[-1], step.s[-1], step.noise[-1]
+                descend(loss(networks, x, s, noise, gamma=c.gamma, cycle=c.cycle, feedback=feedback), *moved)
 
         for epoch in range(c.epochs):
             one_pass(feedback=0.0)
@@ -120,7 +122,7 @@ class TFVAEGAN(Method):
             train.progress(epoch + 1, c.epochs)
         self.networks_ = networks
         self.classifier_ = FeatureClassifier(
-            partial(networks.synthesise, c.a2), data, train, c, partial(with_hidden, decoder)
+            partial(networks.synthesise, c.a2), data, train, c, partial(with_semantics, decoder)
         )
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
@@ -138,7 +140,7 @@ def loss(
         networks: all networks.
         x: (B, D) scaled visual features.
         s: (B, A) their semantics.
-        noise: (B, Z) to let the critic see reconstructed features, or (2 B, Z) to let it see generated ones too.
+        noise: (B, Z) of the latents.
         gamma: weight of the GAN.
         cycle: weight of the cycle consistency.
         feedback: weight of the feedback; 0 in the pass without.
@@ -146,12 +148,11 @@ def loss(
     from zslbench_methods.common.gan import latents, vae_loss
 
     mu, logvar, z = latents(networks.encoder, x, s, noise)
-    s_all = s.repeat(len(z) // len(s), 1)
-    out = logits(networks.generator, networks.decoder, networks.feedback, z, s_all, feedback)
+    out = logits(networks.generator, networks.decoder, networks.feedback, z, s, feedback)
     fake = networks.generator.last(out)
-    adversarial: Tensor = networks.critic(fake, s_all).mean()
-    consistency = cycle_loss(networks.decoder, fake, s_all)
-    return vae_loss(out[: len(x)], x, mu, logvar) - gamma * adversarial + cycle * consistency
+    adversarial: Tensor = networks.critic(fake, s).mean()
+    consistency = cycle_loss(networks.decoder, fake, s)
+    return vae_loss(out, x, mu, logvar) - gamma * adversarial + cycle * consistency
 
 
 def cycle_loss(decoder: SemanticDecoder, x: Tensor, s: Tensor) -> Tensor:
@@ -205,8 +206,9 @@ def logits(
     return generator.logits(z, s, weight * feedback(hidden))
 
 
-def with_hidden(decoder: SemanticDecoder, x: Tensor) -> Tensor:
-    """Features with the decoder's hidden layer beside them: (B, D) -> (B, D + H) (section 3.4)."""
+def with_semantics(decoder: SemanticDecoder, x: Tensor) -> Tensor:
+    """Features with what they are decoded to and the decoder's hidden layer beside them: (B, D) -> (B, D + A + H)
+    (section 3.4)."""
     import torch
 
-    return torch.cat([x, decoder.hidden(x)], dim=1)
+    return torch.cat([x, decoder(x), decoder.hidden(x)], dim=1)

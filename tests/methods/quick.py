@@ -27,11 +27,11 @@ LEARNING: dict[str, dict[str, Any]] = {
     "mcfa": {"epochs": 12, "lr": 1e-3, "zsl_epochs": 20, "gzsl_epochs": 1},
     "cada": {"epochs": 40, "lr": 1e-3, "visual_encoder": 128, "visual_decoder": 128,
              "semantic_encoder": 128, "semantic_decoder": 128, "gzsl_epochs": 1},
-    "dsva": {"epochs": 3, "lr": 1e-2, "batches_per_epoch": 100},
+    "dsva": {"epochs": 3, "lr": 1e-2, "late_lr": 1e-2, "batches_per_epoch": 100},
     "eszsl": {"log10_gamma": 0.0},
     "sae": {},
     "clswgan": {"epochs": 60, "hidden": 256, "lr": 1e-3, "batch": 32},
-    "fvaegan": {"epochs": 150, "hidden": 64, "lr": 1e-3, "critic_steps": 1, "sampled": False},
+    "fvaegan": {"epochs": 150, "hidden": 64, "lr": 1e-3, "critic_steps": 1},
     "tfvaegan": {"epochs": 60, "hidden": 64, "lr": 1e-3, "critic_steps": 1},
 }  # fmt: skip
 """Long enough to learn something on small data."""

@@ -19,7 +19,7 @@ HEADS = ("local", "global", "sum")
 
 
 def short(**parameters):
-    return DSVA(DSVA.Config(**{"epochs": 2, "batches_per_epoch": 5, "lr": 1e-2, **parameters}))
+    return DSVA(DSVA.Config(**{"epochs": 2, "batches_per_epoch": 5, "lr": 1e-2, "late_lr": 1e-2, **parameters}))
 
 
 def batch(B=7, D=5, A=4, S=3, dtype=torch.float32):
@@ -38,7 +38,7 @@ def numpy_loss(head, features, labels, phi, lambda_reg):
     gain, shift, W, c = (p.detach().double().numpy() for p in head.parameters())
     total = 0.0
     for x, y in zip(features.double().numpy(), labels.numpy(), strict=True):
-        a = W @ ((x - x.mean()) / np.sqrt(x.var() + 1e-5) * gain + shift) + c
+        a = ((x - x.mean()) / np.sqrt(x.var() + 1e-5) * gain + shift) @ W + c
         logits = phi.double().numpy() @ a
         total += np.log(np.exp(logits).sum()) - logits[y]
         total += lambda_reg * np.mean((a - phi[y].double().numpy()) ** 2)
@@ -83,19 +83,15 @@ def test_phi_is_standardised_over_seen_classes_and_of_unit_length():
         np.testing.assert_allclose(method._phi(semantics).numpy(), rows, atol=1e-6)
 
 
-def test_scores_are_attributes_times_phi_and_calibration_lowers_seen_ones():
-    """A score is a·Phi; `calibration` is subtracted from the columns of seen classes and from no other."""
-    problem = Problem()
+def test_scores_are_attributes_times_phi():
+    """A score is a·Phi."""
+    problem, method = Problem(), short()
     test = problem.images(np.arange(len(problem.everything)))
-    plain, calibrated = short(), short(calibration=0.25)
-    for method in (plain, calibrated):
-        method.fit(problem.train)
-    *_, scorer = plain.scorers(problem.everything)
-    *_, other = calibrated.scorers(problem.everything)
-    attributes = plain.heads_[-1](torch.from_numpy(test)).detach().numpy()
-    np.testing.assert_allclose(scorer(test), attributes @ plain._phi(problem.everything.semantics).numpy().T, rtol=1e-5)
-    lowered = np.broadcast_to(0.25 * (problem.everything.seen >= 0), scorer(test).shape)
-    np.testing.assert_allclose(scorer(test) - other(test), lowered)
+    method.fit(problem.train)
+    *_, scorer = method.scorers(problem.everything)
+    attributes = method.heads_[-1](torch.from_numpy(test)).detach().numpy()
+    phi = method._phi(problem.everything.semantics).numpy()
+    np.testing.assert_allclose(scorer(test), attributes @ phi.T, rtol=1e-5, atol=1e-6)
 
 
 def test_yields_the_head_of_every_epoch():
@@ -196,7 +192,7 @@ def test_the_seed_matters():
 @pytest.mark.parametrize("shape", SMALL_SHAPES)
 def test_keeps_the_contract_at_any_shape(shape):
     """Scores are finite, repeatable and row-wise, and arrays stay unchanged, however small the problem."""
-    assert_contract(lambda: short(calibration=0.1), SMALL_SHAPES[shape])
+    assert_contract(lambda: short(), SMALL_SHAPES[shape])
 
 
 def grid(side):
@@ -315,7 +311,7 @@ def test_heads_learn_beside_each_other():
     maps = problem.maps(np.arange(len(problem.everything)))
     scores, methods = {}, {}
     for head in HEADS:
-        methods[head] = short(head=head, calibration=0.0)
+        methods[head] = short(head=head)
         methods[head].fit(problem.train)
         scores[head] = [scorer(maps.mean(1), maps) for scorer in methods[head].scorers(problem.everything)]
     without = short()
@@ -337,14 +333,45 @@ def test_scores_of_the_local_head_are_maxima_times_phi():
     np.testing.assert_allclose(scorer(maps.mean(1), maps), attributes @ phi.T, rtol=1e-4, atol=1e-5)
 
 
-def test_prototypes_are_drawn_like_a_linear_map():
-    """Prototypes are uniform in ±1/√D' from the given generator, and the global generator is not used."""
+def test_prototypes_start_near_zero():
+    """Prototypes are uniform from 0 to 2e-4 from the given generator, and the global generator is not used."""
     before = torch.get_rng_state()
     prototypes = make_prototypes(400, 50, torch.Generator().manual_seed(0))
     assert torch.equal(torch.get_rng_state(), before)
     assert prototypes.shape == (50, 400)
-    assert 0.049 < prototypes.max() <= 0.05
-    assert prototypes.std().item() == pytest.approx(0.05 / np.sqrt(3), rel=0.02)
+    assert 0 <= prototypes.min() < 1e-6
+    assert 1.99e-4 < prototypes.max() <= 2e-4
+    assert prototypes.mean().item() == pytest.approx(1e-4, rel=0.02)
+
+
+def test_the_schedule_is_the_released_programs(monkeypatch):
+    """Five epochs at 1e-4, then 1e-6 · 0.9^(epoch // 10), a new optimiser every epoch; LayerNorm rests at first."""
+    made, adam = [], torch.optim.Adam
+
+    def watched(parameters, lr, **options):
+        made.append((lr, len(parameters)))
+        return adam(parameters, lr=lr, **options)
+
+    monkeypatch.setattr(torch.optim, "Adam", watched)
+    DSVA(DSVA.Config(epochs=31, batches_per_epoch=1)).fit(Problem().train)
+    expected = [1e-4] * 5 + [1e-6] * 5 + [0.9e-6] * 10 + [0.81e-6] * 10 + [0.729e-6]
+    assert [lr for lr, _ in made] == pytest.approx(expected)
+    assert [count for _, count in made] == [2] * 5 + [4] * 26
+    method = short(head_epochs=1)
+    method.fit(Problem().train)
+    assert method.heads_[0][0].weight.unique().tolist() == [1.0]
+    assert len(method.heads_[1][0].weight.unique()) > 1
+
+
+def test_maps_are_the_same_however_many_are_moved_at_a_time(monkeypatch):
+    """Maps that are moved a few steps at a time give the bits that all of them at once give."""
+    problem, found = WithMaps(), []
+    for steps in (2, 100):
+        monkeypatch.setattr("zslbench_methods.dsva._STEPS_OF_MAPS", steps)
+        method = short()
+        method.fit(problem.train)
+        found.append(method.prototypes_)
+    assert all(map(torch.equal, *found))
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -356,9 +383,9 @@ def test_without_maps_the_global_head_is_trained_as_ever(head, capsys):
 
     features, labels = torch.tensor(problem.train.features), torch.tensor(problem.train.labels)
     expected = make_head(20, 6, problem.train.torch_generator("dsva init"))
-    adam = torch.optim.Adam(expected.parameters(), lr=1e-2, betas=(0.5, 0.999), fused=True)
     rng = problem.train.rng("dsva episodes")
     for trained in method.heads_:
+        adam = torch.optim.Adam(expected[1].parameters(), lr=1e-2, betas=(0.5, 0.999), fused=True)
         rows, _ = draw_episodes(problem.train.labels, 8, 3, 5, rng)
         for batch in torch.tensor(rows):
             adam.zero_grad()

@@ -11,7 +11,7 @@ from zslbench_methods.clswgan import CLSWGAN
 from zslbench_methods.common.feature_classifier import FeatureClassifier
 from zslbench_methods.common.gan import Critic, SeenData, adam, critic_loss, descend, gradient_penalty, vae_loss
 from zslbench_methods.fvaegan import FVAEGAN
-from zslbench_methods.tfvaegan import TFVAEGAN, Networks, cycle_loss, with_hidden
+from zslbench_methods.tfvaegan import TFVAEGAN, Networks, cycle_loss, with_semantics
 
 B, D, A, H, S = 5, 6, 4, 7, 3
 METHODS = [CLSWGAN, FVAEGAN, TFVAEGAN]
@@ -58,9 +58,8 @@ def sigmoid(a):
 
 
 def np_critic(critic, x, s):
-    W = np.vstack([critic.visual.weight.detach().numpy(), critic.semantic.weight.detach().numpy()])
-    b = critic.visual.bias.detach().numpy() + critic.semantic.bias.detach().numpy()
-    return dense(critic.second, leaky(np.hstack([x, s]) @ W + b))[:, 0]
+    W = np.vstack([critic.visual.weight.detach().numpy(), critic.semantic.detach().numpy()])
+    return dense(critic.second, leaky(np.hstack([x, s]) @ W + critic.visual.bias.detach().numpy()))[:, 0]
 
 
 def np_generate(networks, z, s, weight):
@@ -150,7 +149,7 @@ def test_critic_loss_and_its_gradient_equal_a_gradient_of_a_gradient(networks, b
     theirs = critic(fake, conditions).mean() - critic(x, s).mean() + 10 * penalty
     wasserstein = np_critic(critic, fake.numpy(), conditions.numpy()).mean() - np_critic(critic, *batch[:2]).mean()
     assert ours.item() == pytest.approx(wasserstein + 10 * penalty.item(), rel=1e-10)
-    parameters = [critic.visual.weight, critic.visual.bias, critic.semantic.weight, critic.second.weight]
+    parameters = [critic.visual.weight, critic.visual.bias, critic.semantic, critic.second.weight]
     for a, b in zip(torch.autograd.grad(ours, parameters), torch.autograd.grad(theirs, parameters), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
@@ -174,22 +173,21 @@ def test_objective_of_clswgan_equals_the_formula(networks, batch):
 @pytest.mark.parametrize("blocks", [1, 2])
 @pytest.mark.parametrize("gamma", [0.0, 10.0])
 def test_objective_of_fvaegan_equals_the_formula(networks, batch, blocks, gamma):
-    """BCE + KL - gamma * mean D, on reconstructed features alone or on generated ones too."""
+    """BCE + KL - gamma * D, the mean on reconstructed features, or its sum with the mean on those from the prior."""
     x, s, noise = batch
     noise = noise[: blocks * B]
     bce, kl, adversarial, _ = np_vaegan_terms(networks, x, s, noise, 0.0)
     parts = networks.encoder, networks.generator, networks.critic
     ours = fvaegan.loss(*parts, *map(torch.tensor, (x, s, noise)), gamma)
-    assert ours.item() == pytest.approx(bce + kl - gamma * adversarial, rel=1e-10)
+    assert ours.item() == pytest.approx(bce + kl - gamma * blocks * adversarial, rel=1e-10)
 
 
-@pytest.mark.parametrize("blocks", [1, 2])
 @pytest.mark.parametrize("feedback", [0.0, 0.7])
 @pytest.mark.parametrize("cycle", [0.0, 0.3])
-def test_objective_of_tfvaegan_equals_the_formula(networks, batch, blocks, feedback, cycle):
+def test_objective_of_tfvaegan_equals_the_formula(networks, batch, feedback, cycle):
     """That of f-VAEGAN plus the cycle loss on what was generated, with and without feedback."""
     x, s, noise = batch
-    noise = noise[: blocks * B]
+    noise = noise[:B]
     bce, kl, adversarial, consistency = np_vaegan_terms(networks, x, s, noise, feedback)
     ours = tfvaegan.loss(networks, *map(torch.tensor, (x, s, noise)), gamma=10.0, cycle=cycle, feedback=feedback)
     assert ours.item() == pytest.approx(bce + kl - 10 * adversarial + cycle * consistency, rel=1e-9)
@@ -236,6 +234,7 @@ def test_feedback_has_an_effect_and_weight_zero_switches_it_off(networks, batch)
 def test_only_the_pass_with_feedback_moves_the_feedback_module(networks, batch):
     """A step without feedback leaves the module and its optimiser as they are, and no step moves the critic."""
     x, s, noise = map(torch.tensor, batch)
+    noise = noise[:B]
     optimizers = [adam(0.01, networks.generator, networks.encoder, networks.decoder), adam(0.01, networks.feedback)]
     watched = networks.feedback.first.weight, networks.critic.visual.weight, networks.generator.first.weight
     for weight, moves in ((0.0, (False, False, True)), (1.0, (True, False, True))):
@@ -252,14 +251,46 @@ def test_a2_is_the_weight_at_synthesis():
         problem = Problem((3, 3), D=D, A=A)
         method.fit(problem.train)
         made[a2] = method.classifier_.training_set(problem.unseen)[0][:, :D]
-    assert np.abs(made[0.0] - made[1.0]).max() > 1e-4
+    assert (made[0.0] - made[1.0]).abs().max() > 1e-4
 
 
-def test_features_are_classified_with_the_decoders_hidden_layer(networks, batch):
-    """The hidden layer stands to the right of the features."""
+def test_features_are_classified_with_what_the_decoder_makes_of_them(networks, batch):
+    """What they are decoded to and the decoder's hidden layer stand to the right of the features."""
     x = batch[0]
-    expected = np.hstack([x, leaky(dense(networks.decoder.first, x))])
-    np.testing.assert_allclose(with_hidden(networks.decoder, torch.tensor(x)).detach(), expected, rtol=1e-12)
+    expected = np.hstack([x, np_decode(networks.decoder, x), leaky(dense(networks.decoder.first, x))])
+    np.testing.assert_allclose(with_semantics(networks.decoder, torch.tensor(x)).detach(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_frozen_decoder_moves_on_real_features_alone(monkeypatch, frozen):
+    """In the critic's steps the decoder moves; in the generator's it does unless it is frozen."""
+    moved = []
+
+    def descended(loss, *optimizers):
+        moved.append(any(one.param_groups[0]["lr"] == 0.123 for one in optimizers))
+        descend(loss, *optimizers)
+
+    monkeypatch.setattr("zslbench_methods.common.gan.descend", descended)
+    settings = SMALL | {"epochs": 1, "critic_steps": 1, "batch": 6}
+    TFVAEGAN(TFVAEGAN.Config(**settings, decoder_lr=0.123, freeze_decoder=frozen)).fit(Problem((3, 3), D=D, A=A).train)
+    assert moved == [True, False, not frozen] * 2  # decoder, critic, generator; without feedback and with it
+
+
+@pytest.mark.parametrize(("critic", "shown"), [("prior", 1), ("reconstructed", 1), ("both", 2)])
+def test_what_the_critic_of_fvaegan_is_shown(monkeypatch, critic, shown):
+    """Features of the prior, of latents of the images, or of both; the generator is judged accordingly."""
+    seen, judged = [], []
+
+    def watched(critic, real, fake, *rest):
+        seen.append(len(fake) // len(real))
+        return critic_loss(critic, real, fake, *rest)
+
+    monkeypatch.setattr("zslbench_methods.common.gan.critic_loss", watched)
+    original = fvaegan.loss
+    monkeypatch.setattr(fvaegan, "loss", lambda *args: judged.append(len(args[5]) // len(args[3])) or original(*args))
+    FVAEGAN(FVAEGAN.Config(**SMALL, critic=critic)).fit(Problem((3, 3), D=D, A=A).train)
+    assert set(seen) == {shown}
+    assert set(judged) == {1 if critic == "reconstructed" else 2}
 
 
 # Data and the last classifier
@@ -269,17 +300,32 @@ def test_batches_are_distinct_images_with_their_semantics():
     """Every generator step follows `critic_steps` batches of different images, ceil(N / batch) times per epoch."""
     problem = Problem((3, 5, 2), D=D, A=A)
     data = SeenData(problem.train, CLSWGAN.Config(batch=4, critic_steps=2))
-    rounds = list(data.epoch())
+    rounds = list(data.epoch(blocks=2))
     assert len(rounds) == 3
-    for batches in rounds:
-        assert len(batches) == 2
-        for x, s, y in batches:
+    for step in rounds:
+        assert step.noise.shape == (3, 8, A)
+        assert step.alpha.shape == (2, 8, 1)
+        assert len(list(step.critic)) == 2
+        for x, s, y in zip(step.x, step.s, step.y, strict=True):
             assert len(torch.unique(x, dim=0)) == 4
             assert torch.equal(s, data.S[y])
             for image, label in zip(x, y, strict=True):
                 assert label == data.y[(image == data.X).all(1)].item()
     assert data.X.min() == 0
     assert data.X.max() == 1
+
+
+def test_random_numbers_are_drawn_once(monkeypatch):
+    """No number serves twice, within a round, between rounds or between the pieces in which they are drawn."""
+    monkeypatch.setattr("zslbench_methods.common.gan._ROUNDS_DRAWN", 2)
+    data = SeenData(Problem((3, 5, 2), D=D, A=A).train, CLSWGAN.Config(batch=2, critic_steps=2))
+    rounds = [*data.epoch(), *data.epoch()]
+    assert len(rounds) == 10
+    for numbers in (
+        torch.cat([step.noise.ravel() for step in rounds]),
+        torch.cat([step.alpha.ravel() for step in rounds]),
+    ):
+        assert len(torch.unique(numbers)) == len(numbers)
 
 
 def test_the_classifier_is_trained_on_real_seen_and_synthetic_unseen_features():

@@ -17,9 +17,11 @@ from zslbench import Candidates, TrainingData
 from zslbench_methods import cada, mcfa
 from zslbench_methods.cada import CADAVAE
 from zslbench_methods.common.batches import ClassRows, distinct, stream
-from zslbench_methods.common.latent_classifier import LatentClassifier, softmax_regression
+from zslbench_methods.common.latent_classifier import LatentClassifier
+from zslbench_methods.common.layers import Affine
 from zslbench_methods.common.scaling import MinMax
-from zslbench_methods.common.vae import VAE, Affine, AlignedVAEs, kl, l1, minimise, wasserstein
+from zslbench_methods.common.softmax import softmax_regression
+from zslbench_methods.common.vae import VAE, AlignedVAEs, kl, l1, minimise, wasserstein
 from zslbench_methods.mcfa import MCFA
 
 
@@ -293,13 +295,12 @@ def test_softmax_regression_equals_torch_step_by_step(wrap):
     options = {"batch": 32, "wrap": wrap}
     ours = list(
         softmax_regression(
-            latents,
+            Affine(4, 3, generator=generator()),
+            torch.from_numpy(latents),
             targets,
-            3,
             epochs=3,
             lr=1e-2,
             rng=np.random.default_rng(5),
-            generator=generator(),
             **options,
         )
     )
@@ -413,16 +414,15 @@ def test_scores_are_log_probabilities_of_a_linear_classifier_on_the_mean():
     np.testing.assert_allclose(np.exp(scores[-1]).sum(1), 1, rtol=1e-5)
     mu = stage.vaes.visual.gaussian(torch.tensor(stage.scale(x)))[:, :3].detach().numpy()
     *_, weights = softmax_regression(
+        Affine(3, 2, generator=stage.train.torch_generator("classifier init zsl")),
         *stage.training_latents(candidates),
-        2,
         epochs=2,
         batch=32,
         lr=1e-3,
         wrap=True,
         rng=stage.train.rng("classifier batches zsl"),
-        generator=stage.train.torch_generator("classifier init zsl"),
     )
-    logits = mu @ weights[:-1] + weights[-1]
+    logits = mu @ weights[:-1].numpy() + weights[-1].numpy()
     np.testing.assert_allclose(scores[-1], logits - np.logaddexp.reduce(logits, axis=1, keepdims=True), atol=1e-6)
 
 
@@ -442,7 +442,7 @@ def test_test_features_are_encoded_once_but_never_stale(monkeypatch):
             np.testing.assert_array_equal(scorer.score(encoded), scorer(block))
     assert len(calls) == 2 + 2 * (1 + len(others))
     blocks[0].flags.writeable = True
-    before = means[0].copy()
+    before = means[0].clone()
     blocks[0][0] += 1
     assert not np.array_equal(first.represent(blocks[0])[0], before[0])
     np.testing.assert_array_equal(means[0], before)

@@ -44,10 +44,10 @@ class LatentClassifierConfig:
 
 @dataclass(frozen=True)
 class GanConfig:
-    """Networks trained against a critic on the batches of `gan.SeenData`. Defaults: f-CLSWGAN's."""
+    """Networks trained against a critic on the batches of `gan.SeenData`. Defaults: f-CLSWGAN's for CUB."""
 
     hidden: int = param(4096, "hidden units of every network", ge=1)
-    epochs: int = param(50, "epochs of the GAN", ge=1)
+    epochs: int = param(56, "epochs of the GAN", ge=1)
     batch: int = param(64, "images per step", ge=1)
     critic_steps: int = param(5, "steps of the critic per step of the generator", ge=1)
     lr: float = param(1e-4, "step size (Adam) of every network", gt=0, search=Range(1e-5, 1e-3, log=True))

@@ -12,10 +12,10 @@ from torch import Tensor
 from zslbench import Candidates, Scorer, TrainingData
 from zslbench_methods.common.batches import IntArray
 from zslbench_methods.common.configs import FeatureClassifierConfig
-from zslbench_methods.common.gan import SeenData
-from zslbench_methods.common.latent_classifier import Array, log_probabilities, softmax_regression
+from zslbench_methods.common.gan import SeenData, dense
 from zslbench_methods.common.linear import unit_rows
 from zslbench_methods.common.scoring import Represented
+from zslbench_methods.common.softmax import Array, log_probabilities, softmax_regression
 
 Synthesise = Callable[[Tensor, Tensor], Tensor]
 """Noise (n, A) and semantics (n, A) -> features (n, D)."""
@@ -48,39 +48,49 @@ class FeatureClassifier:
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """One scorer per epoch: features (N, D) -> log-probabilities (N, K)."""
         c, setting = self.config, "gzsl" if candidates.generalized else "zsl"
+        inputs, columns = self.training_set(candidates)
+        layer = dense(inputs.shape[1], len(candidates), self.train.torch_generator(f"classifier init {setting}"))
         epochs = softmax_regression(
-            *self.training_set(candidates),
-            len(candidates),
+            layer,
+            inputs,
+            columns,
             epochs=c.classifier_epochs,
             batch=c.classifier_batch,
             lr=c.classifier_lr,
             wrap=True,
             rng=self.train.rng(f"classifier batches {setting}"),
-            generator=self.train.torch_generator(f"classifier init {setting}"),
         )
-        inputs = self.inputs
+        represent = self.inputs
         for weights in epochs:
-            yield Represented(inputs, partial(log_probabilities, weights=weights))
+            yield Represented(represent, partial(log_probabilities, weights=weights))
 
     @torch.no_grad()
-    def training_set(self, candidates: Candidates) -> tuple[Array, IntArray]:
+    def training_set(self, candidates: Candidates) -> tuple[Tensor, IntArray]:
         """What the classifier is trained on (n, P), and the candidate column (n,) of each row."""
         generator = self.train.torch_generator(f"synthesis {'gzsl' if candidates.generalized else 'zsl'}")
+        seen = np.bincount(self.train.labels, minlength=len(self.train.semantics))
+        counts = np.where(candidates.seen < 0, self.config.samples, seen[candidates.seen])
+        columns = np.repeat(np.arange(len(counts)), counts)
         semantics = self.train.tensor(unit_rows(candidates.semantics).astype(np.float32))
-        parts, columns = [], []
+        noise = self.train.tensor(torch.randn(int((candidates.seen < 0).sum()), self.config.samples,
+                                              semantics.shape[1], generator=generator))  # fmt: skip
+        drawn = iter(noise)
+        found: Tensor | None = None  # filled class by class: no second copy of it exists at any time
         for column, label in enumerate(candidates.seen):
             if label < 0:
-                s = semantics[column].expand(self.config.samples, -1)
-                noise = torch.randn(s.shape, generator=generator).to(s.device)
-                parts.append(self.represent(self.synthesise(noise, s)).numpy(force=True))
+                part = self.represent(self.synthesise(next(drawn), semantics[column].expand(self.config.samples, -1)))
+            elif counts[column]:
+                part = self.inputs(self.train.features[self.train.labels == label])
             else:
-                images = self.train.features[self.train.labels == label]
-                parts.append(self.inputs(images))
-            columns.append(np.full(len(parts[-1]), column))
-        return np.concatenate(parts), np.concatenate(columns)
+                continue
+            if found is None:
+                found = part.new_empty(len(columns), part.shape[1])
+            first = int(counts[:column].sum())
+            found[first : first + len(part)] = part
+        assert found is not None
+        return found, columns
 
     @torch.no_grad()
-    def inputs(self, features: Array) -> Array:
+    def inputs(self, features: Array) -> Tensor:
         """What is classified (N, P) of images with these features (N, D)."""
-        inputs: Array = self.represent(self.train.tensor(self.scale(features))).numpy(force=True)
-        return inputs
+        return self.represent(self.train.tensor(self.scale(features)))

@@ -7,6 +7,7 @@ slope 0.2; weights start normal with standard deviation 0.02 and biases at zero,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,26 +17,19 @@ from torch.nn.functional import leaky_relu, softplus
 from zslbench import TrainingData
 from zslbench_methods.common.batches import distinct
 from zslbench_methods.common.configs import GanConfig
+from zslbench_methods.common.layers import Affine, small
 from zslbench_methods.common.linear import unit_rows
 from zslbench_methods.common.scaling import MinMax
 from zslbench_methods.common.vae import kl
 
 SLOPE = 0.2
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Features (B, D), the semantics of their classes (B, A), and the classes (B,)."""
+_ROUNDS_DRAWN = 32
+"""For so many rounds random numbers are drawn at a time: they go to the trial's device in one piece."""
 
 
-class Dense(nn.Module):
-    """x W + b with W (inputs, outputs)."""
-
-    def __init__(self, inputs: int, outputs: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(inputs, outputs).normal_(0, 0.02, generator=generator))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs) -> (B, outputs)."""
-        return torch.addmm(self.bias, x, self.weight)
+def dense(inputs: int, outputs: int, generator: torch.Generator) -> Affine:
+    """A layer as these methods start it."""
+    return Affine(inputs, outputs, generator=generator, draw=small)
 
 
 class Generator(nn.Module):
@@ -43,8 +37,8 @@ class Generator(nn.Module):
 
     def __init__(self, noise: int, semantic: int, hidden: int, visual: int, last: str, generator: torch.Generator):
         super().__init__()
-        self.first = Dense(noise + semantic, hidden, generator)
-        self.second = Dense(hidden, visual, generator)
+        self.first = dense(noise + semantic, hidden, generator)
+        self.second = dense(hidden, visual, generator)
         self.last = torch.relu if last == "relu" else torch.sigmoid
 
     def logits(self, z: Tensor, s: Tensor, feedback: Tensor | float = 0.0) -> Tensor:
@@ -62,9 +56,9 @@ class Encoder(nn.Module):
 
     def __init__(self, visual: int, semantic: int, hidden: int, noise: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.first = Dense(visual + semantic, hidden, generator)
-        self.second = Dense(hidden, 2 * noise, generator)
-        self.heads = Dense(2 * noise, 2 * noise, generator)
+        self.first = dense(visual + semantic, hidden, generator)
+        self.second = dense(hidden, 2 * noise, generator)
+        self.heads = dense(2 * noise, 2 * noise, generator)
 
     def forward(self, x: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance."""
@@ -78,13 +72,14 @@ class Critic(nn.Module):
 
     def __init__(self, visual: int, semantic: int, hidden: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.visual = Dense(visual, hidden, generator)
-        self.semantic = Dense(semantic, hidden, generator)
-        self.second = Dense(hidden, 1, generator)
+        self.visual = dense(visual, hidden, generator)
+        self.semantic = nn.Parameter(torch.empty(semantic, hidden))  # without a bias: the layer has one
+        small(self.semantic.detach(), generator)
+        self.second = dense(hidden, 1, generator)
 
     def hidden(self, x: Tensor, s: Tensor) -> Tensor:
         """(B, H) before the leaky step; affine in x."""
-        hidden: Tensor = self.visual(x) + self.semantic(s)
+        hidden: Tensor = self.visual(x) + s @ self.semantic
         return hidden
 
     def top(self, hidden: Tensor) -> Tensor:
@@ -102,8 +97,8 @@ class SemanticDecoder(nn.Module):
 
     def __init__(self, visual: int, hidden: int, semantic: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.first = Dense(visual, hidden, generator)
-        self.second = Dense(hidden, semantic, generator)
+        self.first = dense(visual, hidden, generator)
+        self.second = dense(hidden, semantic, generator)
 
     def hidden(self, x: Tensor) -> Tensor:
         """(B, H)."""
@@ -120,8 +115,8 @@ class Feedback(nn.Module):
 
     def __init__(self, hidden: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.first = Dense(hidden, hidden, generator)
-        self.second = Dense(hidden, hidden, generator)
+        self.first = dense(hidden, hidden, generator)
+        self.second = dense(hidden, hidden, generator)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, H)."""
@@ -155,7 +150,7 @@ def critic_loss(critic: Critic, real: Tensor, fake: Tensor, s: Tensor, alpha: Te
         weight: of the penalty.
     """
     blocks = len(fake) // len(real)
-    condition = critic.semantic(s)
+    condition = s @ critic.semantic
     at_real = critic.visual(real) + condition
     at_fake = critic.visual(fake) + condition.repeat(blocks, 1)
     between = alpha * at_real.detach().repeat(blocks, 1) + (1 - alpha) * at_fake.detach()
@@ -198,6 +193,26 @@ def adam(lr: float, *modules: nn.Module) -> torch.optim.Adam:
     return torch.optim.Adam(parameters, lr=lr, betas=(0.5, 0.999), fused=True)
 
 
+class Round(NamedTuple):
+    """One step of the generator and the k steps of the critic that precede it: the images and the random numbers."""
+
+    x: Tensor
+    """(k, B, D) features; the generator's step sees the last B."""
+    s: Tensor
+    """(k, B, A) the semantics of their classes."""
+    y: Tensor
+    """(k, B) their classes."""
+    noise: Tensor
+    """(k + 1, n, A) normal; the generator's is the last."""
+    alpha: Tensor
+    """(k, n, 1) in [0, 1)."""
+
+    @property
+    def critic(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """x, s, noise and alpha of each step of the critic."""
+        return zip(self.x, self.s, self.noise[:-1], self.alpha, strict=True)
+
+
 class SeenData:
     """The seen images as networks are trained on them, and every random number of the training.
 
@@ -213,20 +228,19 @@ class SeenData:
         self._n, self._batch, self._critic_steps = len(train.labels), config.batch, config.critic_steps
         self._train, self._rng, self._generator = train, train.rng("batches"), train.torch_generator("noise")
 
-    def epoch(self) -> Iterator[list[Batch]]:
-        """ceil(N / batch) times the batches of the critic's steps that precede one of the generator.
+    def epoch(self, blocks: int = 1) -> Iterator[Round]:
+        """ceil(N / batch) rounds. As published, every batch is a fresh random choice of images and an epoch no pass
+        over them.
 
-        As published, every batch is a fresh random choice of images and an epoch no pass over them.
+        Args:
+            blocks: how many times as much noise as images a step needs.
         """
-        steps, size = -(-self._n // self._batch), min(self._batch, self._n)
-        rows = distinct(self._rng, np.full((steps, self._critic_steps), self._n), size)
-        for step in self._train.tensor(rows):
-            yield [(self.X[i], self.S[self.y[i]], self.y[i]) for i in step]
-
-    def normal(self, rows: int) -> Tensor:
-        """Noise (rows, A): it is as wide as the semantics."""
-        return torch.randn(rows, self.A, generator=self._generator).to(self._train.device)
-
-    def uniform(self, rows: int) -> Tensor:
-        """(rows, 1) in [0, 1)."""
-        return torch.rand(rows, 1, generator=self._generator).to(self._train.device)
+        rounds, size, k = -(-self._n // self._batch), min(self._batch, self._n), self._critic_steps
+        chosen = distinct(self._rng, np.full((rounds, k), self._n), size)
+        for first in range(0, rounds, _ROUNDS_DRAWN):
+            rows = self._train.tensor(chosen[first : first + _ROUNDS_DRAWN])
+            noise = torch.randn(len(rows), k + 1, blocks * size, self.A, generator=self._generator)
+            alpha = torch.rand(len(rows), k, blocks * size, 1, generator=self._generator)
+            for i, *drawn in zip(rows, self._train.tensor(noise), self._train.tensor(alpha), strict=True):
+                y = self.y[i]
+                yield Round(self.X[i], self.S[y], y, *drawn)

@@ -13,25 +13,7 @@ from torch import Tensor, nn
 
 from zslbench import TrainingData
 from zslbench_methods.common.configs import AutoencoderConfig
-
-
-class Affine(nn.Module):
-    """x W + b, which may do the work of several layers with the same input.
-
-    Every block of outputs is initialised as a layer of its own: Xavier-uniform with gain 0.5, biases zero.
-    The weights are stored (inputs, outputs), because their gradient is computed faster in that order.
-    """
-
-    def __init__(self, inputs: int, *outputs: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(inputs, sum(outputs)))
-        self.bias = nn.Parameter(torch.zeros(sum(outputs)))
-        for block in torch.split(self.weight.detach(), list(outputs), dim=1):
-            nn.init.xavier_uniform_(block, gain=0.5, generator=generator)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs) -> (B, outputs)."""
-        return torch.addmm(self.bias, x, self.weight)
+from zslbench_methods.common.layers import Affine
 
 
 class VAE(nn.Module):
