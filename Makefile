@@ -5,6 +5,7 @@
 # make docs   the documentation as a site, in build/site
 # make shell  a shell in which `zslbench` and `python` are those of .venv
 # make speed  the throughput benchmarks
+# make gpu    on a machine with a GPU: correctness, repeatability, speed and memory of every method, without Ray
 # make clean  remove .venv and build products; stored results stay
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test quick lint docs shell speed clean
+.PHONY: run test quick lint docs shell speed gpu clean
 
 run: $(VENV)/.installed
 	$(BIN)/zslbench run --suite ucm
@@ -38,6 +39,10 @@ speed: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed/vae_trials.py
 	$(BIN)/python benchmarks/speed/methods.py
 	$(BIN)/python benchmarks/speed/runner.py
+
+# With what is installed: a machine with a GPU has its own torch, and perhaps no network.
+gpu:
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) benchmarks/gpu/check.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'

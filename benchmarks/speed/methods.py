@@ -1,4 +1,4 @@
-"""Seconds per trial of every method of benchmarks/ucm-all.toml on UC Merced 16/5, on one thread.
+"""Seconds per trial of every method of benchmarks/suites/ucm-all.toml on UC Merced 16/5, on one thread.
 
     python benchmarks/speed/methods.py [--repetitions 3] [--only eszsl,mcfa]
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--only", help="comma-separated names")
     options = parser.parse_args()
-    suite, registry = read_suite(HERE.parent / "ucm-all.toml"), Registry()
+    suite, registry = read_suite(HERE.parent / "suites" / "ucm-all.toml"), Registry()
     data = load_dataset(suite.dataset)
     view, (split,) = data.view(), make_splits(data, suite.split_family or "", 1)
     built = [registry.build(method.spec) for method in suite.methods]

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 
 from zslbench import Method, TrainingData
 from zslbench_methods.cada import CADAVAE
-from zslbench_methods.common.latent_classifier import softmax_regression
+from zslbench_methods.common.layers import Affine
+from zslbench_methods.common.softmax import softmax_regression
 from zslbench_methods.mcfa import MCFA
 
 SEEN, UNSEEN, IMAGES_PER_CLASS, VISUAL, SEMANTIC, LATENT = 16, 5, 80, 1280, 440, 64
@@ -193,7 +194,8 @@ def our_classifier_epoch(latents: np.ndarray, targets: np.ndarray, classes: int)
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     options: dict[str, Any] = {"epochs": 1, "batch": 32, "lr": 1e-3, "wrap": False}
     start = time.process_time()
-    for _ in softmax_regression(latents, targets, classes, **options, rng=rng, generator=generator):
+    layer = Affine(latents.shape[1], classes, generator=generator)
+    for _ in softmax_regression(layer, torch.from_numpy(latents), targets, **options, rng=rng):
         pass
     return (time.process_time() - start) / (len(latents) // 32)
 

@@ -96,7 +96,7 @@ def test_printed_harmonic_means_are_those_of_the_printed_accuracies(name):
         ("dsva-2023", "DSVA (paper)", "60-10", {"T1": 84.0, "U": 68.4, "S": 67.1, "H": 67.7}),
         ("dsva-2023", "DSVA (authors' log 3, last epoch)", "40-30", {"T1": 42.6}),
         ("tfvaegan-2020", "TF-VAEGAN", "cub", {"T1": 64.9, "H": 58.1}),
-        ("rs-transclip-2024", "RemoteCLIP B/32", "aid", {"top1": 91.7, "top1_transductive": 95.6}),
+        ("rs-transclip-2024", "RemoteCLIP B/32", "million-aid-2", {"top1": 91.7, "top1_transductive": 95.6}),
     ],
 )
 def test_numbers_are_where_they_belong(name, method, data, values):
