@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from zslbench.configuration import (
     Choice,
     MethodSpec,
+    Preset,
     Range,
     as_dict,
     close_matches,
@@ -274,3 +275,51 @@ def test_close_matches() -> None:
     assert close_matches("eszl", ["eszsl", "mcfa"]) == " Did you mean 'eszsl'?"
     assert close_matches("projections", ["projection", "rejection"]) == " Did you mean 'projection' or 'rejection'?"
     assert close_matches("xyz", ["eszsl", "mcfa"]) == ""
+
+
+@dataclass(frozen=True)
+class WithPresets:
+    """Parameters that go together."""
+
+    PRESETS: ClassVar = {
+        "cub": Preset({"epochs": 23, "rate": 0.2}, "the publication's"),
+        "sun": Preset({"epochs": 21}, "the publication's"),
+    }
+    rate: float = param(0.1, "a rate")
+    epochs: int = param(30, "epochs")
+    width: int = param(64, "a width")
+
+
+@pytest.mark.parametrize(
+    ("typed", "values", "labelled"),
+    [
+        ("m[preset=cub]", (0.2, 23, 64), "m[preset=cub]"),
+        ("m[preset=cub,width=8]", (0.2, 23, 8), "m[preset=cub,width=8]"),
+        ("m[epochs=23,rate=0.2]", (0.2, 23, 64), "m[preset=cub]"),  # the same trial has one name
+        ("m[preset=sun]", (0.1, 21, 64), "m[epochs=21]"),  # no shorter: as it would be without the preset
+        ("m[width=8,preset=cub,epochs=30]", (0.2, 30, 8), "m[rate=0.2,width=8]"),
+        ("m", (0.1, 30, 64), "m"),
+    ],
+)
+def test_a_preset_stands_for_its_values(typed, values, labelled):
+    """What is typed beside it wins in any order; a configuration has one label, the shortest, which reads back."""
+    (spec,) = parse_methods(typed)
+    config = resolve(WithPresets, spec.overrides, "m")
+    assert (config.rate, config.epochs, config.width) == values
+    assert label("m", config) == labelled
+    (again,) = parse_methods(labelled)
+    assert resolve(WithPresets, again.overrides, "m") == config
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (WithPresets, "m has no preset 'cup'. Did you mean 'cub'? Its presets: cub, sun."),
+        (Config, "m has no preset 'cup'. Its presets: none."),
+    ],
+)
+def test_an_unknown_preset_is_refused(config, said):
+    """With those that there are."""
+    with pytest.raises(InputError) as error:
+        resolve(config, {"preset": "cup"}, "m")
+    assert str(error.value) == said

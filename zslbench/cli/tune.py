@@ -137,7 +137,7 @@ def tune(
         "split_family": family, "splits": len(drawn), "seeds": seeds,
         **({"plugins": [os.path.relpath(path, best.parent) for path in plugins]} if plugins else {}),
     }  # fmt: skip
-    fixed = {name: trial.config[name] for name in spec.overrides}
+    fixed = {name: trial.config.get(name, given) for name, given in spec.overrides.items()}  # a preset fixes nothing
     report = outputs.Report(
         ledger, axes, MethodSpec(spec.name, fixed), metric, identity.splits, len(validation), len(tested), suite
     )
