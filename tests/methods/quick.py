@@ -12,6 +12,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "ale": {"epochs": 2},
     "cada": _ENCODERS | _CLASSIFIER | {"epochs": 2},
     "clswgan": _GENERATOR | {"seen_epochs": 2},
+    "cnzsl": {"hidden": 16, "epochs": 2},
     "dem": {"hidden": 16, "epochs": 2},
     "devise": {"epochs": 2},
     "dsva": {"epochs": 2, "batches_per_epoch": 2},
