@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench import Candidates, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench import MethodInfo, Range, TrainingData, param
+from zslbench_methods.common.attribute_prediction import AttributePrediction
 from zslbench_methods.common.linear import DoubleArray
 
 
-class DAP(Method):
+class DAP(AttributePrediction):
     """One probabilistic classifier per binary attribute, and the class whose attributes are most probable.
 
     With a^c the attributes of class c (0 or 1) and a prior p(a_m) for each, the posterior of c is proportional to
@@ -62,31 +62,14 @@ class DAP(Method):
 
     config: Config
 
-    def fit(self, train: TrainingData) -> None:
-        """Train the classifiers of the attributes in which seen classes differ."""
+    def _train(self, train: TrainingData, signatures: NDArray[np.bool_]) -> None:
+        """Train one classifier per attribute."""
         from zslbench_methods.common.logistic import fit_attributes
 
-        self.threshold_ = np.asarray(train.semantics, np.float64).mean(axis=0)
-        present = train.semantics > self.threshold_  # (S, A)
-        self.informative_ = present.any(axis=0) & ~present.all(axis=0)
-        self.prior_ = present[:, self.informative_].mean(axis=0)
-        targets = self._signatures(train.semantics)[train.labels]
+        targets = signatures[train.labels]
         self.logits_ = fit_attributes(train.features, targets, self.config.penalty) if targets.size else None
 
-    def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
-        """Yield the log-posterior of each candidate, up to a constant per image."""
-        present = self._signatures(candidates.semantics)  # (K, M)
-        log_prior = np.log(np.where(present, self.prior_, 1 - self.prior_)).sum(axis=1)
-
-        def scores(features: Any) -> DoubleArray:
-            if self.logits_ is None:  # no attribute tells the seen classes apart
-                return np.zeros((len(features), len(present)))
-            logits = self.logits_(features)
-            log_present, log_absent = -np.logaddexp(0, -logits), -np.logaddexp(0, logits)
-            return np.asarray(log_present @ present.T + log_absent @ ~present.T - log_prior)
-
-        yield scores
-
-    def _signatures(self, semantics: Any) -> NDArray[np.bool_]:
-        """Which of the informative attributes each class has (K, M)."""
-        return np.asarray((semantics > self.threshold_)[:, self.informative_])
+    def _log_probabilities(self, features: Any) -> tuple[DoubleArray, DoubleArray]:
+        assert self.logits_ is not None  # there are attributes
+        logits = self.logits_(features)
+        return -np.logaddexp(0, -logits), -np.logaddexp(0, logits)
