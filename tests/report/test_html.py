@@ -15,6 +15,7 @@ from reports import HOSTILE, answers, done, failed, section_of, several, tables_
 from zslbench.records import Store
 from zslbench.report.contents import sections
 from zslbench.report.html import PAIRS, as_html, leaderboard_columns, leaderboard_line, pair_line
+from zslbench.results.leaderboard import leaderboard
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
@@ -111,7 +112,9 @@ def test_headings_sort_by_click_and_by_key(shipped: Path, visit: Callable[..., A
     page.keyboard.press("Enter")
     page.keyboard.press("Space")
     assert heads.nth(0).get_attribute("aria-sort") == "descending"
-    assert column(0)[:2] == ["22", "21"]
+    ranks = [int(text) for text in column(0) if text.isdecimal()]
+    assert ranks == list(range(len(ranks), 0, -1))
+    assert len(ranks) > 20
     assert column(0)[-1] in ("bound", "unranked")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent").strip() == "method"
@@ -123,7 +126,9 @@ def test_headings_sort_by_click_and_by_key(shipped: Path, visit: Callable[..., A
 def test_without_javascript_it_is_a_plain_table(shipped: Path, visit: Callable[..., Any]):
     """All rows and headings are there, and nothing looks like a button that does nothing."""
     page = visit(shipped, java_script_enabled=False)
-    assert page.locator("table.sortable").first.locator("tbody tr").count() == 28
+    (table,) = leaderboard(Store(ROOT / "results/ucm-16-5").records(), Store(ROOT / "results/ucm-16-5").plans())
+    rows = len(table.rows)
+    assert page.locator("table.sortable").first.locator("tbody tr").count() == rows
     assert page.locator("button").count() == 0
     assert page.locator("svg[role=img]").count() == 6
 
