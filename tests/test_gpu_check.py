@@ -60,7 +60,7 @@ def test_every_part_runs_on_little(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), "finds no GPU here; run it on a machine with one."),
+        ((), "finds no GPU here; run it on a machine with one, by the Python "),
         (("--only", "z"), "there is no part 'z'; there are a, b, c, d, e."),
         (("--device", "cpu", "--methods", "mfca"), "there is no method 'mfca'; there are mcfa, cada, "),
     ],

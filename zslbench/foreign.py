@@ -8,6 +8,7 @@ one side to the other, is noted. To torch the device is called `DEVICE`, whose t
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,14 +17,23 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch._functorch import eager_transforms
 from torch.optim import optimizer
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_flatten, tree_map
 
 DEVICE = "meta"
-_READS_A_NUMBER = {"aten::_local_scalar_dense", "aten::item", "aten::equal", "aten::is_nonzero"}
-_HAS_AS_MANY_AS_IT_FINDS = {"aten::nonzero", "aten::masked_select", "aten::_unique2", "aten::unique_dim"}
+_READS_A_NUMBER = {"aten::_local_scalar_dense", "aten::item", "aten::equal", "aten::is_nonzero", "aten::allclose",
+                   "aten::_linalg_check_errors"}  # fmt: skip
+_HAS_AS_MANY_AS_IT_FINDS = {"aten::nonzero", "aten::masked_select", "aten::_unique2", "aten::unique_dim",
+                            "aten::unique_consecutive", "aten::bincount"}  # fmt: skip
 """What a GPU has to report to the CPU before it is known how large the answer is."""
+_BY_INDICES = {"aten::index": 1, "aten::index_put": 1, "aten::index_put_": 1, "aten::_index_put_impl_": 1}
+"""What takes rows by number, which may come from the CPU, and the place of the numbers among its arguments."""
+_OF_EQUALS = {"aten::cat", "aten::stack"}
+"""What takes no single number of the CPU either."""
+_PRODUCTS = {"aten::mm", "aten::bmm", "aten::addmm", "aten::mv", "aten::dot", "aten::baddbmm"}
 _MEET = {"aten::copy_", "aten::_to_copy", "aten::set_.source_Tensor"}
 """What tensors of two devices may take part in."""
 
@@ -33,8 +43,8 @@ class Crossing(NamedTuple):
 
     way: Literal["in", "out"]
     """To the device, or from it: then the CPU waits until all is done that the device was told to do."""
-    steps: int
-    """How many steps optimizers had taken."""
+    moves: int
+    """How many backward passes and steps of optimizers there had been."""
     epochs: int
     """How many epochs were said to be done."""
     place: str
@@ -48,6 +58,8 @@ class Watch:
     crossings: list[Crossing] = field(default_factory=list)
     steps: int = 0
     """Of optimizers."""
+    moves: int = 0
+    """Those, and backward passes."""
     epochs: int = 0
     operations: int = 0
     """On the device."""
@@ -58,11 +70,17 @@ class Watch:
 
     def note(self, way: Literal["in", "out"]) -> None:
         """Note a crossing."""
-        self.crossings.append(Crossing(way, self.steps, self.epochs, _place()))
+        self.crossings.append(Crossing(way, self.moves, self.epochs, _place()))
 
     def out_while_training(self) -> list[Crossing]:
-        """From the device between an optimizer's first step and the last one."""
-        return [crossing for crossing in self.crossings if crossing.way == "out" and 0 < crossing.steps < self.steps]
+        """From the device between the first backward pass and the last step."""
+        return [crossing for crossing in self.crossings if crossing.way == "out" and 0 < crossing.moves < self.moves]
+
+    def waits(self) -> dict[str, int]:
+        """Place -> how often it reads from the device in training, where that is more than once an epoch: a word on
+        each epoch costs nothing, one on each step is what makes a GPU slow."""
+        reads = Counter(crossing.place for crossing in self.out_while_training())
+        return {place: count for place, count in reads.items() if count > max(1, self.epochs)}
 
 
 class Foreign(Tensor):
@@ -83,8 +101,13 @@ class Foreign(Tensor):
     held: Tensor
 
     def __repr__(self) -> str:  # type: ignore[override]
-        """Its shape: the numbers are elsewhere."""
+        """Its shape; a tensor of a GPU would show its numbers, which is noted."""
+        self.watch.note("out")
         return f"tensor(..., size={tuple(self.shape)}, on another device)"
+
+    def __format__(self, spec: str) -> str:
+        """A single number as it is formatted, which reads it."""
+        return format(self.item(), spec) if spec and self.ndim == 0 else repr(self)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         """Refuse, as a tensor of a GPU does."""
@@ -102,6 +125,10 @@ class Foreign(Tensor):
             if not kwargs.get("force", args[1] if len(args) > 1 else False):
                 raise TypeError("a tensor of another device is no array: move it by .cpu() first")
             return args[0].detach().cpu().numpy(force=True)
+        if func is Tensor.backward:
+            cls.watch.moves += 1
+        if func == Tensor.data.__set__ and isinstance(args[0], Foreign) and isinstance(args[1], Foreign):  # type: ignore[attr-defined]
+            args[0].held = args[1].held
         with torch._C.DisableTorchFunctionSubclass():  # results stay what they are, on either side
             return func(*args, **kwargs)
 
@@ -124,6 +151,20 @@ class _Border(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **kwargs)
 
 
+class _Made(TorchFunctionMode):
+    """Catches what torch makes of numbers without an operation: they are made here and moved."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        device = kwargs.get("device")
+        made = func in (torch.tensor, torch.as_tensor, torch.asarray, torch.sparse_coo_tensor)
+        if made and device is not None and torch.device(device).type == DEVICE and not isinstance(args[0], Tensor):
+            return func(*args, **kwargs | {"device": "cpu"}).to(DEVICE)
+        if func is Tensor.new_tensor and isinstance(args[0], Foreign) and device is None:
+            return torch.tensor(*args[1:], **{"dtype": args[0].dtype} | kwargs).to(DEVICE)
+        return func(*args, **kwargs)
+
+
 def _foreigners(args: Any, kwargs: Any) -> list[Tensor]:
     return [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Foreign)]
 
@@ -131,21 +172,30 @@ def _foreigners(args: Any, kwargs: Any) -> list[Tensor]:
 def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """The operation on the tensors that are held, and its result back where it belongs."""
     watch, name = Foreign.watch, func._schema.name
+    asked = kwargs.get("device")
+    there = asked is None or torch.device(asked).type == DEVICE
+    numbers = [index for index in args[_BY_INDICES[name]] if index is not None] if name in _BY_INDICES else []
     tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
     ours = [value for value in tensors if isinstance(value, Foreign)]
-    # A single number of the CPU may take part; it travels with the command.
-    strangers = [value for value in tensors if not isinstance(value, Foreign) and value.ndim]
+    strangers = [value for value in tensors if not isinstance(value, Foreign)]
+    if name in _BY_INDICES and isinstance(args[0], Foreign):
+        strangers = [value for value in strangers if all(value is not number for number in numbers)]
+    # A single number of the CPU may take part, which travels with the command; it may not take a result.
+    if name not in _OF_EQUALS and not (name.endswith("_") and args and not isinstance(args[0], Foreign)):
+        strangers = [value for value in strangers if value.ndim]
+    if name in _PRODUCTS and ours and not (ours[0].is_floating_point() or ours[0].is_complex()):
+        raise RuntimeError(
+            f"{name.removeprefix('aten::')} of whole numbers at {_place()}: a GPU has no such operation; use .float()"
+        )
     if ours and strangers and name not in _MEET:
         raise RuntimeError(
             f"expected all tensors to be on the same device, found one of the CPU {tuple(strangers[0].shape)} and one "
             f"of another device {tuple(ours[0].shape)} in {name.removeprefix('aten::')} at {_place()}"
         )
-    asked = kwargs.get("device")
-    there = asked is None or torch.device(asked).type == DEVICE
     if there and torch.Tag.nondeterministic_seeded in func.tags:
         raise RuntimeError(
             f"random numbers are drawn on another device in {name.removeprefix('aten::')} at {_place()}: draw them on "
-            f"the CPU from train.torch_generator(purpose), many at a time, and move them"
+            f"the CPU from train.torch_generator(purpose), many at a time, and move them; dropout draws too"
         )
     _note(watch, name, there, ours, args)
     watch.operations += 1
@@ -169,7 +219,8 @@ def _note(watch: Watch, name: str, there: bool, ours: list[Any], args: Any) -> N
 
 def _by_mask(name: str, args: Any) -> bool:
     """Whether rows are chosen by truth values."""
-    return name == "aten::index" and any(index is not None and index.dtype == torch.bool for index in args[1])
+    kinds = torch.bool, torch.uint8
+    return name == "aten::index" and any(isinstance(index, Foreign) and index.dtype in kinds for index in args[1])
 
 
 def _held(value: Any) -> Any:
@@ -191,6 +242,14 @@ def _place() -> str:
     return "an unknown place"
 
 
+class NotFollowedError(Exception):
+    """What a GPU computes and the stand-in for one cannot."""
+
+
+def _not_followed(*args: Any, **options: Any) -> Any:
+    raise NotFollowedError("forward-mode derivatives (torch.func.jvp, jacfwd, hessian)")
+
+
 @contextmanager
 def foreign_device() -> Iterator[Watch]:
     """Let `DEVICE` stand for a GPU for a while, and watch its border."""
@@ -198,6 +257,7 @@ def foreign_device() -> Iterator[Watch]:
 
     def stepped(*_: Any) -> None:
         watch.steps += 1
+        watch.moves += 1
 
     fused = optimizer._get_fused_kernels_supported_devices()  # type: ignore[attr-defined]
     with ExitStack() as stack:
@@ -205,5 +265,14 @@ def foreign_device() -> Iterator[Watch]:
         stack.enter_context(patch.object(optimizer, "_get_fused_kernels_supported_devices", lambda: [*fused, DEVICE]))
         stack.callback(setattr, Foreign, "watch", before)
         Foreign.watch = watch
+        # As on a GPU, a module that is moved keeps its parameters: whoever holds them still does.
+        stack.callback(
+            torch.__future__.set_swap_module_params_on_conversion,
+            torch.__future__.get_swap_module_params_on_conversion(),
+        )
+        torch.__future__.set_swap_module_params_on_conversion(True)
+        if hasattr(eager_transforms, "_jvp_with_argnums"):  # under it torch crashes on tensors that are not its own
+            stack.enter_context(patch.object(eager_transforms, "_jvp_with_argnums", _not_followed))
         stack.enter_context(_Border())  # type: ignore[no-untyped-call]
+        stack.enter_context(_Made())
         yield watch

@@ -50,7 +50,7 @@ def device_here(wanted: Device) -> Literal["cpu", "cuda"]:
     Raises:
         InputError: a GPU is wanted, and torch finds none.
     """
-    if wanted == "cpu" or (wanted == "auto" and shutil.which("nvidia-smi") is None):
+    if wanted == "cpu" or (wanted == "auto" and not _has_gpu()):
         return "cpu"  # without loading torch, which takes seconds
     import torch
 
@@ -61,9 +61,14 @@ def device_here(wanted: Device) -> Literal["cpu", "cuda"]:
     return "cpu"
 
 
+def _has_gpu() -> bool:
+    """Whether something here speaks of a GPU, with or without its tools; asked before torch, whose import is slow."""
+    return shutil.which("nvidia-smi") is not None or Path("/dev/nvidia0").exists()
+
+
 def idle_gpu() -> str:
     """Why torch does not use the GPU that this machine has, in a sentence; empty where it does, or there is none."""
-    if shutil.which("nvidia-smi") is None or device_here("auto") == "cuda":
+    if not _has_gpu() or device_here("auto") == "cuda":
         return ""
     import torch
 

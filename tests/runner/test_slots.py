@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from zslbench.runner.cluster import Slots
-from zslbench.runner.pool import Pool, fitting
+from zslbench.runner.pool import Lane, Pool, fitting
 
 
 def test_every_trial_takes_a_core_and_some_a_share_of_a_gpu():
@@ -37,3 +37,36 @@ def test_the_first_trial_says_how_many_share_a_gpu(cores, peak, shared):
     assert pool.per_gpu == shared
     assert len(told) == (peak is not None)
     assert pool.judging == (peak is None)
+
+
+def pool_of(slots: Slots, per_gpu: int) -> Pool:
+    """A pool without a Ray behind it."""
+    pool = Pool.__new__(Pool)
+    pool.slots, pool.per_gpu, pool.asked_per_gpu, pool.judging = slots, per_gpu, per_gpu, False
+    pool.idle, pool.starting, pool.tasks = [], {}, {}
+    pool._kill = lambda actor: None  # type: ignore[method-assign]
+    return pool
+
+
+def task_of(per_gpu: int) -> SimpleNamespace:
+    return SimpleNamespace(actor=SimpleNamespace(per_gpu=per_gpu, lane=Lane("", "cuda")))
+
+
+@pytest.mark.parametrize(("asked", "rooms"), [(8, [4]), (None, [4, 2, 1])])
+def test_trials_that_run_out_of_memory_get_more_room(asked, rooms):
+    """Half as many share a GPU, once where a number was asked for, and down to one where it was judged; a trial that
+    had a GPU for itself, or half of what was asked for, is to blame itself."""
+    pool = pool_of(Slots(16, 1, asked, 1, True), 8)
+    found = []
+    while pool._make_room(task_of(pool.per_gpu)) is not None:
+        found.append(pool.per_gpu)
+    assert found == rooms
+
+
+@pytest.mark.parametrize(("earlier", "room"), [([1] * 7, 3), ([1] * 8, 0), ([], 24), ([6], 0)])
+def test_gpus_that_are_free_are_used_beside_trials_of_another_time(earlier, room):
+    """After judging, trials that hold a GPU each leave the rest to be shared; beside trials that shared a GPU with
+    more, nobody starts."""
+    pool = pool_of(Slots(64, 8, None, 1, True), 3)
+    pool.tasks = {at: task_of(per_gpu) for at, per_gpu in enumerate(earlier)}
+    assert pool._room("cuda") == room

@@ -120,8 +120,8 @@ def _slots(ray: Any, where: Where) -> Slots:
     if where.device == "cuda" and not gpus:
         place = "on this machine" if where.local else f"in the cluster at {where.address}"
         raise InputError(f"--device cuda: Ray finds no GPU {place}; use --device cpu.")
-    if gpus and where.local and where.device == "auto" and device_here("auto") == "cpu":
-        gpus = 0
+    if gpus and where.local and where.device != "cpu" and device_here(where.device) == "cpu":
+        gpus = 0  # for torch there is none, which is an error where one is asked for
     cores = max(1, int(total.get("CPU", 0)))
     count = min(cores, where.workers) if where.workers else cores
     return Slots(count, 0 if where.device == "cpu" else gpus, where.trials_per_gpu, nodes, where.local)

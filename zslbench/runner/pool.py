@@ -177,9 +177,14 @@ class Pool:
         free = self.slots.count - actors.total()
         on_gpus = self.slots.on_gpus(self.per_gpu)
         if device == "cuda":
-            if any(task.actor.per_gpu not in (0, self.per_gpu) for task in self.tasks.values()):
-                return 0  # beside workers of the time when GPUs were shared otherwise, a new one may have no room
-            return min(free, on_gpus - actors["cuda"])
+            earlier = [
+                task.actor.per_gpu for task in self.tasks.values() if task.actor.per_gpu not in (0, self.per_gpu)
+            ]
+            if any(per_gpu > self.per_gpu for per_gpu in earlier):
+                return 0  # beside workers of the time when GPUs were shared by more, a new one may have no room
+            # Those of the time when they were shared by fewer hold more of them.
+            rest = (self.slots.gpus - sum(1 / per_gpu for per_gpu in earlier)) * self.per_gpu
+            return min(free, int(min(on_gpus, rest + len(earlier))) - actors["cuda"])
         # Cores are kept for the trials on GPUs, the narrower place, as long as there are some.
         wanted = self._on_gpu(job for job, _ in self.waiting) + sum(t.actor.per_gpu > 0 for t in self.tasks.values())
         return min(free, self.slots.count - min(on_gpus, wanted) - actors["cpu"])
@@ -332,13 +337,15 @@ class Pool:
         return failure is not None and failure.type == "OutOfMemoryError" and task.actor.per_gpu > 0
 
     def _make_room(self, task: _Task) -> Notice | None:
-        """Half as many slots per GPU, once; None where the trial had that much room already."""
-        if task.actor.per_gpu == 1 or task.actor.per_gpu < self.asked_per_gpu:
+        """Half as many slots per GPU, once, or again and again where nobody asked for a number; None where the trial
+        had that much room already."""
+        lowest = 1 if self.slots.per_gpu is None else max(1, self.asked_per_gpu // 2)  # asked for, it is halved once
+        if task.actor.per_gpu <= lowest:
             return None
         self._kill(task.actor)
-        if self.per_gpu < self.asked_per_gpu:
+        if self.per_gpu < task.actor.per_gpu:
             return Notice("another trial of that time ran out of GPU memory.")
-        self._share(max(1, self.asked_per_gpu // 2))
+        self._share(max(1, task.actor.per_gpu // 2))
         return Notice(f"a trial ran out of GPU memory: from now on {self.per_gpu} at a time on each GPU.")
 
     def _look(self) -> None:
