@@ -388,6 +388,10 @@ FINE = {
     "a module that keeps its weights when it moves": (
         "epoch", "net = torch.nn.Linear(2, 2); w = net.weight; net.to(train.device); assert net.weight is w",
     ),
+    "a module whose weights are drawn by somebody else": (
+        "epoch", "net = torch.nn.utils.skip_init(torch.nn.Linear, 12, 2); "
+                 "torch.nn.init.zeros_(net.weight); net.to(train.device)(x)",
+    ),
     "a clipped gradient": ("loss", "torch.nn.utils.clip_grad_norm_([W], 1.0)"),
 }  # fmt: skip
 

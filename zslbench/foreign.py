@@ -193,6 +193,8 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             f"of another device {tuple(ours[0].shape)} in {name.removeprefix('aten::')} at {_place()}"
         )
     if there and torch.Tag.nondeterministic_seeded in func.tags:
+        if _starts_empty():
+            return args[0]
         raise RuntimeError(
             f"random numbers are drawn on another device in {name.removeprefix('aten::')} at {_place()}: draw them on "
             f"the CPU from train.torch_generator(purpose), many at a time, and move them; dropout draws too"
@@ -229,6 +231,16 @@ def _held(value: Any) -> Any:
 
 def _foreign(value: Any) -> Any:
     return Foreign(value) if isinstance(value, Tensor) else value
+
+
+def _starts_empty() -> bool:
+    """Whether torch makes a module whose weights are to be drawn by somebody else, for which it uses the same word."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "skip_init" and frame.f_globals.get("__name__") == "torch.nn.utils.init":
+            return bool(frame.f_code)
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
 
 
 def _place() -> str:

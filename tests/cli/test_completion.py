@@ -48,7 +48,7 @@ def offered(line: str, folder: Path = ROOT) -> list[tuple[str, str]]:
         ("zslbench data download eur", ["eurosat"]),
         (f"zslbench leaderboard --store {SHIPPED} --methods dem+", ["dem+cal"]),
         (f"zslbench compare --store {SHIPPED} --split-family ", ["16/5"]),
-        (f"zslbench compare --store {SHIPPED} tfv", ["tfvaegan[hidden=256,epochs=15,lr=0.001,decoder_lr=0.001]"]),
+        (f"zslbench compare --store {SHIPPED} tfv", ["tfvaegan[preset=small]"]),
         ("zslbench compare --store nowhere a", []),
         ("zslbench run --methods unheard-of", []),
     ],

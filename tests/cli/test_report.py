@@ -89,7 +89,7 @@ def test_images_come_with_predictions(store: Path, in_process: Command, tmp_path
                 break
     assert expected
     assert shown == expected
-    assert "matched to its rows by the order" in html
+    assert "matched to the rows of the data set by the order" in html
 
 
 def test_images_that_cannot_be_matched_have_no_predictions(store: Path, in_process: Command, tmp_path: Path):
