@@ -104,7 +104,7 @@ EVALUATE = {
     "device": ({"device": "gpu"}, "device: one of auto, cpu, cuda is expected, found str 'gpu'."),
     "plugins": ({"plugins": 3}, "plugins: a list of paths is expected, found int 3."),
     "plugin": ({"plugins": "none.py"}, "none.py"),
-    "option": ({"splits": 3}, "evaluate has no argument 'splits'. Did you mean 'split' or 'plugins'? It has: method,"),
+    "option": ({"splits": 3}, "evaluate has no argument 'splits'. Did you mean 'split'? It has: method,"),
 }
 
 
@@ -159,7 +159,7 @@ RUN = {
     "quiet": ({"quiet": None}, "quiet: True or False is expected, found NoneType None."),
     "store": ({"store": None}, "store: a folder is expected, found NoneType None."),
     "store empty": ({"store": ""}, "store: a folder is expected, found str ''."),
-    "option": ({"worker": 2}, "run has no argument 'worker'. Did you mean 'workers' or 'store'? It has: methods, data"),
+    "option": ({"worker": 2}, "run has no argument 'worker'. Did you mean 'workers'? It has: methods, data"),
     "select": ({"select": "val"}, "run has no argument 'select'."),
 }
 

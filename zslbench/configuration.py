@@ -124,7 +124,7 @@ def close_matches(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` or an empty string."""
     matches = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     likeness = [difflib.SequenceMatcher(None, match, name).ratio() for match in matches]
-    matches = [match for match, ratio in zip(matches, likeness, strict=True) if ratio > likeness[0] - 0.15]
+    matches = [match for match, ratio in zip(matches, likeness, strict=True) if ratio > likeness[0] - 0.2]
     return f" Did you mean {' or '.join(map(repr, matches))}?" if matches else ""
 
 

@@ -327,5 +327,5 @@ def test_some_rows_of_a_leaderboard(in_process: Command) -> None:
     assert len(found) == 3
     code, out, err = in_process(*command, "--methods", "eszls")
     assert (code, out) == (2, "")
-    assert err.startswith("zslbench: no results of 'eszls'. Did you mean 'eszsl' or 'eszsl+cal'?")
+    assert err.startswith("zslbench: no results of 'eszls'. Did you mean 'eszsl'?")
     assert in_process(*command, "--split-family", "13/8")[0] == 2

@@ -225,9 +225,11 @@ def _guards(torch: Any) -> list[Setting]:
     forward, functorch = torch.autograd.forward_ad, torch._C._functorch
 
     def kernels() -> frozenset[str]:
-        """Of torch's own operations, those that were replaced; torch itself does so for tensors without numbers."""
+        """Of torch's own operations, those that were replaced. Torch itself does so for tensors without numbers, and
+        for its vmap when that is first used."""
+        its_own = "Meta", "FuncTorchBatched"
         return frozenset(
-            name for name in torch.library._impls if name.startswith("aten/") and name.rpartition("/")[2] != "Meta"
+            name for name in torch.library._impls if name.startswith("aten/") and name.rpartition("/")[2] not in its_own
         )
 
     def leave_forward(level: int) -> None:
