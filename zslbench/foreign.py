@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from traceback import walk_stack
+from types import FrameType
 from typing import Any, ClassVar, Literal, NamedTuple
 from unittest.mock import patch
 
@@ -29,8 +31,8 @@ _READS_A_NUMBER = {"aten::_local_scalar_dense", "aten::item", "aten::equal", "at
 _HAS_AS_MANY_AS_IT_FINDS = {"aten::nonzero", "aten::masked_select", "aten::_unique2", "aten::unique_dim",
                             "aten::unique_consecutive", "aten::bincount"}  # fmt: skip
 """What a GPU has to report to the CPU before it is known how large the answer is."""
-_BY_INDICES = {"aten::index": 1, "aten::index_put": 1, "aten::index_put_": 1, "aten::_index_put_impl_": 1}
-"""What takes rows by number, which may come from the CPU, and the place of the numbers among its arguments."""
+_BY_INDICES = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_"}
+"""What takes rows by number; the second argument holds the numbers, which may come from the CPU."""
 _OF_EQUALS = {"aten::cat", "aten::stack"}
 """What takes no single number of the CPU either."""
 _PRODUCTS = {"aten::mm", "aten::bmm", "aten::addmm", "aten::mv", "aten::dot", "aten::baddbmm"}
@@ -145,8 +147,7 @@ class _Border(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        device = kwargs.get("device")
-        if (device is not None and torch.device(device).type == DEVICE) or _foreigners(args, kwargs):
+        if _is_there(kwargs.get("device")) or any(isinstance(value, Foreign) for value in _tensors(args, kwargs)):
             return _computed(func, args, kwargs)
         return func(*args, **kwargs)
 
@@ -158,40 +159,28 @@ class _Made(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         device = kwargs.get("device")
         made = func in (torch.tensor, torch.as_tensor, torch.asarray, torch.sparse_coo_tensor)
-        if made and device is not None and torch.device(device).type == DEVICE and not isinstance(args[0], Tensor):
+        if made and _is_there(device) and not isinstance(args[0], Tensor):
             return func(*args, **kwargs | {"device": "cpu"}).to(DEVICE)
         if func is Tensor.new_tensor and isinstance(args[0], Foreign) and device is None:
             return torch.tensor(*args[1:], **{"dtype": args[0].dtype} | kwargs).to(DEVICE)
         return func(*args, **kwargs)
 
 
-def _foreigners(args: Any, kwargs: Any) -> list[Tensor]:
-    return [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Foreign)]
+def _is_there(device: Any) -> bool:
+    """Whether a device that is named is the one that stands for a GPU."""
+    return device is not None and torch.device(device).type == DEVICE
+
+
+def _tensors(args: Any, kwargs: Any) -> list[Tensor]:
+    return [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
 
 
 def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """The operation on the tensors that are held, and its result back where it belongs."""
-    watch, name = Foreign.watch, func._schema.name
-    asked = kwargs.get("device")
-    there = asked is None or torch.device(asked).type == DEVICE
-    numbers = [index for index in args[_BY_INDICES[name]] if index is not None] if name in _BY_INDICES else []
-    tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
-    ours = [value for value in tensors if isinstance(value, Foreign)]
-    strangers = [value for value in tensors if not isinstance(value, Foreign)]
-    if name in _BY_INDICES and isinstance(args[0], Foreign):
-        strangers = [value for value in strangers if all(value is not number for number in numbers)]
-    # A single number of the CPU may take part, which travels with the command; it may not take a result.
-    if name not in _OF_EQUALS and not (name.endswith("_") and args and not isinstance(args[0], Foreign)):
-        strangers = [value for value in strangers if value.ndim]
-    if name in _PRODUCTS and ours and not (ours[0].is_floating_point() or ours[0].is_complex()):
-        raise RuntimeError(
-            f"{name.removeprefix('aten::')} of whole numbers at {_place()}: a GPU has no such operation; use .float()"
-        )
-    if ours and strangers and name not in _MEET:
-        raise RuntimeError(
-            f"expected all tensors to be on the same device, found one of the CPU {tuple(strangers[0].shape)} and one "
-            f"of another device {tuple(ours[0].shape)} in {name.removeprefix('aten::')} at {_place()}"
-        )
+    watch, name, asked = Foreign.watch, func._schema.name, kwargs.get("device")
+    there = asked is None or _is_there(asked)
+    ours = [value for value in _tensors(args, kwargs) if isinstance(value, Foreign)]
+    _check_devices(name, ours, _strangers(name, args, kwargs))
     if there and torch.Tag.nondeterministic_seeded in func.tags:
         if _starts_empty():
             return args[0]
@@ -202,11 +191,37 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     _note(watch, name, there, ours, args)
     watch.operations += 1
     result = func(*tree_map(_held, args), **tree_map(_held, kwargs | ({"device": "cpu"} if asked is not None else {})))
-    if not there or (name == "aten::copy_" and not isinstance(args[0], Foreign)):
-        return result if not there else args[0]
+    if not there:
+        return result
+    if name == "aten::copy_" and not isinstance(args[0], Foreign):
+        return args[0]
     return return_and_correct_aliasing(  # type: ignore[no-untyped-call]
         func, args, kwargs, tree_map(_foreign, result)
     )
+
+
+def _strangers(name: str, args: Any, kwargs: Any) -> list[Tensor]:
+    """The tensors of the CPU that a GPU would not let take part beside its own."""
+    found = [value for value in _tensors(args, kwargs) if not isinstance(value, Foreign)]
+    if name in _BY_INDICES and isinstance(args[0], Foreign):
+        found = [value for value in found if all(value is not numbers for numbers in args[1])]
+    takes_result = name.endswith("_") and args and not isinstance(args[0], Foreign)
+    if name in _OF_EQUALS or takes_result:
+        return found
+    return [value for value in found if value.ndim]  # a single number travels with the command
+
+
+def _check_devices(name: str, ours: list[Any], strangers: list[Tensor]) -> None:
+    """Refuse what a GPU refuses."""
+    if name in _PRODUCTS and ours and not (ours[0].is_floating_point() or ours[0].is_complex()):
+        raise RuntimeError(
+            f"{name.removeprefix('aten::')} of whole numbers at {_place()}: a GPU has no such operation; use .float()"
+        )
+    if ours and strangers and name not in _MEET:
+        raise RuntimeError(
+            f"expected all tensors to be on the same device, found one of the CPU {tuple(strangers[0].shape)} and one "
+            f"of another device {tuple(ours[0].shape)} in {name.removeprefix('aten::')} at {_place()}"
+        )
 
 
 def _note(watch: Watch, name: str, there: bool, ours: list[Any], args: Any) -> None:
@@ -233,24 +248,22 @@ def _foreign(value: Any) -> Any:
     return Foreign(value) if isinstance(value, Tensor) else value
 
 
+def _callers() -> Iterator[tuple[str, FrameType]]:
+    """Module name and frame of whoever called, the last one first."""
+    for frame, _ in walk_stack(sys._getframe(1)):
+        yield frame.f_globals.get("__name__", ""), frame
+
+
 def _starts_empty() -> bool:
     """Whether torch makes a module whose weights are to be drawn by somebody else, for which it uses the same word."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == "skip_init" and frame.f_globals.get("__name__") == "torch.nn.utils.init":
-            return bool(frame.f_code)
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
+    return any(module == "torch.nn.utils.init" and frame.f_code.co_name == "skip_init" for module, frame in _callers())
 
 
 def _place() -> str:
     """The line that asked for it: the last one that is neither torch's nor ours."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if name != __name__ and not name.startswith("torch"):
+    for module, frame in _callers():
+        if module not in (__name__, "traceback") and not module.startswith("torch"):
             return f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
     return "an unknown place"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from zslbench import Candidates, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench_methods.common.configs import logistic_penalty
 from zslbench_methods.common.linear import DoubleArray, cosine, unit_rows
 
 
@@ -49,12 +50,7 @@ class ConSE(Method):
         top: int = param(
             10, "T, how many seen classes are combined (all, if there are fewer)", ge=1, search=Range(1, 20)
         )
-        penalty: float = param(
-            0.1,
-            "L2 penalty of the classifier on centred features of unit RMS length",
-            gt=0,
-            search=Range(1e-3, 1e2, log=True),
-        )
+        penalty: float = logistic_penalty("classifier")
 
     config: Config
 

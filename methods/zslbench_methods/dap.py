@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench import MethodInfo, Range, TrainingData, param
-from zslbench_methods.common.attribute_prediction import AttributePrediction
+from zslbench import MethodInfo, TrainingData
+from zslbench_methods.common.attribute_prediction import CITATION, AttributePrediction
+from zslbench_methods.common.configs import logistic_penalty
 from zslbench_methods.common.linear import DoubleArray
 
 
@@ -36,16 +37,7 @@ class DAP(AttributePrediction):
         title="DAP",
         family="linear",
         version=2,
-        citation="""@article{lampert2014dap,
-  title   = {Attribute-Based Classification for Zero-Shot Visual Object Categorization},
-  author  = {Lampert, Christoph H. and Nickisch, Hannes and Harmeling, Stefan},
-  journal = {IEEE Transactions on Pattern Analysis and Machine Intelligence},
-  volume  = {36},
-  number  = {3},
-  pages   = {453--465},
-  year    = {2014},
-  doi     = {10.1109/TPAMI.2013.140},
-}""",
+        citation=CITATION,
         needs_attributes=True,
     )
 
@@ -53,12 +45,7 @@ class DAP(AttributePrediction):
     class Config:
         """The penalty is what validation classes of the bundled data set prefer, by AUSUC."""
 
-        penalty: float = param(
-            0.1,
-            "L2 penalty of the classifiers on centred features of unit RMS length",
-            gt=0,
-            search=Range(1e-3, 1e2, log=True),
-        )
+        penalty: float = logistic_penalty("classifiers")
 
     config: Config
 

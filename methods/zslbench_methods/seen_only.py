@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from zslbench import Candidates, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench import Candidates, Method, MethodInfo, Scorer, TrainingData
+from zslbench_methods.common.configs import logistic_penalty
 from zslbench_methods.common.linear import DoubleArray
 
 
@@ -29,12 +30,7 @@ class SeenOnly(Method):
     class Config:
         """The penalty is what the validation stage of the bundled data set prefers, by S."""
 
-        penalty: float = param(
-            0.1,
-            "L2 penalty of the classifier on centred features of unit RMS length",
-            gt=0,
-            search=Range(1e-3, 1e2, log=True),
-        )
+        penalty: float = logistic_penalty("classifier")
 
     config: Config
 

@@ -42,7 +42,7 @@ def test_the_first_trial_says_how_many_share_a_gpu(cores, peak, shared):
 def pool_of(slots: Slots, per_gpu: int) -> Pool:
     """A pool without a Ray behind it."""
     pool = Pool.__new__(Pool)
-    pool.slots, pool.per_gpu, pool.asked_per_gpu, pool.judging = slots, per_gpu, per_gpu, False
+    pool.slots, pool.per_gpu, pool.judging = slots, per_gpu, False
     pool.idle, pool.starting, pool.tasks = [], {}, {}
     pool._kill = lambda actor: None  # type: ignore[method-assign]
     return pool

@@ -50,10 +50,11 @@ def run_serially(
         InputError: a GPU is asked for and torch finds none; a process cannot start; a method closed this one's files;
             a post mortem is asked for and no trial may run in this process.
     """
+    if device == "auto" and not any(job.info.uses_gpu for job in jobs):
+        device = "cpu"  # torch, whose import takes seconds, need not be asked
     if device == "auto" and (why := idle_gpu()):
         yield Notice(why)
-    uses_gpu = any(job.info.uses_gpu for job in jobs)
-    device = device_here(device) if uses_gpu or device == "cuda" else "cpu"
+    device = device_here(device)
     originals.accept()
     owners = list(dict.fromkeys(registry.owner(job.trial.method) for job in jobs))
     here = _owner_here(registry, owners) if timeout is None else None

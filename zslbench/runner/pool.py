@@ -102,8 +102,6 @@ class Pool:
         self.slots = slots
         self.timeout = timeout
         self.per_gpu = slots.per_gpu or 1
-        self.asked_per_gpu = self.per_gpu
-        """Before trials ran out of memory."""
         self.judging = slots.gpus > 0 and slots.per_gpu is None
         """Whether the first trial on a GPU is to say how many share one."""
         self.starting: dict[Any, _Actor] = {}  # the answer to come -> who will give it
@@ -314,7 +312,6 @@ class Pool:
         self.judging = False
         most = max(1, self.slots.count // self.slots.gpus)
         self._share(min(most, fitting(result.measured.peak_mb, result.gpu_mb)))
-        self.asked_per_gpu = self.per_gpu
         taken = f"{result.measured.peak_mb / 1024:.1f} of {result.gpu_mb / 1024:.0f} GiB"
         yield Notice(f"a trial took {taken} of a GPU's memory: up to {self.per_gpu} at a time on each.")
 
@@ -339,7 +336,8 @@ class Pool:
     def _make_room(self, task: _Task) -> Notice | None:
         """Half as many slots per GPU, once, or again and again where nobody asked for a number; None where the trial
         had that much room already."""
-        lowest = 1 if self.slots.per_gpu is None else max(1, self.asked_per_gpu // 2)  # asked for, it is halved once
+        asked = self.slots.per_gpu
+        lowest = 1 if asked is None else max(1, asked // 2)  # asked for, it is halved once
         if task.actor.per_gpu <= lowest:
             return None
         self._kill(task.actor)

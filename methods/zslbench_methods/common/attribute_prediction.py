@@ -12,6 +12,17 @@ from numpy.typing import NDArray
 from zslbench import Candidates, Method, Scorer, TrainingData
 from zslbench_methods.common.linear import DoubleArray
 
+CITATION = """@article{lampert2014dap,
+  title   = {Attribute-Based Classification for Zero-Shot Visual Object Categorization},
+  author  = {Lampert, Christoph H. and Nickisch, Hannes and Harmeling, Stefan},
+  journal = {IEEE Transactions on Pattern Analysis and Machine Intelligence},
+  volume  = {36},
+  number  = {3},
+  pages   = {453--465},
+  year    = {2014},
+  doi     = {10.1109/TPAMI.2013.140},
+}"""
+
 
 class AttributePrediction(Method):
     """The class whose attributes are most probable given the image; how probable they are is the subclass's affair."""
