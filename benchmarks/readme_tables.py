@@ -101,9 +101,10 @@ def methods() -> str:
     rows = []
     for name in registry.names:
         info = registry.get(name).info
-        rows.append([f"`{name}`", info.title, info.family, source(info.citation), ", ".join(info.needs) or "-"])
+        needs = ", ".join(info.needs) or "-"
+        rows.append([f"`{name}`", info.title, info.family, source(info.citation), info.track, needs])
     rows.sort(key=lambda row: (row[2] == "bound", row[2], row[0]))
-    header = ["method", "what", "family", "source", "needs or uses"]
+    header = ["method", "what", "family", "source", "track", "needs or uses"]
     return tabulate(rows, header, tablefmt="github", disable_numparse=True) + "\n"
 
 

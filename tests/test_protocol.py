@@ -88,6 +88,52 @@ def test_fit_gets_the_training_rows_of_seen_classes_and_no_other(view, split, st
     assert not {row.tobytes() for row in train.semantics} & {view.semantics[label].tobytes() for label in hidden}
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_only_a_transductive_method_sees_the_images_to_be_classified(view, split, stage):
+    """It gets exactly the held-out rows of the stage, of each setting its own, and their order says nothing."""
+    asked: list[Any] = []
+
+    def scorers(given):
+        asked.append(given)
+        yield lambda features: np.zeros((len(features), len(given)))
+
+    made, part = method(asked.append, scorers, transductive=True), split.partition(stage)
+    run_trial(made, NoConfig(), view, split, stage, 0)
+    train, zsl, gzsl = asked
+    everything = np.concatenate([part.held_out_seen, part.held_out_unseen])
+    for pool, images in ((train.unlabelled, everything), (gzsl.unlabelled, everything),
+                         (zsl.unlabelled, part.held_out_unseen)):  # fmt: skip
+        rows = [view.features[image].tobytes() for image in images]
+        assert sorted(row.tobytes() for row in pool) == sorted(rows)
+        assert not pool.flags.writeable
+        # An order that followed the images, the classes, or seen before unseen ones would be told by these.
+        places = [rows.index(row.tobytes()) for row in pool]
+        assert places != sorted(places)
+        shuffled = run_order(view, images[::-1], made)
+        np.testing.assert_array_equal(shuffled, pool)
+    asked.clear()
+    run_trial(method(asked.append, scorers), NoConfig(), view, split, stage, 0)
+    assert [each.unlabelled for each in asked] == [None, None, None]
+
+
+def run_order(view, images, made):
+    """The pool of these images as a method gets it."""
+    return protocol._unlabelled(made.info, view, images)
+
+
+def test_a_rehearsal_has_unlabelled_images_of_its_own(view, split):
+    """A calibrated transductive method rehearses on held-out training images: no test image is among its pool."""
+    asked: list[Any] = []
+    made = method(asked.append, transductive=True, uses_rehearsal=True)
+    run_trial(made, NoConfig(), view, split, "test", 0)
+    rehearsal = asked[0].rehearsal
+    hidden = {view.features[image].tobytes() for image in np.flatnonzero(np.isin(view.labels, split.unseen))}
+    hidden |= {view.features[image].tobytes() for image in split.test_seen}
+    for pool in (rehearsal.train.unlabelled, rehearsal.candidates.unlabelled):
+        assert not {row.tobytes() for row in pool} & hidden
+        assert {row.tobytes() for row in pool} == {row.tobytes() for row in rehearsal.features}
+
+
 def test_the_validation_stage_never_touches_a_test_image(view, split):
     """No test image and no unseen class takes part in choosing: not in training, not among the candidates."""
     poisoned = np.array(view.features)

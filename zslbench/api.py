@@ -242,7 +242,7 @@ def run(
     Run it again and it does what is missing or failed; interrupted, it goes on where it was.
 
     Args:
-        methods: names, ``name[param=value]``, ``NAME+cal``, or subclasses of `zslbench.Method`.
+        methods: names, ``name[param=value]``, ``NAME+cal`` and its kin, or subclasses of `zslbench.Method`.
         data: what `load` returned, or what it takes.
         split_family: such as ``16/5``, or several; the data set's first by default.
         splits: how many of each family; 5 by default, or all of `splits_file`.

@@ -7,7 +7,6 @@ the method fitted on all seen classes. ZSL, where no seen class is a candidate, 
 """
 
 import dataclasses
-import inspect
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -15,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from zslbench._types import FloatArray
+from zslbench.derived import Derived, derive
 from zslbench.errors import InputError
 from zslbench.methods import Candidates, Method, Rehearsal, Scorer, TrainingData, TwoStepScorer
 from zslbench.metrics import GzslDecisions, harmonic_mean, seen_unseen_curve
 
 CALIBRATED = "+cal"
-"""What a calibrated method's name ends in."""
+"""What is added to a calibrated method's name."""
 _VERSION = 1
 """Raise it whenever the same method would get another constant."""
 _CITATION = """@inproceedings{chao2016gzsl,
@@ -30,11 +30,6 @@ _CITATION = """@inproceedings{chao2016gzsl,
   pages     = {52--68},
   year      = {2016},
 }"""
-
-
-def base_name(name: str) -> str:
-    """Of ``NAME+cal`` NAME; of any other method its own name."""
-    return name.removesuffix(CALIBRATED)
 
 
 @cache
@@ -49,22 +44,14 @@ def calibrated(base: type[Method]) -> type[Method]:
             f"method {base.info.name!r} chooses on the validation classes itself, so {CALIBRATED} cannot choose there "
             f"too."
         )
-    info = dataclasses.replace(
-        base.info,
-        name=base.info.name + CALIBRATED,
-        title=f"{base.info.title}, calibrated stacking",
-        citation=f"{base.info.citation}\n{_CITATION}".strip(),
-        version=base.info.version + _VERSION - 1,
-        uses_rehearsal=True,
-    )
-    about = f"{inspect.cleandoc(base.__doc__ or '')}\n\n{__doc__}"
-    attributes = {"info": info, "Config": base.Config, "base": base, "__doc__": about, "__module__": __name__}
-    return type(f"Calibrated{base.__name__}", (_Calibrated,), attributes)
+    version = base.info.version + _VERSION - 1
+    return derive(
+        _Calibrated, base, calibrated, CALIBRATED, "calibrated stacking", __doc__ or "", _CITATION,
+        version=version, uses_rehearsal=True,
+    )  # fmt: skip
 
 
-class _Calibrated(Method):
-    base: type[Method]
-
+class _Calibrated(Derived):
     def fit(self, train: TrainingData) -> None:
         """Choose the constants in a rehearsal, then fit on all seen classes."""
         self.constants_ = np.zeros(1)
@@ -88,14 +75,6 @@ class _Calibrated(Method):
                 yield _HandicappedInTwoSteps(scorer, handicap)
             else:
                 yield _Handicapped(scorer, handicap)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The class is made, not written, so pickle cannot find it by name.
-        return _rebuild, (self.base, self.config), self.__dict__
-
-
-def _rebuild(base: type[Method], config: Any) -> Method:
-    return calibrated(base)(config)
 
 
 @dataclasses.dataclass(frozen=True)

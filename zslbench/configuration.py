@@ -103,7 +103,7 @@ def parse_methods(text: str) -> list[MethodSpec]:
         if match is None:
             raise InputError(
                 f"cannot read the method list at {text[position:]!r}: expected name or name[param=value,...], "
-                f"calibrated name+cal[param=value,...]"
+                f"or name+cal[param=value,...] and its kin"
             )
         overrides: dict[str, Any] = {}
         for item in filter(str.strip, (match["params"] or "").split(",")):

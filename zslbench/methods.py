@@ -19,6 +19,7 @@ import numpy as np
 from zslbench._types import FloatArray, IntArray
 from zslbench.bibtex import first_key
 from zslbench.hashing import derive_seed
+from zslbench.terms import NAMED, UNLABELLED, UNSEEN_SEMANTICS, track_of
 
 if TYPE_CHECKING:
     import torch
@@ -85,6 +86,8 @@ class MethodInfo:
     """Whether it computes on the trial's device; others run on the CPU beside those that do, and are recorded so."""
     pretrained_on_names: bool = False
     """Whether the features' pre-training may have named the unseen classes (the CLIP family)."""
+    transductive: bool = False
+    """Whether it looks at the images to be classified, all at once and without labels."""
     oracle: bool = False
     """Whether its semantics are replaced by mean visual features, unseen test images included: bounds only."""
 
@@ -97,20 +100,22 @@ class MethodInfo:
     def needs(self) -> list[str]:
         """What it needs or uses beyond the features and semantics of seen classes, in words."""
         said = {
-            "unseen semantics": self.uses_unseen_semantics,
+            UNSEEN_SEMANTICS: self.uses_unseen_semantics,
             "feature maps": self.needs_maps,
             "feature maps if any": self.uses_maps and not self.needs_maps,
             "attributes": self.needs_attributes,
             "joint space": self.needs_joint_space,
-            "pre-training on names": self.pretrained_on_names,
+            NAMED: self.pretrained_on_names,
             "validation classes": self.uses_rehearsal,
-            "unlabelled test images": self.transductive,
+            UNLABELLED: self.transductive,
             "labelled test images": self.oracle,
         }
         return [name for name, needed in said.items() if needed]
 
-    transductive: bool = False
-    """Whether unlabelled unseen images are used. The harness never hands them over; kept to be declared."""
+    @property
+    def track(self) -> str:
+        """In which table it is ranked; see `zslbench.terms.track_of`."""
+        return track_of(self.needs)
 
 
 def _no_progress(done: int, total: int) -> None:
@@ -135,6 +140,9 @@ class TrainingData:
     """From the data set, the split and the trial's seed; see `rng` and `torch_generator`."""
     unseen_semantics: FloatArray | None = None
     """(U, A), only for methods that declare ``uses_unseen_semantics``."""
+    unlabelled: FloatArray | None = None
+    """(M, D) the images to be classified, those of seen and of unseen classes mixed in an order that says nothing;
+    only for methods that declare ``transductive``. `Candidates` has those of each setting."""
     maps: FloatArray | None = None
     """(N, P, D) local features, only for methods that declare ``needs_maps`` or ``uses_maps``."""
     attribute_groups: tuple[str, ...] | None = None
@@ -192,6 +200,9 @@ class Candidates:
     """(K, A)."""
     seen: IntArray
     """(K,) the class's label in the training data, or -1 for an unseen class."""
+    unlabelled: FloatArray | None = None
+    """(M, D) the images of these classes that are to be classified, in an order that says nothing; only for methods
+    that declare ``transductive``, whose scorers are given rows of it and no other image."""
 
     def __len__(self) -> int:
         return len(self.seen)

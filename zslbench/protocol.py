@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from zslbench._types import FloatArray, IntArray
 from zslbench.datasets import DataView
-from zslbench.hashing import derive_seed
+from zslbench.hashing import derive_seed, order_of_digests
 from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData, TwoStepScorer
 from zslbench.metrics import (
     GzslDecisions,
@@ -173,12 +173,14 @@ def training_data(
     `rehearsal` divides the same training rows once more, for methods that declare ``uses_rehearsal``.
     """
     labels = np.searchsorted(part.seen, view.labels[part.train])
+    images = np.concatenate([part.held_out_seen, part.held_out_unseen])
     return TrainingData(
         features=cast(Any, view.lazy_rows(part.train)) if info.reads_blocks else _frozen(view.rows(part.train)),
         labels=_frozen(labels.astype(np.int64)),
         semantics=_frozen(view.semantics[part.seen]),
         seed=seed,
         unseen_semantics=_frozen(view.semantics[part.unseen]) if info.uses_unseen_semantics else None,
+        unlabelled=_unlabelled(info, view, images),
         maps=_maps(info, view, part.train),
         attribute_groups=view.attribute_groups,
         rehearsal=_rehearse(info, view, rehearsal, seed, device) if info.uses_rehearsal and rehearsal else None,
@@ -193,7 +195,7 @@ def _rehearse(info: MethodInfo, view: DataView, part: Partition, seed: int, devi
     order = np.argsort(classes)
     return Rehearsal(
         train=training_data(info, view, part, seed, device),
-        candidates=candidates(view, part, classes),
+        candidates=candidates(view, part, classes, _unlabelled(info, view, images)),
         features=_frozen(view.rows(images)),
         columns=_frozen(order[np.searchsorted(classes[order], view.labels[images])]),
         maps=_maps(info, view, images),
@@ -222,12 +224,24 @@ def _with_oracle_semantics(view: DataView, part: Partition) -> DataView:
     return dataclasses.replace(view, semantics=means)
 
 
-def candidates(view: DataView, part: Partition, classes: IntArray) -> Candidates:
-    """The candidate classes of a setting as a method gets them."""
+def _unlabelled(info: MethodInfo, view: DataView, images: IntArray) -> FloatArray | None:
+    """The features (M, D) of the images to be classified, for a method that may look at them all at once.
+
+    They come in the order of a hash of their contents: that of their numbers follows the classes.
+    """
+    if not info.transductive:
+        return None
+    rows = view.rows(images)
+    pool: FloatArray = _frozen(rows[order_of_digests(rows)])
+    return pool
+
+
+def candidates(view: DataView, part: Partition, classes: IntArray, unlabelled: FloatArray | None = None) -> Candidates:
+    """The candidate classes of a setting as a method gets them; `unlabelled` of `_unlabelled`."""
     seen = np.full(len(classes), -1, dtype=np.int64)
     known = np.isin(classes, part.seen)
     seen[known] = np.searchsorted(part.seen, classes[known])
-    return Candidates(_frozen(view.semantics[classes]), _frozen(seen))
+    return Candidates(_frozen(view.semantics[classes]), _frozen(seen), unlabelled)
 
 
 def _measure_zsl(fitted: Method, view: DataView, part: Partition) -> tuple[Curve, IntArray, IntArray, list[float]]:
@@ -359,7 +373,7 @@ def _scores(
         return map(scorer.score, represented)
 
     count = 0
-    for scorer in fitted.scorers(candidates(view, part, classes)):
+    for scorer in fitted.scorers(candidates(view, part, classes, _unlabelled(fitted.info, view, images))):
         count += 1
         parts = zip(score(scorer), blocks, strict=True)
         scores = np.concatenate([_checked(part, (len(block), len(classes)), count) for part, block in parts])

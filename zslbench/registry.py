@@ -12,12 +12,12 @@ from types import ModuleType
 
 import msgspec
 
-from zslbench.calibration import base_name, calibrated
 from zslbench.configuration import METHOD_NAME, MethodSpec, close_matches, label, resolve
 from zslbench.errors import InputError
 from zslbench.methods import Method, MethodInfo
 from zslbench.plugins import ENTRY_POINT_GROUP, Draft, OwnModule, Plugin, import_plugin
 from zslbench.runner.surroundings import importing
+from zslbench.variants import base_name, made_of
 
 OWN_PACKAGE = "zslbench"
 
@@ -64,7 +64,7 @@ class Registry:
         return [*sorted(self._installed), *self._from_files]
 
     def knows(self, name: str) -> bool:
-        """Whether there is a method of that name, calibrated or not."""
+        """Whether there is a method of that name, whatever is added to it."""
         return base_name(name) in self.names
 
     def get(self, name: str) -> type[Method]:
@@ -73,10 +73,10 @@ class Registry:
         Raises:
             InputError: unknown (close matches are named), or its module fails to import.
 
-        ``NAME+cal`` is that method with calibrated stacking.
+        ``NAME+cal`` and its kin are made of that method; see `zslbench.variants`.
         """
         if (base := base_name(name)) != name:
-            return calibrated(self.get(base))
+            return made_of(self.get(base), name)
         if name in self._from_files:
             return self._from_files[name]
         if name not in self._installed:

@@ -1,6 +1,6 @@
 """What things are called: metrics and selection rules, and what they mean. Imports nothing, so nobody needs a copy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 ZSL_METRICS = ("T1", "OA")
@@ -22,6 +22,32 @@ EPOCHS: dict[str, str] = {
     "test-max": "epoch chosen on the TEST set: an oracle, not a result",
 }
 """Which epoch counts, in words."""
+
+STRICT = "strict"
+"""The track of methods that are fitted on the images and semantics of seen classes, and on nothing else."""
+UNSEEN_SEMANTICS, NAMED, UNLABELLED = "unseen semantics", "pre-training on names", "unlabelled test images"
+"""What else a method may declare to use, as tables put it."""
+TRACKS = {UNSEEN_SEMANTICS: "unseen-semantics", NAMED: "pre-trained", UNLABELLED: "transductive"}
+"""What is used -> the track that this makes of a method."""
+
+
+def track_of(needs: Iterable[str]) -> str:
+    """In which track a method is compared: with those that use the same, and with no other.
+
+    Args:
+        needs: what it declares to need or use beyond the features and semantics of seen classes, in words.
+
+    Returns:
+        ``strict``, or what the method uses more, as ``pre-trained`` or ``pre-trained+transductive``.
+    """
+    used = set(needs)
+    return "+".join(track for need, track in TRACKS.items() if need in used) or STRICT
+
+
+def track_in_words(track: str) -> str:
+    """What methods of a track use beyond the features and semantics of seen classes."""
+    used = [need for need, name in TRACKS.items() if name in track.split("+")]
+    return f"fitting uses {' and '.join(used) if used else 'seen classes alone'}"
 
 
 def best_epoch(values: Sequence[float]) -> int:

@@ -38,11 +38,11 @@ def offered(line: str, folder: Path = ROOT) -> list[tuple[str, str]]:
     ("line", "words"),
     [
         ("zslbench le", ["leaderboard"]),
-        ("zslbench run --methods mcfa,cad", ["mcfa,cada", "mcfa,cada+cal"]),
+        ("zslbench run --methods mcfa,cad", ["mcfa,cada", "mcfa,cada+cal", "mcfa,cada+gate", "mcfa,cada+propagate"]),
         ("zslbench run --dataset uc", ["ucm"]),
         ("zslbench run --suite ucm-a", ["ucm-all"]),
         ("zslbench run --dataset ucm --split-family 16/5,zsvidat-7", ["16/5,zsvidat-7/14"]),
-        ("zslbench tune esz", ["eszsl", "eszsl+cal"]),
+        ("zslbench tune esz", ["eszsl", "eszsl+cal", "eszsl+gate", "eszsl+propagate"]),
         ("zslbench describe ucm", ["ucm"]),
         ("zslbench reproduce gbu", ["gbu-2019"]),
         ("zslbench data download eur", ["eurosat"]),

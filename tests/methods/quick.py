@@ -3,6 +3,7 @@
 from typing import Any
 
 from zslbench.configuration import MethodSpec
+from zslbench.variants import base_name
 
 _CLASSIFIER = {"zsl_epochs": 2, "gzsl_epochs": 2, "zsl_samples": 4, "seen_samples": 4, "unseen_samples": 4}
 _ENCODERS = {"visual_encoder": 9, "visual_decoder": 9, "semantic_encoder": 9, "semantic_decoder": 9}
@@ -41,4 +42,4 @@ LEARNING: dict[str, dict[str, Any]] = {
 def quick(name: str, *, learning: bool = False) -> MethodSpec:
     """The method of that name with short settings, or with settings just long enough to learn."""
     settings = LEARNING if learning else SHORT
-    return MethodSpec(name, settings.get(name.removesuffix("+cal"), {}))
+    return MethodSpec(name, settings.get(base_name(name), {}))

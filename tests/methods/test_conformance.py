@@ -11,7 +11,7 @@ from zslbench.registry import Registry
 from zslbench.testing import CHECKS, name_of
 
 REGISTRY = Registry()
-NAMES = [*REGISTRY.names, "eszsl+cal", "dsva+cal"]
+NAMES = [*REGISTRY.names, "eszsl+cal", "dsva+cal", "eszsl+gate", "align+gate", "eszsl+propagate+cal", "dsva+propagate"]
 
 
 def built(name):

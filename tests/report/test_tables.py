@@ -329,6 +329,7 @@ def test_json_comes_back(given_rows: list[Row]) -> None:
         "protocol": 1,
         "sort": "H",
         "mixtures": [],
+        "track": "strict",
     }
     for plain, each in zip(found["rows"], made.rows, strict=True):
         assert (plain["label"], plain["rank"], plain["done"]) == (each.label, each.rank, each.done)
@@ -419,7 +420,7 @@ def test_published_numbers_are_shown_where_there_are_some() -> None:
 
 def test_heading() -> None:
     """A heading names data set, split family, features and semantics, with a hash that other data would change."""
-    text = "ucm 16/5, features lite0, semantics attributes+minilm (data {}, protocol 1)"
+    text = "ucm 16/5, features lite0, semantics attributes+minilm (data {}, protocol 1, strict track)"
     assert heading(table()) == text.format(table().data)
     assert table().data != table(hashes={"features": "other"}).data
 

@@ -75,6 +75,46 @@ def record(
     return Record(key=made.key, label=label or made.method, status="done", trial=made, outcome=outcome, run=run)
 
 
+def needing(*needs: str, family: str = "linear", **kwargs: Any) -> Record:
+    """A finished record of a method that declares to use more than seen classes."""
+    made = record(**kwargs)
+    made.needs, made.family = [*needs], family
+    return made
+
+
+def test_a_track_has_a_table_of_its_own_and_bounds_stand_in_each() -> None:
+    """A method is ranked among those that use the same, whatever else it needs; the strict table comes first."""
+    tables = leaderboard(
+        [
+            needing("unlabelled test images", method="t", H=0.9),
+            needing("unseen semantics", method="u", H=0.8),
+            needing("joint space", "pre-training on names", method="p", H=0.7),
+            needing("pre-training on names", "unlabelled test images", method="pt", H=0.95),
+            needing("validation classes", "attributes", "feature maps", method="s", H=0.5),
+            needing(method="s2", H=0.4),
+            needing("labelled test images", method="oracle", H=0.99, family="bound"),
+        ]
+    )
+    found = {table.track: {row.label: row.rank for row in table.rows} for table in tables}
+    assert found == {
+        "strict": {"s": 1, "s2": 2, "oracle": None},
+        "pre-trained": {"p": 1, "oracle": None},
+        "pre-trained+transductive": {"pt": 1, "oracle": None},
+        "transductive": {"t": 1, "oracle": None},
+        "unseen-semantics": {"u": 1, "oracle": None},
+    }
+    assert tables[0].track == "strict"
+    said = " ".join(notes(next(table for table in tables if table.track == "pre-trained+transductive")))
+    assert "fitting uses pre-training on names and unlabelled test images" in said
+
+
+def test_bounds_alone_are_a_strict_table() -> None:
+    """A store with nothing but bounds has one table."""
+    (only,) = leaderboard([needing(method="chance", family="bound")])
+    assert only.track == "strict"
+    assert [row.label for row in only.rows] == ["chance"]
+
+
 def failed(*args: Any, **kwargs: Any) -> Record:
     """A failed record."""
     made = trial(*args, **kwargs)

@@ -18,6 +18,7 @@ from zslbench.cli.options import (
     notes_option,
     result_console,
     store_option,
+    track_option,
 )
 from zslbench.terms import METRICS, SELECTIONS
 
@@ -34,6 +35,7 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt"
 @click.option("--semantics", help="With these semantics.")
 @click.option("--data", help="With the data of this hash, as the leaderboard's heading shows it.")
 @click.option("--protocol", type=int, help="Measured by this version of the protocol.")
+@track_option
 @click.option(
     "--metric", type=click.Choice(METRICS), default="H", show_default=True,
     help="What is compared.",

@@ -47,11 +47,11 @@ def _offering(
 
 
 def _methods() -> Iterable[str]:
-    from zslbench.calibration import CALIBRATED
     from zslbench.registry import Registry
+    from zslbench.variants import VARIANTS
 
     names = Registry().names
-    return [*names, *(name + CALIBRATED for name in names)]
+    return [*names, *(name + addition for addition in VARIANTS for name in names)]
 
 
 def _datasets() -> Iterable[str]:

@@ -24,6 +24,7 @@ from zslbench.plaintext import one_line, plain, visible
 from zslbench.registry import Registry
 from zslbench.shelltext import command
 from zslbench.splits import split_families
+from zslbench.terms import track_in_words
 
 
 @click.command("list")
@@ -96,9 +97,10 @@ def _methods(plugins: tuple[Path, ...]) -> list[dict[str, Any]]:
         try:
             info = registry.get(name).info
         except InputError as error:  # one broken package must not hide the others
-            rows.append({"name": name, "title": f"not available: {error}", "family": "", "needs": ""})
+            rows.append({"name": name, "title": f"not available: {error}", "family": "", "track": "", "needs": ""})
             continue
-        rows.append({"name": name, "title": info.title, "family": info.family, "needs": ", ".join(info.needs) or "-"})
+        needs = ", ".join(info.needs) or "-"
+        rows.append({"name": name, "title": info.title, "family": info.family, "track": info.track, "needs": needs})
     return rows
 
 
@@ -168,6 +170,7 @@ def _describe_method(method: type[Method]) -> dict[str, Any]:
         "name": method.info.name,
         "title": method.info.title,
         "family": method.info.family,
+        "track": f"{method.info.track}: {track_in_words(method.info.track)}",
         "version": method.info.version,
         "needs": ", ".join(method.info.needs) or "-",
         "about": _docstring(method),

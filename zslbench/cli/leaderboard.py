@@ -21,6 +21,7 @@ from zslbench.cli.options import (
     result_console,
     store_option,
     table_options,
+    track_option,
 )
 from zslbench.cli.streams import say
 
@@ -33,6 +34,7 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".
 @table_options
 @click.option("--dataset", shell_complete=completion.stored_datasets, help="Only this data set.")
 @click.option("--split-family", shell_complete=completion.stored_families, help="Only this split family.")
+@track_option
 @methods_option
 @click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
 @click.option(
@@ -54,6 +56,7 @@ def leaderboard(
     sort: str,
     dataset: str | None,
     split_family: str | None,
+    track: str | None,
     methods: str | None,
     splits: int | None,
     form: str | None,
@@ -73,7 +76,7 @@ def leaderboard(
     if output is not None:
         checked_output(output, store)
     named = [] if methods is None else [methods]
-    where: dict[str, Any] = {"dataset": dataset, "split_family": split_family, "splits": splits}
+    where: dict[str, Any] = {"dataset": dataset, "split_family": split_family, "track": track, "splits": splits}
     result = Results(existing_store(store)).leaderboard(select, sort, methods=named, **where)
 
     def as_table() -> Any:

@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 from zslbench.cli import completion
 from zslbench.cli.streams import put
 from zslbench.console import PlainConsole
-from zslbench.terms import DEFAULT_STORE, METRICS, SELECTIONS
+from zslbench.terms import DEFAULT_STORE, METRICS, SELECTIONS, STRICT, TRACKS
 
 if TYPE_CHECKING:
     from zslbench.records import Store
@@ -156,6 +156,12 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         help="Metric that ranks.",
     )(command)
+
+
+def track_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--track``: what methods were allowed to see."""
+    known = ", ".join([STRICT, *TRACKS.values()])
+    return click.option("--track", help=f"Only this track: {known}, or several of the latter with +.")(command)
 
 
 def notes_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ from zslbench.cli.options import (
     methods_option,
     store_option,
     table_options,
+    track_option,
 )
 from zslbench.cli.streams import say
 
@@ -25,6 +26,7 @@ from zslbench.cli.streams import say
 @table_options
 @click.option("--dataset", shell_complete=completion.stored_datasets, help="Only this data set.")
 @click.option("--split-family", shell_complete=completion.stored_families, help="Only this split family.")
+@track_option
 @methods_option
 @click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
 @click.option(
@@ -42,6 +44,7 @@ def report(
     sort: str,
     dataset: str | None,
     split_family: str | None,
+    track: str | None,
     methods: str | None,
     splits: int | None,
     images: Path | None,
@@ -61,7 +64,7 @@ def report(
     if plots_folder:
         checked_output(plots_folder, store)
     stored, named = existing_store(store), [] if methods is None else [methods]
-    where: dict[str, Any] = {"dataset": dataset, "split_family": split_family, "splits": splits}
+    where: dict[str, Any] = {"dataset": dataset, "split_family": split_family, "track": track, "splits": splits}
     tables = Results(stored).leaderboard(select, sort, methods=named, **where)
     rows = [row for table in tables for row in table.rows]
     if not any(row.metrics for row in rows):

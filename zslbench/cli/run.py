@@ -35,7 +35,7 @@ from zslbench.console import progress_console
 @click.option(
     "--methods",
     shell_complete=completion.methods,
-    help="Comma-separated: name or name[param=value,...]; NAME+cal calibrates.",
+    help="Comma-separated: name or name[param=value,...]; NAME+cal calibrates; also NAME+gate, NAME+propagate.",
 )
 @click.option("--dataset", shell_complete=completion.datasets, help="A bundled data set's name or a data set folder.")
 @click.option("--features", help="Features by name.  [default: the data set's]")

@@ -46,7 +46,7 @@ def heading(comparison: Comparison) -> str:
     dataset, family, features, semantics = map(plain, names)
     return (
         f"{comparison.metric} on {dataset} {family}, features {features}, semantics {semantics} (data "
-        f"{comparison.data}, protocol {comparison.protocol}; {EPOCHS[comparison.selection]})"
+        f"{comparison.data}, protocol {comparison.protocol}, {comparison.track} track; {EPOCHS[comparison.selection]})"
     )
 
 

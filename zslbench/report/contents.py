@@ -161,7 +161,7 @@ def _section(table: Table, latest: Latest, plans: Sequence[Plan], store: Store) 
 
 def _asks(plan: Plan, table: Table) -> bool:
     """Whether a plan asked for any row of a table."""
-    return any(table.holds(asked.trial) and any(row.is_of(asked.trial) for row in table.rows) for asked in plan.rows)
+    return any(table.is_on(asked.trial) and any(row.is_of(asked.trial) for row in table.rows) for asked in plan.rows)
 
 
 def _dataset(table: Table) -> Dataset | None:

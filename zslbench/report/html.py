@@ -137,7 +137,7 @@ def _part(number: int, section: Section, images: Examples | None) -> dict[str, A
         "id": f"t{number}",
         "heading": f"{plain(table.dataset)} {plain(table.family)}",
         "subject": f"Features {plain(table.features)}, semantics {plain(table.semantics)}; data {table.data}, "
-        f"protocol {table.protocol}.",
+        f"protocol {table.protocol}; {table.track} track.",
         "section": section,
         "notes": leaderboard_notes(table),
         "columns": leaderboard_columns(table),

@@ -16,7 +16,7 @@ from zslbench.plaintext import plain
 from zslbench.report.escaping import html, markdown
 from zslbench.results.leaderboard import Row, Table, lacking_validation
 from zslbench.results.stats import Estimate, too_few
-from zslbench.terms import EPOCHS, METRICS
+from zslbench.terms import EPOCHS, METRICS, STRICT, track_in_words
 
 _GAINS = {"last": "max-last T1/H", "val": "max-val T1/H"}
 _WIDE_ONLY = ("rule", "citation", "peak MB")
@@ -31,7 +31,7 @@ def heading(table: Table) -> str:
     """What the table is about, in one line; the hash tells tables of equal names but other data apart."""
     dataset, family, features, semantics = map(plain, (table.dataset, table.family, table.features, table.semantics))
     names = f"{dataset} {family}, features {features}, semantics {semantics}"
-    return f"{names} (data {table.data}, protocol {table.protocol})"
+    return f"{names} (data {table.data}, protocol {table.protocol}, {table.track} track)"
 
 
 def notes(table: Table) -> list[str]:
@@ -57,6 +57,10 @@ def notes(table: Table) -> list[str]:
     if any(row.family == "bound" for row in rows):
         said.append(
             "Bounds are no methods: they mark what chance, a classifier of seen classes or ideal semantics would give."
+        )
+    if table.track != STRICT:
+        said.append(
+            f"{table.track} track: {track_in_words(table.track)}. Its rows are compared with those of no other."
         )
     said += by_chance(table)
     said += _about_rows(rows)
@@ -220,7 +224,7 @@ _NOTHING = Table("", "", "", "", {}, 0, "", [Row("", "", 0, None, 0, 0, 0, "", "
 def _flat(table: Table, row: Row) -> dict[str, object]:
     flat: dict[str, object] = {
         "dataset": table.dataset, "family": table.family, "features": table.features, "semantics": table.semantics,
-        "data": table.data, "protocol": table.protocol, "rank": row.rank, "method": row.label,
+        "data": table.data, "protocol": table.protocol, "track": table.track, "rank": row.rank, "method": row.label,
         "method_name": row.method, "method_version": row.version, "config": compact(row.config).decode(),
         "citation": row.citation, "method_family": row.family, "needs": "; ".join(row.needs),
         "selection": row.selection, "done": row.done, "planned": row.planned, "extra": row.extra, "failed": row.failed,

@@ -15,6 +15,7 @@ from zslbench.errors import InputError
 from zslbench.plaintext import plain
 from zslbench.results.leaderboard import Row, Table, lacking_validation
 from zslbench.results.stats import ALPHA, Paired, Ranking, compare_all, rank_blocks, shared_splits, too_few
+from zslbench.terms import STRICT
 
 _CHOICES = {
     "dataset": ("data set", "--dataset"),
@@ -23,6 +24,7 @@ _CHOICES = {
     "semantics": ("semantics", "--semantics"),
     "data": ("data", "--data"),
     "protocol": ("protocol", "--protocol"),
+    "track": ("track", "--track"),
 }
 """What must be the same for numbers to be compared: in words, and the option that chooses one of several."""
 _ORACLE = "An oracle, not a result (epochs were chosen on the TEST set): "
@@ -53,6 +55,7 @@ class Comparison(msgspec.Struct, omit_defaults=True):
     """What may be said, one sentence each."""
     reference: str | None = None
     """The row that alone is compared with each other one; None where every pair is."""
+    track: str = STRICT
 
 
 def only_table(tables: Sequence[Table]) -> Table:
@@ -158,7 +161,7 @@ def compare_rows(table: Table, names: Sequence[str], metric: str, *, best_alone:
     conclusions += [f"{plain(row.label)} has no rank in the leaderboard: {plain(row.why)}." for row in rows if row.why]
     return Comparison(
         table.dataset, table.family, table.features, table.semantics, table.data, table.protocol, metric,
-        rows[0].selection, splits, left_out, values, pairs, ranking, conclusions, reference,
+        rows[0].selection, splits, left_out, values, pairs, ranking, conclusions, reference, table.track,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from zslbench.protocol import ROUNDING, Curve
 from zslbench.records import PlanRow, Record, Trial
 from zslbench.records.standings import Comparable, comparable
 from zslbench.results.machines import Machine, machine_of
-from zslbench.terms import GZSL_METRICS, LEADS, METRICS, ZSL_METRICS, best_epoch
+from zslbench.terms import GZSL_METRICS, LEADS, METRICS, ZSL_METRICS, best_epoch, track_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,8 @@ class Kind:
     needs: list[str]
     citation: str
     table: Comparable
-    """What must be equal for two rows to be in one table."""
+    """What must be equal for two rows to be in one table, and so must the track."""
+    track: str
     identity: str
     """Of the method and its whole configuration: a label shows what differs from defaults, and defaults change."""
 
@@ -45,7 +46,9 @@ def kind_of(source: Record | PlanRow, kinds: dict[tuple[object, ...], Kind]) -> 
     if alike not in kinds:
         identity = digest([trial.method, trial.method_version, trial.config])
         table = comparable(trial)
-        kinds[alike] = Kind(source.label, trial, source.family, source.needs, source.citation, table, identity)
+        kinds[alike] = Kind(
+            source.label, trial, source.family, source.needs, source.citation, table, track_of(source.needs), identity
+        )
     return kinds[alike]
 
 

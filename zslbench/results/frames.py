@@ -19,9 +19,9 @@ from zslbench.terms import METRICS
 
 _NULLABLE: dict[Column, str] = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
 _CATEGORIES = (
-    "label", "method", "dataset", "features", "semantics", "family", "stage", "status", "device", "device_name",
-    "executor", "host", "method_family", "config", "versions", "split_hash", "source", "needs", "failure.type",
-    "selection", "setting", "metric",
+    "label", "method", "dataset", "features", "semantics", "family", "track", "stage", "status", "device",
+    "device_name", "executor", "host", "method_family", "config", "versions", "split_hash", "source", "needs",
+    "failure.type", "selection", "setting", "metric",
 )  # fmt: skip
 _FRACTIONS = "fractions between 0 and 1"
 
@@ -95,8 +95,8 @@ def predictions_frame(store: Store, records: Iterable[Record], pictures: Picture
 def leaderboard_frame(tables: Sequence[Table]) -> pd.DataFrame:
     """A row per method and configuration, as the tables rank them: means and the ends of 95 % intervals in percent."""
     columns: dict[str, Column] = {
-        "dataset": str, "features": str, "semantics": str, "family": str, "rank": int, "label": str, "method": str,
-        "version": int, "method_family": str, "selection": str,
+        "dataset": str, "features": str, "semantics": str, "family": str, "track": str, "rank": int, "label": str,
+        "method": str, "version": int, "method_family": str, "selection": str,
     }  # fmt: skip
     for name in METRICS:
         columns |= dict.fromkeys((f"{name} %", f"{name} low %", f"{name} high %"), float)
@@ -109,9 +109,10 @@ def leaderboard_frame(tables: Sequence[Table]) -> pd.DataFrame:
         for row in table.rows:
             found: dict[str, Any] = {
                 "dataset": table.dataset, "features": table.features, "semantics": table.semantics,
-                "family": table.family, "rank": row.rank, "label": row.label, "method": row.method,
-                "version": row.version, "method_family": row.family, "selection": row.selection, "done": row.done,
-                "planned": row.planned, "failed": row.failed, "fit_seconds": row.fit_seconds,
+                "family": table.family, "track": table.track, "rank": row.rank, "label": row.label,
+                "method": row.method, "version": row.version, "method_family": row.family,
+                "selection": row.selection, "done": row.done, "planned": row.planned, "failed": row.failed,
+                "fit_seconds": row.fit_seconds,
                 "peak_mb": row.peak_mb, "device": row.device, "needs": ", ".join(row.needs), "why": row.why,
             }  # fmt: skip
             for name, estimate in row.metrics.items():

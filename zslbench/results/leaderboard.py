@@ -1,5 +1,5 @@
-"""From records to a table: one row per method and configuration, one table per data set, features, semantics and
-split family.
+"""From records to a table: one row per method and configuration, one table per data set, features, semantics, split
+family and track.
 
 Ranked rows are compared over one base: the splits and seeds that most methods plan. A row that has not finished the
 base, or comes from an older version of its method, is shown and not ranked, and says why; so is a bound, which is no
@@ -27,7 +27,7 @@ from zslbench.results.entries import Entry, Kind, Place, check_range, entry_of, 
 from zslbench.results.machines import Machine, mixtures
 from zslbench.results.published import PublishedTable, like_for_like, published_for
 from zslbench.results.stats import Estimate, estimates, split_means
-from zslbench.terms import LEADS, METRICS, Selection
+from zslbench.terms import LEADS, METRICS, STRICT, Selection
 
 _FEW = 3
 """So many missing splits are named; of more only the number is."""
@@ -109,9 +109,11 @@ class Table(msgspec.Struct, frozen=True):
     rows: list[Row]
     mixtures: list[str] = []
     """What keeps trials of the table from being compared, one sentence each: other devices, other versions."""
+    track: str = STRICT
+    """What the methods were allowed to see; those of several tracks are not compared. Bounds stand in every one."""
 
-    def holds(self, trial: Trial) -> bool:
-        """Whether a trial may be compared here."""
+    def is_on(self, trial: Trial) -> bool:
+        """Whether the table is about the data and splits of a trial."""
         return comparable(trial) == comparable(self)
 
     @property
@@ -150,10 +152,10 @@ def leaderboard(
         if standings.note(record):
             entries[record.key] = entry_of(record, kind_of(record, kinds), machines)
     standings.plan(plans)
-    groups: dict[Comparable, dict[str, _RowData]] = {}
+    groups: dict[Comparable, dict[str, dict[str, _RowData]]] = {}
 
     def row_of(kind: Kind) -> "_RowData":
-        rows = groups.setdefault(kind.table, {})
+        rows = groups.setdefault(kind.table, {}).setdefault(_BOUNDS if kind.family == "bound" else kind.track, {})
         row = rows[kind.identity] = rows.get(kind.identity) or _RowData(kind)
         row.citation = row.citation or kind.citation  # older records do not say
         return row
@@ -174,11 +176,21 @@ def leaderboard(
         if standings.is_on_newest_split(entry.key):  # else the split has changed: a hole
             row.entries[entry.stage][entry.split, entry.seed] = entry
     others = None if published is None else list(published)
-    return [_table(list(rows.values()), selection, sort, others) for rows in groups.values()]
+    tables = []
+    for tracks in groups.values():
+        bounds = list(tracks.pop(_BOUNDS, {}).values())
+        for track in sorted(tracks or [STRICT], key=lambda track: (track != STRICT, track)):
+            rows = [*tracks.get(track, {}).values(), *bounds]
+            tables.append(_table(rows, selection, sort, others, track))
+    return tables
+
+
+_BOUNDS = ""
+"""In place of a track: they are shown in each."""
 
 
 def _table(
-    data: Sequence["_RowData"], selection: Selection, sort: str, published: Sequence[PublishedTable] | None
+    data: Sequence["_RowData"], selection: Selection, sort: str, published: Sequence[PublishedTable] | None, track: str
 ) -> Table:
     """Of rows that may be compared."""
     _tell_apart(data)
@@ -186,7 +198,7 @@ def _table(
     told = like_for_like(trial.dataset, trial.family, published)
     return Table(
         trial.dataset, trial.features, trial.semantics, trial.family, dict(sorted(trial.hashes.items())),
-        trial.protocol, sort, _ranked(data, selection, sort, told), mixtures(_machines(data)),
+        trial.protocol, sort, _ranked(data, selection, sort, told), mixtures(_machines(data)), track,
     )  # fmt: skip
 
 

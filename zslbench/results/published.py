@@ -38,10 +38,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from zslbench.bibtex import entries
-from zslbench.calibration import base_name
 from zslbench.cards import card_names, check_card_name, read_card
 from zslbench.configuration import MethodSpec, close_matches
 from zslbench.shipped import shipped
+from zslbench.variants import base_name
 
 if TYPE_CHECKING:
     from zslbench.registry import Registry

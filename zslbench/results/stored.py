@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 class Leaderboard(list[Table]):
-    """Tables, best row first: one per data set, features, semantics and split family. Shows itself in a notebook."""
+    """Tables, best row first: one per data set, features, semantics, split family and track. Shows itself in a
+    notebook."""
 
     def to_frame(self) -> "pd.DataFrame":
         """A row per method and configuration; see `zslbench.results.frames.leaderboard_frame`."""
@@ -94,6 +95,7 @@ class Results:
         semantics: str | None = None,
         data: str | None = None,
         protocol: int | None = None,
+        track: str | None = None,
         splits: int | None = None,
     ) -> Leaderboard:
         """The ranked tables.
@@ -108,6 +110,8 @@ class Results:
             semantics: only tables of these semantics.
             data: only the table of the data of this hash, as its heading shows it.
             protocol: only tables of this version of the protocol.
+            track: only tables of this track: ``strict``, ``unseen-semantics``, ``pre-trained``, ``transductive``, or
+                several with ``+``.
             splits: only the first so many splits of a family.
 
         Raises:
@@ -118,7 +122,7 @@ class Results:
         records = (record for record in self.store.records() if keys is None or record.key in keys)
         tables = leaderboard(records, plans, selection=select, sort=sort, splits=splits)
         given = {"dataset": dataset, "family": split_family, "features": features, "semantics": semantics, "data": data,
-                 "protocol": protocol}  # fmt: skip
+                 "protocol": protocol, "track": track}  # fmt: skip
         wanted = {name: value for name, value in given.items() if value is not None}
         tables = [table for table in tables if all(getattr(table, name) == value for name, value in wanted.items())]
         if methods:
@@ -140,7 +144,7 @@ class Results:
             select: which epoch counts.
             every_pair: of all ranked rows, where none is named.
             where: what `leaderboard` takes: `dataset`, `split_family`, `features`, `semantics`, `data`, `protocol`,
-                `splits`.
+                `track`, `splits`.
 
         Raises:
             InputError: an unknown name, fewer than two, or rows that may not be compared.
