@@ -169,7 +169,7 @@ def test_the_command_line_offers_what_the_harness_knows() -> None:
         ("sources |=", None),
         ("[::-1].index(max(", "terms.py"),  # which epoch is best
         ("np.argmax(series", None),
-        ('partition("+")', "variants.py"),  # of what NAME+cal is made
+        ('name.partition("+")', "variants.py"),  # of what NAME+cal is made
         ("(CALIBRATED)", None),
         ("@\\w+", None),  # what a BibTeX entry is
         ("\\w+\\s*\\{", "bibtex.py"),
