@@ -54,7 +54,8 @@ class Data:
     Args:
         dataset: the folder's contents.
         features: by name; the card's default if None.
-        semantics: by name, ``a+b`` side by side; the card's default if None.
+        semantics: by name, ``a+b`` side by side; the card's default if None. ``NAME:shuffled`` and ``random:60`` are
+            controls (docs/semantics.md).
         maps: by name; none if None.
 
     Raises:
@@ -96,8 +97,23 @@ class Data:
         """(N, D) of the chosen features, read-only."""
         return self.view.features
 
-    def semantics(self) -> Any:
-        """(C, A) of the chosen semantics, read-only."""
+    def semantics(self, split: Split | None = None) -> Any:
+        """(C, A) of the chosen semantics, read-only.
+
+        Args:
+            split: for which they are, where they are drawn anew for each.
+
+        Raises:
+            InputError: they are, and none is given.
+        """
+        if split is not None:
+            _check_split(split, self.view)
+            return self.view.of_split(split.id).semantics
+        if self.view.blocks is not None:
+            raise InputError(
+                f"{self.view.semantics_name} are drawn anew for each split: give one, as in "
+                f"data.semantics(data.splits()[0])."
+            )
         return self.view.semantics
 
     def splits(self, family: str | None = None, count: int | None = None) -> list[Split]:

@@ -96,7 +96,7 @@ def run_trial(
     return measure(
         method,
         config,
-        view,
+        view.of_split(split.id),
         split.partition(stage),
         trial_seed(view, split, seed),
         split.rehearsal(stage) if method.info.uses_rehearsal else None,  # it ranks every image by a hash

@@ -39,7 +39,7 @@ from zslbench.console import progress_console
 )
 @click.option("--dataset", shell_complete=completion.datasets, help="A bundled data set's name or a data set folder.")
 @click.option("--features", help="Features by name.  [default: the data set's]")
-@click.option("--semantics", help="Semantics by name; a+b puts blocks side by side.  [default: the data set's]")
+@click.option("--semantics", help="Semantics: NAME, a+b side by side, or NAME:shuffled.  [default: the data set's]")
 @click.option("--maps", help="Feature maps by name, for methods that need them.")
 @click.option(
     "--split-family",

@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 from zslbench._types import FloatArray, IntArray
 from zslbench.configuration import close_matches
 from zslbench.datasets.card import check_name, read_card
+from zslbench.datasets.controls import FORMS, SHUFFLED, Block, Blocks, read_block
 from zslbench.datasets.filenames import FILES, read_files
 from zslbench.errors import InputError
 from zslbench.hashing import array_digest, file_digest
@@ -43,7 +44,7 @@ class DataView:
     """(N, D) as stored, possibly a memory map; use `rows` to read some."""
     labels: IntArray
     semantics: FloatArray
-    """(C, A)."""
+    """(C, A); of those that are drawn for each split, what is drawn for none: see `of_split`."""
     attribute_groups: tuple[str, ...] | None
     hashes: dict[str, str]
     """SHA-256 of ``features``, ``labels``, ``semantics`` (and ``maps``)."""
@@ -54,6 +55,14 @@ class DataView:
     """Whether the card says that features and semantics share one space."""
     mapped: tuple["MappedFile", ...] = ()
     """What is read from the disk while trials run; other arrays are in memory."""
+    blocks: Blocks | None = None
+    """What the semantics are drawn from for each split; None where they are the same for all."""
+
+    def of_split(self, split: str) -> "DataView":
+        """With the semantics of a split of that id. A trial is made of this."""
+        if self.blocks is None:
+            return self
+        return replace(self, semantics=_side_by_side(self.blocks, split), blocks=None)
 
     def check_unchanged(self) -> None:
         """Ask whether the arrays are still those that `hashes` names.
@@ -95,6 +104,7 @@ class DataView:
             hashes={},
             maps=None if self.maps is None else np.array(self.maps[images]),
             mapped=(),
+            blocks=None,
         )
         self.check_unchanged()  # until now
         return part
@@ -196,13 +206,14 @@ class Dataset:
         """(N, P, D) local features of that name."""
         return self._per_image("maps", name, self.map_names, 3)
 
-    def semantics(self, name: str | None = None) -> FloatArray:
-        """(C, A) semantics; ``a+b`` puts blocks side by side, each row of each block L2-normalised."""
-        name = name or self.card.default_semantics
-        blocks = [self._semantics_block(part) for part in name.split("+")]
-        if len(blocks) == 1:
-            return blocks[0]
-        return np.concatenate([_unit_rows(block, part) for block, part in zip(blocks, name.split("+"), strict=True)], 1)
+    def semantics(self, name: str | None = None, split: str = "") -> FloatArray:
+        """(C, A) semantics; ``a+b`` puts blocks side by side, each row of each block L2-normalised.
+
+        Args:
+            name: the card's default if None; see `zslbench.datasets.controls` for names that are no array's.
+            split: the id of the split that they are for, if they are drawn for each.
+        """
+        return _side_by_side(self._blocks(name or self.card.default_semantics), split)
 
     def view(self, features: str | None = None, semantics: str | None = None, maps: str | None = None) -> DataView:
         """Choose features, semantics and maps by name (default: the card's; no maps).
@@ -210,8 +221,8 @@ class Dataset:
         A warning names classes whose semantics are equal or zeros.
         """
         features = features or self.card.default_features
-        semantics = semantics or self.card.default_semantics
-        visual, words = self.features(features), self.semantics(semantics)
+        visual, blocks = self.features(features), self._blocks(semantics or self.card.default_semantics)
+        semantics, words = "+".join(block.name for block in blocks.blocks), _side_by_side(blocks)
         hashes = {
             "features": self._digests["features", features],
             "labels": array_digest(self.labels),
@@ -226,8 +237,8 @@ class Dataset:
         chosen = (self._mapped.get(key) for key in (("features", features), ("maps", maps or "")))
         return DataView(
             self.name, self.class_names, features, semantics, visual, self.labels, words,
-            self._groups(semantics), hashes, local, self._names_attributes(semantics),
-            self._share_a_space(features, semantics), tuple(filter(None, chosen)),
+            self._groups(blocks), hashes, local, self._names_attributes(blocks),
+            self._share_a_space(features, blocks), tuple(filter(None, chosen)), blocks if blocks.controls else None,
         )  # fmt: skip
 
     @cached_property
@@ -255,21 +266,35 @@ class Dataset:
             )
         return names
 
-    def _groups(self, semantics: str) -> tuple[str, ...] | None:
+    def _groups(self, semantics: Blocks) -> tuple[str, ...]:
         groups: list[str] = []
-        for part in semantics.split("+"):
-            card = self.card.semantics.get(part)
+        for block, array in zip(semantics.blocks, semantics.arrays, strict=True):
+            card = self.card.semantics.get(block.array or "")
             named = card.groups if card else None
-            groups += named if named else [part] * self._semantics_block(part).shape[1]
+            groups += named or [block.name] * (block.columns if array is None else array.shape[1])
         return tuple(groups)
 
-    def _names_attributes(self, semantics: str) -> bool:
-        cards = [self.card.semantics.get(part) for part in semantics.split("+")]
+    def _names_attributes(self, semantics: Blocks) -> bool:
+        cards = [self.card.semantics.get(block.array or "") for block in semantics.blocks]
         return all(card is not None and card.columns is not None for card in cards)
 
-    def _share_a_space(self, features: str, semantics: str) -> bool:
-        visual, words = self.card.features.get(features), self.card.semantics.get(semantics)
+    def _share_a_space(self, features: str, semantics: Blocks) -> bool:
+        alone = semantics.blocks[0].array if len(semantics.blocks) == 1 else None
+        visual, words = self.card.features.get(features), self.card.semantics.get(alone or "")
         return visual is not None and words is not None and visual.space == words.space != ""
+
+    def _blocks(self, name: str) -> Blocks:
+        blocks = tuple(map(self._block, name.split("+")))
+        arrays = (None if block.array is None else self._semantics_block(block.array) for block in blocks)
+        return Blocks(self.name, len(self.class_names), blocks, tuple(arrays))
+
+    def _block(self, name: str) -> Block:
+        known = self.semantics_names
+        if (block := read_block(name, known)) is not None:
+            return block
+        more = f" Controls are {FORMS}." if ":" in name or name in ("random", "shuffled") else ""
+        offered = [*known, *(other + SHUFFLED for other in known), "random:60"] if more else known
+        raise InputError(self._lacking("semantics", name, known, offered) + more)
 
     def _names(self, kind: str) -> list[str]:
         found = (self.folder / kind).glob("*.npy")
@@ -339,10 +364,12 @@ class Dataset:
 
     def _path(self, kind: str, name: str, known: list[str]) -> Path:
         if name not in known:
-            raise InputError(
-                f"{self.name} has no {kind} {name!r}.{close_matches(name, known)} It has: {', '.join(known) or 'none'}."
-            )
+            raise InputError(self._lacking(kind, name, known, known))
         return self.folder / kind / f"{name}.npy"
+
+    def _lacking(self, kind: str, name: str, known: list[str], offered: list[str]) -> str:
+        has = ", ".join(known) or "none"
+        return f"{self.name} has no {kind} {name!r}.{close_matches(name, offered)} It has: {has}."
 
 
 def equal_semantics(array: NDArray[Any], class_names: Sequence[str], where: str) -> list[str]:
@@ -454,6 +481,16 @@ def _check_finite(block: NDArray[Any], path: Path, first_row: int) -> None:
             f"{path}: row {row} holds NaN, infinity or a number beyond single precision "
             f"({int(bad.sum())} such row(s) in its block)."
         )
+
+
+def _side_by_side(semantics: Blocks, split: str = "") -> FloatArray:
+    """(C, A); a single block as it is, several with rows of unit length."""
+    arrays = semantics.drawn(split)
+    if len(arrays) > 1:
+        names = (block.name for block in semantics.blocks)
+        arrays = [np.concatenate([_unit_rows(array, name) for array, name in zip(arrays, names, strict=True)], 1)]
+    arrays[0].flags.writeable = False
+    return arrays[0]
 
 
 def _unit_rows(block: FloatArray, name: str) -> FloatArray:

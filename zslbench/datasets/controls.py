@@ -1,0 +1,94 @@
+"""Semantics that say nothing of the classes: rows shuffled among them, or random numbers. What is measured with them
+must be chance, or something other than semantics tells a method what it should not know.
+
+They are views, of which nothing is written, and are drawn anew for each split. Within a split every way to hand the
+vectors of unseen classes out among them is equally likely, so T1 is expected to be exactly one over their number, for
+any method and whatever the split. Hence:
+
+- One draw for all splits would not do. Where it happens to give beaches the vector of coasts, it does so in every split
+  that has both, and the mean over splits is far from chance while its interval is narrow.
+- A class keeps its own vector as often as chance has it, one class of all on average. Were that ruled out, T1 would be
+  expected below chance: a method that knows the vectors without learning, as CLIP does, would be sure to be misled.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zslbench._types import FloatArray
+from zslbench.hashing import derive_seed
+
+SHUFFLED = ":shuffled"
+FORMS = f"NAME{SHUFFLED}[:SEED] and random:COLUMNS[:SEED]"
+_SHUFFLED = re.compile(rf"(?P<name>.+){SHUFFLED}(:(?P<seed>\d{{1,18}}))?")
+_RANDOM = re.compile(r"random:(?P<columns>[1-9]\d{0,4})(:(?P<seed>\d{1,18}))?")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of the semantics by its name: ``attributes``, ``attributes:shuffled:3``, ``random:60``."""
+
+    name: str
+    """Without a seed of 0, which is the default."""
+    array: str | None
+    """The array of the data set that it is made of; None for random numbers."""
+    columns: int = 0
+    """Of random numbers."""
+    seed: int | None = None
+    """None for the array as it is."""
+
+
+def read_block(text: str, known: Sequence[str]) -> Block | None:
+    """What a name stands for, an array of that name before anything else; None where it stands for nothing.
+
+    Args:
+        text: the name.
+        known: those of the arrays.
+    """
+    if text in known:
+        return Block(text, text)
+    if (found := _RANDOM.fullmatch(text)) is not None:
+        seed, columns = int(found["seed"] or 0), int(found["columns"])
+        return Block(f"random:{columns}{_said(seed)}", None, columns, seed)
+    if (found := _SHUFFLED.fullmatch(text)) is not None and found["name"] in known:
+        seed = int(found["seed"] or 0)
+        return Block(f"{found['name']}{SHUFFLED}{_said(seed)}", found["name"], 0, seed)
+    return None
+
+
+def _said(seed: int) -> str:
+    return f":{seed}" if seed else ""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The blocks of a view's semantics, of which some are drawn for each split."""
+
+    dataset: str
+    classes: int
+    blocks: tuple[Block, ...]
+    arrays: tuple[FloatArray | None, ...]
+    """What each is made of, as it is stored."""
+
+    @property
+    def controls(self) -> bool:
+        """Whether any is drawn."""
+        return any(block.seed is not None for block in self.blocks)
+
+    def drawn(self, split: str = "") -> list[FloatArray]:
+        """(C, A) of each block for a split of that id; for none, which is what the view's hash is of, without one.
+
+        Blocks of one seed are shuffled alike, so that a class gets all that another is described by.
+        """
+        return [self._drawn(block, array, split) for block, array in zip(self.blocks, self.arrays, strict=True)]
+
+    def _drawn(self, block: Block, array: FloatArray | None, split: str) -> FloatArray:
+        if block.seed is None:
+            assert array is not None
+            return array
+        rng = np.random.default_rng(derive_seed("semantics", self.dataset, split, block.seed))
+        if array is None:
+            return rng.standard_normal((self.classes, block.columns)).astype(np.float32)
+        return array[rng.permutation(self.classes)]
