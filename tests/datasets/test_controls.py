@@ -206,14 +206,16 @@ def test_nothing_but_chance_is_left(tmp_path: Path, name: str) -> None:
 
 
 def test_the_control_suites_hold_the_methods_of_the_large_one() -> None:
-    """All but those whose ZSL is another row's and the bounds that no semantics can mislead; `dap` and `iap` need named attributes."""
+    """All but those whose ZSL is another row's and the bounds that no semantics can mislead, and without named
+    attributes but those that need them."""
     known = {name: read_suite(ROOT / f"benchmarks/suites/{name}.toml") for name in
              ("ucm-all", "ucm-shuffled", "ucm-random")}  # fmt: skip
     registry = Registry()
     infos = {method.name: registry.get(method.name).info for method in known["ucm-all"].methods}
     asked = [
         method.spec for method in known["ucm-all"].methods
-        if not method.name.endswith(("+cal", "+gate")) and (infos[method.name].family != "bound" or method.name == "chance")
+        if not method.name.endswith(("+cal", "+gate"))
+        and (infos[method.name].family != "bound" or method.name == "chance")
     ]  # fmt: skip
     assert [method.spec for method in known["ucm-shuffled"].methods] == asked
     assert [method.spec for method in known["ucm-random"].methods] == [
