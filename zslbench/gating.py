@@ -119,18 +119,18 @@ class SeenExpert:
 
         self.classes = len(train.semantics)
         self.present = np.unique(train.labels)
+        self.W = np.zeros((train.features.shape[1], len(self.present)))
+        self.b = np.zeros(len(self.present))
         if len(self.present) > 1:
-            self.model = LogisticRegression(max_iter=1000).fit(train.features, train.labels)
+            model = LogisticRegression(max_iter=1000).fit(train.features, train.labels)
+            # Of two classes scikit-learn fits the difference of the logits.
+            halves = [[-0.5], [0.5]] if len(self.present) == 2 else 1.0
+            self.W, self.b = (halves * model.coef_).T, np.squeeze(halves * model.intercept_)
 
     def logits(self, features: FloatArray) -> DoubleArray:
         """(N, S); of classes without an image they are low."""
         found = np.full((len(features), self.classes), -1e3)
-        if len(self.present) > 2:
-            found[:, self.present] = self.model.decision_function(features)
-        elif len(self.present) == 2:  # one difference of logits
-            found[:, self.present] = self.model.decision_function(features)[:, None] * [-0.5, 0.5]
-        else:
-            found[:, self.present] = 0.0
+        found[:, self.present] = np.asarray(features, np.float64) @ self.W + self.b
         return found
 
 
