@@ -13,6 +13,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "ale": {"epochs": 2},
     "cada": _ENCODERS | _CLASSIFIER | {"epochs": 2},
     "clswgan": _GENERATOR | {"seen_epochs": 2},
+    "cmt": {"hidden": 16, "iterations": 4},
     "cnzsl": {"hidden": 16, "epochs": 2},
     "dem": {"hidden": 16, "epochs": 2},
     "devise": {"epochs": 2},
@@ -20,7 +21,9 @@ SHORT: dict[str, dict[str, Any]] = {
     "fvaegan": _GENERATOR,
     "latem": {"epochs": 2},
     "mcfa": _ENCODERS | _CLASSIFIER | {"epochs": 2},
+    "relation": {"embedding": 16, "hidden": 16, "episodes": 20},
     "sje": {"epochs": 2},
+    "sse": {"rounds": 1},
     "tfvaegan": _GENERATOR,
 }
 """For tests of shape and conduct."""
@@ -31,7 +34,9 @@ LEARNING: dict[str, dict[str, Any]] = {
              "semantic_encoder": 128, "semantic_decoder": 128, "gzsl_epochs": 1},
     "dsva": {"epochs": 3, "lr": 1e-2, "late_lr": 1e-2, "batches_per_epoch": 100},
     "eszsl": {"log10_gamma": 0.0},
+    "relation": {"embedding": 128, "hidden": 128, "episodes": 2000, "lr": 1e-3, "halved": 1000},
     "sae": {},
+    "sse": {"rounds": 0},
     "clswgan": {"epochs": 60, "hidden": 256, "lr": 1e-3, "batch": 32},
     "fvaegan": {"epochs": 150, "hidden": 64, "lr": 1e-3, "critic_steps": 1},
     "tfvaegan": {"epochs": 60, "hidden": 64, "lr": 1e-3, "critic_steps": 1},
