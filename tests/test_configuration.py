@@ -221,6 +221,27 @@ def test_what_is_stored_is_complete() -> None:
     assert stored["variant"] == "published"
 
 
+def test_a_parameter_added_later_leaves_stored_trials_as_they_are() -> None:
+    """At its default it is not stored, so the trial is the one it was; otherwise it is, and is read back."""
+
+    @dataclass(frozen=True)
+    class Before:
+        rate: float = param(0.1, "a rate")
+
+    @dataclass(frozen=True)
+    class Since(Before):
+        kind: Literal["old", "new"] = param("old", "a choice", added=True)
+
+    assert (
+        digest(as_dict(Since())) == digest(as_dict(Before())) == digest(as_dict(resolve(Since, {"kind": "old"}, "m")))
+    )
+    changed = resolve(Since, {"kind": "new"}, "m")
+    assert as_dict(changed) == {"rate": 0.1, "kind": "new"}
+    assert resolve(Since, as_dict(changed), "m") == changed
+    assert resolve(Since, as_dict(Since()), "m") == Since()
+    assert label("m", changed) == "m[kind=new]"
+
+
 def test_labels_show_what_differs() -> None:
     """A label names the changed parameters in order of declaration, whatever order they were given in."""
     config = configured(variant="corrected", normalise="0", rate="0.2", cap="3")

@@ -42,6 +42,7 @@ def param(
     lt: float | None = None,
     le: float | None = None,
     search: Range | Choice | None = None,
+    added: bool = False,
 ) -> Any:
     """Declare one hyper-parameter of a configuration dataclass.
 
@@ -53,9 +54,13 @@ def param(
         lt: upper bound, excluded.
         le: upper bound, included.
         search: where tuning may look; None for a parameter that is not tuned.
+        added: whether it came after trials were stored, its default being what they did: a trial with the default is
+            then stored without it, so that it is still the same trial.
     """
     bounds = {sign: bound for sign, bound in ((">", gt), (">=", ge), ("<", lt), ("<=", le)) if bound is not None}
-    return dataclasses.field(default=default, metadata={"meaning": meaning, "bounds": bounds, "search": search})
+    return dataclasses.field(
+        default=default, metadata={"meaning": meaning, "bounds": bounds, "search": search, "added": added}
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,9 +201,16 @@ def describe_type(annotation: Any) -> str:
 
 
 def as_dict(config: Any) -> dict[str, Any]:
-    """Every parameter with its value, in the order of declaration, as JSON holds them."""
+    """Every parameter with its value, in the order of declaration, as JSON holds them.
+
+    One that was `added` after trials were stored is left out where it has its default: `resolve` fills it in.
+    """
     builtin: dict[str, Any] = msgspec.to_builtins(
-        {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+        {
+            field.name: value
+            for field in dataclasses.fields(config)
+            if (value := getattr(config, field.name)) != field.default or not field.metadata.get("added")
+        }
     )
     return builtin
 

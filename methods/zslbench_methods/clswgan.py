@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from zslbench import Candidates, Method, MethodInfo, Preset, Range, Scorer, TrainingData, param
-from zslbench_methods.common.configs import FeatureClassifierConfig, GanConfig
+from zslbench_methods.common.configs import ZLAP_PRESETS, ChosenClassifierConfig, GanConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +33,8 @@ class CLSWGAN(Method):
     The released program evaluates on test images after every epoch of the GAN; here the GAN is trained for `epochs`,
     and the epochs whose scorers are yielded are those of the last classifier. There, ZSL and GZSL are trained apart,
     on CUB for 70 and 56 epochs; here one GAN of 56 serves both. For FLO the program has `classification` = 0.1.
+
+    ``classifier=prototype`` puts ZLAP's adjusted prototypes in the last classifier's place (`prototype_classifier`).
     """
 
     info = MethodInfo(
@@ -62,10 +64,10 @@ class CLSWGAN(Method):
         seen_batch: int = param(100, "its images per step", ge=1)
 
     @dataclass(frozen=True)
-    class Config(FeatureClassifierConfig, Generation):
+    class Config(ChosenClassifierConfig, Generation):
         """Defaults: the publication's; where it differs by data set, those for CUB."""
 
-        PRESETS: ClassVar = {
+        PRESETS: ClassVar = ZLAP_PRESETS | {
             "small": Preset(
                 {"hidden": 256, "epochs": 30, "lr": 1e-3},
                 "256 hidden units for two cores; step sizes chosen on validation classes of the bundled data set",
@@ -78,8 +80,8 @@ class CLSWGAN(Method):
         """Train the classifier of seen classes, then the GAN."""
         import torch
 
-        from zslbench_methods.common.feature_classifier import FeatureClassifier
         from zslbench_methods.common.gan import Critic, Generator, SeenData, adam, critic_loss, descend
+        from zslbench_methods.common.prototype_classifier import last_classifier
 
         c, data, init = self.config, SeenData(train, self.config), train.torch_generator("init")
         generator = Generator(data.A, data.A, c.hidden, data.D, "relu", init).to(train.device)
@@ -98,7 +100,7 @@ class CLSWGAN(Method):
                 descend(loss(critic, seen, fake, s, y, c.classification), move_generator)
             train.progress(epoch + 1, c.epochs)
         self.generator_ = generator
-        self.classifier_ = FeatureClassifier(generator, data, train, c)
+        self.classifier_ = last_classifier(generator, data, train, c)
 
     def _seen_classifier(self, train: TrainingData, data: SeenData) -> Tensor:
         from zslbench_methods.common.gan import dense

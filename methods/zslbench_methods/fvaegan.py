@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from zslbench import Candidates, Method, MethodInfo, Preset, Range, Scorer, TrainingData, param
-from zslbench_methods.common.configs import FeatureClassifierConfig, GanConfig
+from zslbench_methods.common.configs import ZLAP_PRESETS, ChosenClassifierConfig, GanConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +41,8 @@ class FVAEGAN(Method):
     the batch against weights of the GAN from 1e4 to 1e5), and it trains for 300 to 400 epochs. Follow-up
     programs choose the epoch on test images; here the GAN is trained for `epochs`, and the epochs whose scorers are
     yielded are those of the last classifier.
+
+    ``classifier=prototype`` puts ZLAP's adjusted prototypes in the last classifier's place (`prototype_classifier`).
     """
 
     info = MethodInfo(
@@ -68,10 +70,10 @@ class FVAEGAN(Method):
         )
 
     @dataclass(frozen=True)
-    class Config(FeatureClassifierConfig, Generation):
+    class Config(ChosenClassifierConfig, Generation):
         """Defaults: `critic` as in the authors' program; the rest as in TF-VAEGAN's for CUB, but for `epochs`."""
 
-        PRESETS: ClassVar = {
+        PRESETS: ClassVar = ZLAP_PRESETS | {
             "small": Preset(
                 {"hidden": 256, "epochs": 30, "lr": 1e-3},
                 "256 hidden units for two cores; step sizes chosen on validation classes of the bundled data set",
@@ -84,7 +86,6 @@ class FVAEGAN(Method):
         """Train encoder, generator and critic on seen classes."""
         import torch
 
-        from zslbench_methods.common.feature_classifier import FeatureClassifier
         from zslbench_methods.common.gan import (
             Critic,
             Encoder,
@@ -95,6 +96,7 @@ class FVAEGAN(Method):
             descend,
             latents,
         )
+        from zslbench_methods.common.prototype_classifier import last_classifier
 
         c, data, init = self.config, SeenData(train, self.config), train.torch_generator("init")
         encoder = Encoder(data.D, data.A, c.hidden, data.A, init).to(train.device)
@@ -113,7 +115,7 @@ class FVAEGAN(Method):
                 descend(objective, move_generator)
             train.progress(epoch + 1, c.epochs)
         self.generator_ = generator
-        self.classifier_ = FeatureClassifier(generator, data, train, c)
+        self.classifier_ = last_classifier(generator, data, train, c)
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The last classifier after each of its epochs."""

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from zslbench import Candidates, Method, MethodInfo, Preset, Range, Scorer, TrainingData, param
-from zslbench_methods.common.configs import FeatureClassifierConfig, GanConfig
+from zslbench_methods.common.configs import ZLAP_PRESETS, ChosenClassifierConfig, GanConfig
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +41,8 @@ class TFVAEGAN(Method):
     penalty's weight stays, and the encoder shares the generator's optimiser (there, its first decay rate is 0.9).
     The program reports the best epoch on test images; here the networks are trained for `epochs`, and the epochs
     whose scorers are yielded are those of the last classifier.
+
+    ``classifier=prototype`` puts ZLAP's adjusted prototypes in the last classifier's place (`prototype_classifier`).
     """
 
     info = MethodInfo(
@@ -75,10 +77,10 @@ class TFVAEGAN(Method):
         freeze_decoder: bool = param(False, "whether the decoder stays as it is in the generator's steps")
 
     @dataclass(frozen=True)
-    class Config(FeatureClassifierConfig, Generation):
+    class Config(ChosenClassifierConfig, Generation):
         """Defaults: the released program's for CUB, but for `epochs` (there 300)."""
 
-        PRESETS: ClassVar = {
+        PRESETS: ClassVar = ZLAP_PRESETS | {
             "small": Preset(
                 {"hidden": 256, "epochs": 15, "lr": 1e-3, "decoder_lr": 1e-3, "feedback_lr": 1e-4},
                 "256 hidden units for two cores; lr, decoder_lr chosen on validation classes of the bundled data set",
@@ -91,8 +93,8 @@ class TFVAEGAN(Method):
         """Train the networks on seen classes."""
         import torch
 
-        from zslbench_methods.common.feature_classifier import FeatureClassifier
         from zslbench_methods.common.gan import SeenData, adam, critic_loss, descend, latents
+        from zslbench_methods.common.prototype_classifier import last_classifier
 
         c, data = self.config, SeenData(train, self.config)
         networks = Networks.make(data.D, data.A, c.hidden, train.torch_generator("init"), train.device)
@@ -121,7 +123,7 @@ class TFVAEGAN(Method):
             one_pass(feedback=c.a1)
             train.progress(epoch + 1, c.epochs)
         self.networks_ = networks
-        self.classifier_ = FeatureClassifier(
+        self.classifier_ = last_classifier(
             partial(networks.synthesise, c.a2), data, train, c, partial(with_semantics, decoder)
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from zslbench.configuration import Choice, MethodSpec, Range, as_dict, close_matches
+from zslbench.configuration import Choice, MethodSpec, Range, close_matches
 from zslbench.errors import InputError
 from zslbench.registry import Registry
 
@@ -42,7 +42,7 @@ def search_space(registry: Registry, spec: MethodSpec, only: Sequence[str] = ())
         InputError: unknown names, a parameter that is fixed or declares no range, or nothing left to search.
     """
     method, config, _ = registry.build(spec)
-    types, defaults = typing.get_type_hints(method.Config), as_dict(config)
+    types = typing.get_type_hints(method.Config)
     declared = [field.name for field in fields(method.Config)]
     searchable: dict[str, Range | Choice] = {
         field.name: field.metadata["search"] for field in fields(method.Config) if field.metadata.get("search")
@@ -63,4 +63,4 @@ def search_space(registry: Registry, spec: MethodSpec, only: Sequence[str] = ())
         raise InputError(
             f"nothing is left to search: {spec.name!r} can search {', '.join(searchable)}, and all of it is fixed."
         )
-    return [Axis(name, searchable[name], types[name] is int, defaults[name]) for name in names]
+    return [Axis(name, searchable[name], types[name] is int, getattr(config, name)) for name in names]

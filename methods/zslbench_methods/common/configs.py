@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from zslbench import Choice, Range, param
+from zslbench import Choice, Preset, Range, param
 
 
 def logistic_penalty(of: str) -> Any:
@@ -67,3 +67,31 @@ class FeatureClassifierConfig:
     classifier_epochs: int = param(25, "epochs of the last classifier", ge=1)
     classifier_lr: float = param(1e-3, "its step size (Adam)", gt=0)
     classifier_batch: int = param(300, "its features per step", ge=1)
+
+
+@dataclass(frozen=True)
+class ChosenClassifierConfig(FeatureClassifierConfig):
+    """That classifier, or `prototype_classifier.PrototypeClassifier`. Defaults of the latter: its program's (16a9a8e),
+    the ratio's for CUB. All of this came after trials were stored."""
+
+    classifier: Literal["softmax", "prototype"] = param(
+        "softmax", "the last classifier: a softmax on features, or adjusted prototypes (ZLAP)", added=True
+    )
+    ratio: float = param(
+        30.0, "ZLAP's r: how many times as likely as unseen classes seen ones are held in training", gt=0, added=True,
+        search=Range(1, 1e4, log=True),
+    )  # fmt: skip
+    temperature: float = param(0.04, "of the prototypes' cosines", gt=0, added=True)
+    prototype_samples: int = param(10, "synthetic features per unseen class, for prototypes", ge=1, added=True)
+    prototype_hidden: int = param(1024, "hidden units of the network of prototypes", ge=1, added=True)
+    prototype_epochs: int = param(60, "its epochs", ge=1, added=True)
+    prototype_batch: int = param(512, "its features per step", ge=1, added=True)
+    prototype_lr: float = param(1e-4, "its step size (Adam), halved every 30 epochs", gt=0, added=True)
+    prototype_decay: float = param(1e-4, "L2 penalty in its gradient", ge=0, added=True)
+
+
+ZLAP_PRESETS = {
+    f"zlap-{name}": Preset({"classifier": "prototype", "ratio": ratio}, "ZLAP's ratio (16a9a8e) on that data set")
+    for name, ratio in {"awa2": 1000.0, "sun": 60.0, "apy": 300.0, "cub": 30.0}.items()
+}
+"""Presets of methods with that choice."""

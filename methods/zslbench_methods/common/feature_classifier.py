@@ -65,20 +65,26 @@ class FeatureClassifier:
             yield Represented(represent, partial(log_probabilities, weights=weights))
 
     @torch.no_grad()
-    def training_set(self, candidates: Candidates) -> tuple[Tensor, IntArray]:
-        """What the classifier is trained on (n, P), and the candidate column (n,) of each row."""
+    def training_set(self, candidates: Candidates, samples: int | None = None) -> tuple[Tensor, IntArray]:
+        """What the classifier is trained on (n, P), and the candidate column (n,) of each row.
+
+        Args:
+            candidates: the classes.
+            samples: synthetic features per unseen class; as configured if None.
+        """
+        samples = samples or self.config.samples
         generator = self.train.torch_generator(f"synthesis {'gzsl' if candidates.generalized else 'zsl'}")
         seen = np.bincount(self.train.labels, minlength=len(self.train.semantics))
-        counts = np.where(candidates.seen < 0, self.config.samples, seen[candidates.seen])
+        counts = np.where(candidates.seen < 0, samples, seen[candidates.seen])
         columns = np.repeat(np.arange(len(counts)), counts)
         semantics = self.train.tensor(unit_rows(candidates.semantics).astype(np.float32))
-        noise = self.train.tensor(torch.randn(int((candidates.seen < 0).sum()), self.config.samples,
+        noise = self.train.tensor(torch.randn(int((candidates.seen < 0).sum()), samples,
                                               semantics.shape[1], generator=generator))  # fmt: skip
         drawn = iter(noise)
         found: Tensor | None = None  # filled class by class: no second copy of it exists at any time
         for column, label in enumerate(candidates.seen):
             if label < 0:
-                part = self.represent(self.synthesise(next(drawn), semantics[column].expand(self.config.samples, -1)))
+                part = self.represent(self.synthesise(next(drawn), semantics[column].expand(samples, -1)))
             elif counts[column]:
                 part = self.inputs(self.train.features[self.train.labels == label])
             else:
