@@ -3,6 +3,7 @@
 # make quick FILE=tests/test_metrics.py   one file, seconds after the first time
 # make lint   style and types
 # make docs   the documentation as a site, in build/site
+# make generated   write what is generated into the repository: README, pages of methods, suites of controls
 # make shell  a shell in which `zslbench` and `python` are those of .venv
 # make speed  the throughput benchmarks
 # make gpu    on a machine with a GPU: correctness, repeatability, speed and memory of every method, without Ray
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test quick lint docs shell speed gpu clean
+.PHONY: run test quick lint docs generated shell speed gpu clean
 
 run: $(VENV)/.installed
 	$(BIN)/zslbench run --suite ucm
@@ -26,6 +27,11 @@ quick: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs build --strict --quiet
+
+generated: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/control_suites.py
+	$(BIN)/python benchmarks/method_pages.py
+	$(BIN)/python benchmarks/readme_tables.py
 
 shell: $(VENV)/.installed
 	@. $(BIN)/activate && exec $${SHELL:-sh}

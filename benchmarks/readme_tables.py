@@ -11,6 +11,7 @@ import sys
 import unicodedata
 from pathlib import Path
 
+from method_pages import checked
 from tabulate import tabulate
 
 from zslbench.records import Store
@@ -96,15 +97,16 @@ def short(tables: list[Table]) -> str:
 
 
 def methods() -> str:
-    """Every built-in method with its family, source and needs."""
+    """Every built-in method with its page, family, source and needs, and what it was checked against."""
     registry = Registry()
     rows = []
     for name in registry.names:
-        info = registry.get(name).info
+        info, compared = registry.get(name).info, ", ".join(against for against, _ in checked(registry.get(name)))
         needs = ", ".join(info.needs) or "-"
-        rows.append([f"`{name}`", info.title, info.family, source(info.citation), info.track, needs])
+        cited, link = source(info.citation), f"[`{name}`](methods/{name}.md)"
+        rows.append([link, info.title, info.family, cited, info.track, needs, compared or "-"])
     rows.sort(key=lambda row: (row[2] == "bound", row[2], row[0]))
-    header = ["method", "what", "family", "source", "track", "needs or uses"]
+    header = ["method", "what", "family", "source", "track", "needs or uses", "checked against"]
     return tabulate(rows, header, tablefmt="github", disable_numparse=True) + "\n"
 
 

@@ -84,3 +84,13 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
         if "text/html" in output.get("data", {})
     ]
     assert any("<table" in html and "eszsl" in html for html in shown)
+
+
+def test_the_page_of_each_method_is_what_stands_next_to_it():
+    """Docstring, parameters, presets and stored trials of every built-in method; the tests that are named are there."""
+    checked = subprocess.run([sys.executable, ROOT / "benchmarks/method_pages.py", "--check"], check=False)
+    assert checked.returncode == 0
+    pages = sorted((ROOT / "docs/methods").glob("*.md"))
+    named = {name for page in pages for name in re.findall(r"test_\w+\.py", page.read_text(encoding="utf-8"))}
+    assert named
+    assert named <= {path.name for path in (ROOT / "tests/methods").glob("test_*.py")}

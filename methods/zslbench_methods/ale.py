@@ -25,6 +25,11 @@ class ALE(BilinearMethod):
     here all seen classes are compared and r is counted, so that a step is the exact subgradient; steps take a
     batch of images rather than one (``batch=1`` is the publication's). Images are scaled (see `scaling`) and
     semantics have unit length, as in Xian et al.'s comparison (TPAMI 2019).
+
+    Checked:
+
+    - formula: the loss, image by image; its gradient against central differences; the descent against a plain loop
+      (test_bilinear.py)
     """
 
     info = MethodInfo(

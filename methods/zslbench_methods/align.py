@@ -38,6 +38,12 @@ class Align(Method):
 
     Features have unit length per image before they are standardised per column over the training images;
     semantics are standardised over seen classes and then of unit length per class.
+
+    Checked:
+
+    - formula: the loss in both directions in float64, also by hand; its gradient against central differences
+      (test_align.py)
+    - solver: where no class occurs twice in a batch, the loss is torch's cross-entropy, as CLIP has it (test_align.py)
     """
 
     info = MethodInfo(

@@ -22,6 +22,10 @@ class Chance(Method):
     scores, and so do two unseen classes with equal semantics.
 
     T1 is near one over the number of unseen classes; S and U are near one over the number of all.
+
+    Checked:
+
+    - formula: guesses fill [0, 1) evenly, and each candidate wins its share of images (test_bounds.py)
     """
 
     info = MethodInfo(name="chance", title="Chance (lower bound)", family="bound", citation="")

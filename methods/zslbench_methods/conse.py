@@ -24,6 +24,11 @@ class ConSE(Method):
     regression on the given features, which is the last layer of the publication's network.
 
     Quirk: where seen classes are candidates they win nearly always, since f(x) is made of their semantics.
+
+    Checked:
+
+    - formula: the published combination of semantics, also by hand (test_conse.py)
+    - solver: the classifier is scikit-learn's multinomial logistic regression (test_logistic.py)
     """
 
     info = MethodInfo(

@@ -30,6 +30,11 @@ class DAP(AttributePrediction):
     support vector machines to give probabilities.
 
     With seen candidates (GZSL) every candidate is scored by its attributes, as in Xian et al. (TPAMI 2019).
+
+    Checked:
+
+    - formula: the published log-posterior, also by hand (test_dap.py)
+    - solver: the classifiers are scikit-learn's logistic regressions, one by one (test_logistic.py)
     """
 
     info = MethodInfo(

@@ -21,6 +21,11 @@ class DeViSE(BilinearMethod):
     taken over all seen classes, where the publication stops it at the first violating one of a random order;
     plain gradient descent replaces Adagrad; a step takes a batch of images. The class embeddings are those of
     the data set, which need not be word vectors. Images are scaled (see `scaling`).
+
+    Checked:
+
+    - formula: the loss, image by image; its gradient against central differences; the descent against a plain loop
+      (test_bilinear.py)
     """
 
     info = MethodInfo(

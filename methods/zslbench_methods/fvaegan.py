@@ -43,6 +43,10 @@ class FVAEGAN(Method):
     yielded are those of the last classifier.
 
     ``classifier=prototype`` puts ZLAP's adjusted prototypes in the last classifier's place (`prototype_classifier`).
+
+    Checked:
+
+    - formula: objective, gradient penalty and the penalty's own gradient in NumPy and by hand (test_generative.py)
     """
 
     info = MethodInfo(

@@ -34,6 +34,11 @@ class IAP(AttributePrediction):
     An image that is surely of seen class k has the attributes of k, each surely: a candidate that lacks one of them
     scores very low, and where k is a candidate (GZSL) it wins. So nearly every image is said to be of a seen class, as
     in Xian et al. (TPAMI 2019).
+
+    Checked:
+
+    - formula: the published log-posterior, also by hand (test_iap.py)
+    - solver: the classifier is scikit-learn's multinomial logistic regression (test_logistic.py)
     """
 
     info = MethodInfo(

@@ -23,6 +23,11 @@ class LatEm(BilinearMethod):
     Departures: steps take a batch of images rather than one (``batch=1`` is the publication's). K is given,
     one of the publication's two ways of choosing it; the other, pruning matrices that are seldom the
     largest, is left out. Images are scaled (see `scaling`) and semantics have unit length.
+
+    Checked:
+
+    - formula: the loss of the drawn class and its gradient against central differences; a step against the published
+      algorithm (test_bilinear.py)
     """
 
     info = MethodInfo(

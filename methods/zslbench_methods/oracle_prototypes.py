@@ -19,6 +19,10 @@ class OraclePrototypes(Method):
     for a seen class, of the very images to be classified for an unseen one. It is an oracle and never a result: it
     shows how far ideal semantics would carry a nearest-prototype rule. It bounds no single number: a trained
     classifier of seen classes can have a higher S.
+
+    Checked:
+
+    - formula: scores are distances, by hand (test_bounds.py)
     """
 
     info = MethodInfo(

@@ -22,6 +22,10 @@ class SeenOnly(Method):
 
     Among unseen candidates alone all scores are equal. The tie goes to the first, so one class is always right
     and the others are always wrong: T1 is exactly one over the number of unseen classes and carries no information.
+
+    Checked:
+
+    - solver: the classifier is scikit-learn's multinomial logistic regression (test_logistic.py)
     """
 
     info = MethodInfo(name="seen-only", title="Seen classes only (supervised)", family="bound", citation="", version=2)

@@ -24,6 +24,11 @@ class SJE(BilinearMethod):
 
     Departures: steps take a batch of images rather than one (``batch=1`` is the publication's). Images are
     scaled (see `scaling`) and semantics have unit length, as in Xian et al.'s comparison (TPAMI 2019).
+
+    Checked:
+
+    - formula: the loss, image by image; its gradient against central differences; the descent against a plain loop
+      (test_bilinear.py)
     """
 
     info = MethodInfo(

@@ -34,6 +34,12 @@ class SynC(Method):
     Departures: that median is over seen classes (the program's is over all); L-BFGS starts at zero instead of small
     random numbers, which makes no difference to a strictly convex problem. Of the program's three losses this is the
     default; those of Crammer and Singer, with and without a margin by class, are not here.
+
+    Checked:
+
+    - formula: the loss, image by image and class by class, with its gradient; the synthesis by its definition
+      (test_sync.py)
+    - solver: the classifiers are scikit-learn's support vector machines (test_sync.py)
     """
 
     info = MethodInfo(

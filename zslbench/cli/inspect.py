@@ -72,7 +72,7 @@ def describe(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
     """Describe the method or the data set called NAME (a bundled or known data set, or a folder)."""
     registry = Registry(plugins)
     if registry.knows(name):
-        described = _describe_method(registry.get(name))
+        described = describe_method(registry.get(name))
     elif name in bundled_names() or Path(name).is_dir():
         described = _describe_dataset(load_dataset(name))
     elif name in known_names():
@@ -152,7 +152,8 @@ def _suites(folder: Path | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _describe_method(method: type[Method]) -> dict[str, Any]:
+def describe_method(method: type[Method]) -> dict[str, Any]:
+    """What `describe` says of a method, and its page in the documentation."""
     types = typing.get_type_hints(method.Config)
     parameters = []
     for field in dataclasses.fields(method.Config):
