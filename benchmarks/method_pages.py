@@ -30,7 +30,7 @@ PAGES = ROOT / "docs" / "methods"
 STORE = ROOT / "results" / "ucm-16-5"
 METRICS = ("T1", "S", "U", "H", "AUSUC")
 CHECKED = "\nChecked:\n"
-BEGINS = {"source": "Source", "departures": ("Departure", "Quirk", "What is left out")}
+BEGINS = {"source": "Source", "departures": ("Departure", "Quirk", "Left out", "What is left out")}
 """Part of a page -> with what a paragraph of the docstring begins that belongs there."""
 NAV = re.compile(r"(?<=# methods:begin\n).*?(?= +# methods:end)", re.DOTALL)
 

@@ -34,6 +34,11 @@ class CMT(Method):
     Departures: images are standardised by column (there, features of an unsupervised layer) and semantics have unit
     length (there, word vectors as they are); the program stops early or after so many passes over batches, here after
     `iterations` over all images. Networks are kept after every tenth of these.
+
+    Checked:
+
+    - formula: the objective, image by image, with its gradient against central differences; scores by their definition
+      (test_cmt.py)
     """
 
     info = MethodInfo(
