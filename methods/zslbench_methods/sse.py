@@ -49,8 +49,8 @@ class SSE(Method):
 
     Checked:
 
-    - formula: scores and the machine's examples, image by image; the templates' gradient against central differences; no
-      other w lowers the machine's objective (test_sse.py)
+    - formula: scores and the machine's examples, image by image; the templates' gradient against central differences;
+      no other w lowers the machine's objective (test_sse.py)
     - solver: mixtures are those of a general solver, also by hand (test_sse.py)
     """
 
