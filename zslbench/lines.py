@@ -113,7 +113,7 @@ class Reader:
         *,
         careful: type[Any] | None = None,
         word: str = "record",
-        remedy: str = "Move that line elsewhere, or use another --store",
+        remedy: str = "Move that line elsewhere",
     ) -> None:
         self.path = path
         self.bad: list[Line] = []

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from zslbench.errors import InputError
+from zslbench.spelling import argument
 
 Device = Literal["auto", "cpu", "cuda"]
 _ROOT = Path("/")
@@ -57,7 +58,9 @@ def device_here(wanted: Device) -> Literal["cpu", "cuda"]:
     if torch.cuda.is_available():
         return "cuda"
     if wanted == "cuda":
-        raise InputError("--device cuda: torch finds no GPU on this machine; use --device cpu.")
+        raise InputError(
+            f"{argument('device', 'cuda')}: torch finds no GPU on this machine; use {argument('device', 'cpu')}."
+        )
     return "cpu"
 
 

@@ -3,15 +3,28 @@
 import shlex
 
 
-def command(*words: object) -> str:
-    """The words as a command line on which a shell sees exactly them.
+def command(*words: object, **options: object) -> str:
+    """The words as a command line on which a shell sees exactly them, followed by options.
 
     What cannot be printed is written as in ``$'\\\\x1b'``, which bash, zsh and ksh read.
 
-    >>> command("zslbench", "run", "--dataset", "my set")
-    "zslbench run --dataset 'my set'"
+    Args:
+        words: the command and its arguments.
+        options: by name, in their order: True is a flag, several values give the option several times, and None,
+            False and no values leave it out.
+
+    >>> command("zslbench", "describe", "my set")
+    "zslbench describe 'my set'"
     """
-    return " ".join(map(_quoted, map(str, words)))
+    given = list(words)
+    for name, value in options.items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            given.append(option)
+        elif value is not None and value is not False:
+            for each in value if isinstance(value, list | tuple) else [value]:
+                given += [option, each]
+    return " ".join(map(_quoted, map(str, given)))
 
 
 def _quoted(word: str) -> str:

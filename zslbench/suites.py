@@ -1,10 +1,10 @@
-"""Suites: what `zslbench run --suite FILE.toml` runs, as a TOML file that says everything a command line would.
+"""Suites: what `zslbench run` runs, as a TOML file that says everything a command line would.
 
 title = "Every method on UC Merced"
 dataset = "ucm"
 split_family = ["16/5", "13/8"]     # or one: "16/5"
 splits = 10                         # of each family
-select = "val"                      # what the printed leaderboard reports, as --select and --sort do
+select = "val"                      # what the printed leaderboard reports: which epoch, and sorted by what (sort = "H")
 
 plugins = ["mine.py"]               # files that define further methods, relative to this one
 

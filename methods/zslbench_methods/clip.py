@@ -55,7 +55,7 @@ class CLIP(Method):
         if visual != semantic:
             raise InputError(
                 f"method 'clip' compares features with semantics directly, but they have widths {visual} and "
-                f"{semantic}: choose an image and a text embedding of the same model with --features and --semantics."
+                f"{semantic}: choose an image and a text embedding of the same model as features and semantics."
             )
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:

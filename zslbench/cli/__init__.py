@@ -12,8 +12,10 @@ import click
 
 import zslbench
 from zslbench.cli.lazy import LazyGroup
+from zslbench.cli.spelling import as_option
 from zslbench.cli.streams import tell, unfailing
 from zslbench.errors import InputError
+from zslbench.spelling import spelt
 
 _COMMANDS = {
     "run": (
@@ -96,7 +98,8 @@ def _main() -> None:
 def _ended() -> int:
     """The exit code of the command, which has told what went wrong."""
     try:
-        code = cli.main(prog_name="zslbench", standalone_mode=False)
+        with spelt(as_option):
+            code = cli.main(prog_name="zslbench", standalone_mode=False)
         sys.stdout.flush()
     except InputError as error:
         _complain(error)

@@ -92,8 +92,8 @@ def reproduce(
     rules = [select, *(["test-max"] if "test-max" in selected and select != "test-max" else [])]
     stored = {rule: leaderboard(records.records(), records.plans(), selection=rule) for rule in rules}
     source = click.get_current_context().get_parameter_source("store")
-    rest = ["--store", str(store)] if source is click.core.ParameterSource.COMMANDLINE else []
-    results = [put_beside(table, stored, names=names, family=family, command=rest) for table, names in tables]
+    rest = {"store": str(store)} if source is click.core.ParameterSource.COMMANDLINE else {}
+    results = [put_beside(table, stored, names=names, family=family, rest=rest) for table, names in tables]
     if form == "json":
         printed = results[0] if name in published_names() else results
         emit(pretty(printed))

@@ -33,6 +33,7 @@ from zslbench.errors import InputError
 from zslbench.files import replacing, resolved
 from zslbench.plaintext import plain
 from zslbench.shelltext import command
+from zslbench.spelling import argument
 
 Source = str | Path | NDArray[Any]
 """A file, or what else `read_semantics` takes, or the array itself."""
@@ -75,7 +76,8 @@ def add(
 
     Args:
         folder: of the data set; one that comes with the package is refused.
-        semantics: by name, (C, A): what `zslbench data prepare --semantics` takes, or an array in the classes' order.
+        semantics: by name, (C, A): a source as `zslbench.datasets.semantics.read_semantics` takes it, or an array in
+            the classes' order.
         features: by name, (N, D) in the order of the rows: .npy, .npz[:MEMBER], or an array.
         maps: like features, (N, P, D).
         files: a text with the picture of each row, one path per line.
@@ -199,11 +201,11 @@ def _refuse_existing(new: _New, data: Dataset, overwrite: bool) -> None:
     for kind, name in new.arrays:
         if (data.folder / kind / f"{name}.npy").exists():
             raise InputError(
-                f"{data.folder} has {kind} {name!r} already: choose another name, or --overwrite it; no trial of the "
-                f"old numbers is then taken for one of the new."
+                f"{data.folder} has {kind} {name!r} already: choose another name, or "
+                f"{argument('overwrite', True)}; no trial of the old numbers is then taken for one of the new."
             )
     if new.names is not None and data.files not in (None, new.names):
-        raise InputError(f"{data.folder} has another {FILES} already: --overwrite replaces it.")
+        raise InputError(f"{data.folder} has another {FILES} already: {argument('overwrite', True)} replaces it.")
 
 
 def _write(made: Added, new: _New, data: Dataset) -> None:

@@ -19,6 +19,7 @@ from zslbench.datasets.unpack import Report, check_space, readable
 from zslbench.errors import InputError
 from zslbench.files import read_bytes, write_whole
 from zslbench.hashing import file_digest
+from zslbench.spelling import argument
 
 if TYPE_CHECKING:
     import requests
@@ -107,7 +108,7 @@ def fetch(
         _version_path(part).unlink(missing_ok=True)
         raise InputError(
             f"{url}: the {checksum.algorithm} of what arrived is {found}, {checksum.digest} is expected; it is kept as "
-            f"{bad} and not used. Run the command again, or name another address by --url."
+            f"{bad} and not used. Run the command again, or name another address by {argument('url')}."
         )
     part.replace(target)
     _version_path(part).unlink(missing_ok=True)
@@ -123,7 +124,9 @@ def check_address(url: str, allow_http: bool = False) -> None:
     if not host or parts.scheme not in ("https", "http"):
         raise InputError(f"{url!r} is not an address: https://... is expected.")
     if parts.scheme == "http" and not allow_http and not _loopback(host):
-        raise InputError(f"{url} is not encrypted: an https address is expected; plain http must be named by --url.")
+        raise InputError(
+            f"{url} is not encrypted: an https address is expected; plain http must be named by {argument('url')}."
+        )
 
 
 def _attempt(session: "requests.Session", url: str, part: Path, verified: bool, report: Report) -> None:
@@ -165,7 +168,9 @@ def _open(session: "requests.Session", url: str, headers: dict[str, str]) -> "re
         response.close()
         old, new = urlsplit(url), urlsplit(location)
         if new.scheme != "https" and not (old.scheme == new.scheme == "http" and old.hostname == new.hostname):
-            raise InputError(f"{url} leads to {location}, which is not encrypted; name another address by --url.")
+            raise InputError(
+                f"{url} leads to {location}, which is not encrypted; name another address by {argument('url')}."
+            )
         url = location
     raise InputError(f"{url}: more than {_REDIRECTS} redirects.")
 
@@ -194,7 +199,7 @@ def _begin(
     if status != 200:
         raise InputError(
             f"{url}: the server answers {status} {response.reason}; look up where the file is now and name that "
-            f"address by --url."
+            f"address by {argument('url')}."
         )
     length = fields.get("Content-Length", "")
     started = _Version(url, int(length) if length.isdigit() else None, *tags)

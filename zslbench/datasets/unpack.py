@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from zslbench.datasets.zipnames import member_name
 from zslbench.errors import InputError
 from zslbench.files import regular_file
+from zslbench.spelling import argument
 
 Report = Callable[[int, int], None]
 """Called with the bytes written so far and in all."""
@@ -81,7 +82,7 @@ def check_space(folder: Path, needed: int, purpose: str) -> None:
     if needed + _MARGIN > free:
         raise InputError(
             f"no space in {folder}: {purpose} needs {readable(needed + _MARGIN)}, {readable(free)} are free; "
-            f"choose another place by --to."
+            f"choose another {argument('place')}."
         )
 
 

@@ -14,6 +14,7 @@ from zslbench.errors import InputError
 from zslbench.files import kind_of, open_regular, read_text, sync_path
 from zslbench.plaintext import plain
 from zslbench.records.committing import Commits
+from zslbench.spelling import argument
 
 
 class Folder:
@@ -28,12 +29,12 @@ class Folder:
         InputError: an empty name.
     """
 
-    option = "--store"
+    argument = "store"
     """What chooses another folder, for messages."""
 
     def __init__(self, folder: str | Path, written: str, asked: str) -> None:
         if not str(folder):
-            raise InputError(f"{self.option}: expected the name of a folder, found an empty one.")
+            raise InputError(f"{argument(self.argument)}: expected the name of a folder, found an empty one.")
         self.folder = Path(folder)
         self._written = self.folder / written
         self._asked = self.folder / asked
@@ -86,7 +87,7 @@ class Folder:
             except Timeout:
                 held_by = _text_of(owner) or "another process"
                 raise InputError(
-                    f"store {self.folder} is in use by {held_by}; wait for it or use {self.option}."
+                    f"store {self.folder} is in use by {held_by}; wait for it or use {argument(self.argument)}."
                 ) from None
         try:
             with self._saying_what_failed():
@@ -133,7 +134,7 @@ class Folder:
 
     @property
     def _remedy(self) -> str:
-        return f"Move that line elsewhere, or use another {self.option}"
+        return f"Move that line elsewhere, or use another {argument(self.argument)}"
 
     def _tell(self, text: str) -> None:
         """Warn, once."""

@@ -14,6 +14,7 @@ from zslbench.datasets.prepare.images import Image, ImageSet, open_images
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
 from zslbench.report.contents import Section
+from zslbench.spelling import argument
 
 PER_CLASS = 4
 MOST_IMAGES = 120
@@ -57,8 +58,8 @@ def examples(section: Section, images: Path) -> Examples | None:
     """
     if section.dataset is None:
         raise InputError(
-            f"--images needs the class names of {section.table.dataset!r}, and no data set of that name (and these "
-            f"labels) is found here: run `zslbench report` where it is, or leave --images out."
+            f"{argument('images')} needs the class names of {section.table.dataset!r}, and no data set of that name "
+            f"(and these labels) is found here: run `zslbench report` where it is, or leave {argument('images')} out."
         )
     rows = _predicted(section, section.dataset)
     if not rows:

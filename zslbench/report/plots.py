@@ -22,6 +22,7 @@ from zslbench._types import DoubleArray
 from zslbench.files import write_all
 from zslbench.plaintext import plain
 from zslbench.report.contents import Section
+from zslbench.spelling import argument
 
 # Okabe and Ito's colours for colour-blind readers, less black and yellow, which one of the two backgrounds swallows,
 # and with orange and sky blue darkened: each has a contrast of 3 or more on both backgrounds.
@@ -67,7 +68,7 @@ def left_out(plot: Plot, section: Section) -> str:
         with_epochs = " that have epochs" if plot.draw is learning else ""
         said.append(
             f"Shown are the first {shown} of {methods} methods{with_epochs} in the order of the leaderboard (by "
-            f"{section.metric}); choose others with --methods."
+            f"{section.metric}); choose others with {argument('methods')}."
         )
     cut = {"confusion": section.confusion, "classes": accuracies}.get(plot.name)
     if cut and cut.left_out:

@@ -15,18 +15,19 @@ from zslbench.errors import InputError
 from zslbench.plaintext import plain
 from zslbench.results.leaderboard import Row, Table, lacking_validation
 from zslbench.results.stats import ALPHA, Paired, Ranking, compare_all, rank_blocks, shared_splits, too_few
+from zslbench.spelling import argument
 from zslbench.terms import STRICT
 
 _CHOICES = {
-    "dataset": ("data set", "--dataset"),
-    "family": ("split family", "--split-family"),
-    "features": ("features", "--features"),
-    "semantics": ("semantics", "--semantics"),
-    "data": ("data", "--data"),
-    "protocol": ("protocol", "--protocol"),
-    "track": ("track", "--track"),
+    "dataset": ("data set", "dataset"),
+    "family": ("split family", "split_family"),
+    "features": ("features", "features"),
+    "semantics": ("semantics", "semantics"),
+    "data": ("data", "data"),
+    "protocol": ("protocol", "protocol"),
+    "track": ("track", "track"),
 }
-"""What must be the same for numbers to be compared: in words, and the option that chooses one of several."""
+"""What must be the same for numbers to be compared: in words, and the argument that chooses one of several."""
 _ORACLE = "An oracle, not a result (epochs were chosen on the TEST set): "
 
 
@@ -68,13 +69,13 @@ def only_table(tables: Sequence[Table]) -> Table:
         raise InputError("there is nothing to compare: no stored trial matches the options.")
     first, *others = tables
     for other in others:
-        for name, (words, option) in _CHOICES.items():
+        for name, (words, choice) in _CHOICES.items():
             one, two = getattr(first, name), getattr(other, name)
             if one != two:
                 what = f"of {first.dataset} {first.family}" if name not in ("dataset", "family") else "stored"
                 raise InputError(
                     f"results {what} differ in their {words}, {one} and {two}, and are not compared; "
-                    f"choose with {option} {one} or {option} {two}."
+                    f"choose with {argument(choice, one)} or {argument(choice, two)}."
                 )
     return first
 

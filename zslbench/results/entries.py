@@ -15,6 +15,7 @@ from zslbench.protocol import ROUNDING, Curve
 from zslbench.records import PlanRow, Record, Trial
 from zslbench.records.standings import Comparable, comparable
 from zslbench.results.machines import Machine, machine_of
+from zslbench.spelling import argument
 from zslbench.terms import GZSL_METRICS, LEADS, METRICS, ZSL_METRICS, best_epoch, track_of
 
 
@@ -124,7 +125,8 @@ def _joined(entry: Entry, curves: Curve, names: Sequence[str]) -> list[float]:
 def _no_accuracy(entry: Entry, name: str, value: float | None) -> InputError:
     return InputError(
         f"record {entry.key} ({entry.kind.label}, split {entry.split}, seed {entry.seed}, {entry.stage}) has {name} = "
-        f"{value}; an accuracy from 0 to 1 is expected. Move its line out of records.jsonl, or use another --store."
+        f"{value}; an accuracy from 0 to 1 is expected. Move its line out of records.jsonl, or use another "
+        f"{argument('store')}."
     )
 
 

@@ -27,6 +27,7 @@ from zslbench.results.entries import Entry, Kind, Place, check_range, entry_of, 
 from zslbench.results.machines import Machine, mixtures
 from zslbench.results.published import PublishedTable, like_for_like, published_for
 from zslbench.results.stats import Estimate, estimates, split_means
+from zslbench.spelling import argument
 from zslbench.terms import LEADS, METRICS, STRICT, Selection
 
 _FEW = 3
@@ -212,8 +213,8 @@ def lacking_validation(rows: Iterable[Row]) -> str | None:
     """The sentence on rows whose epoch cannot be chosen everywhere for want of validation trials, if there are any."""
     if labels := [plain(row.label) for row in rows if row.unvalidated]:
         return (
-            f"Validation trials are missing for {', '.join(labels)}: run with --validation and show by --select val, "
-            f"or show the last epoch by --select last."
+            f"Validation trials are missing for {', '.join(labels)}: run with {argument('validation', True)} and show "
+            f"by {argument('select', 'val')}, or show the last epoch by {argument('select', 'last')}."
         )
     return None
 

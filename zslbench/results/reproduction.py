@@ -12,6 +12,7 @@ from zslbench.errors import InputError
 from zslbench.results.leaderboard import Row, Table
 from zslbench.results.published import PublishedData, PublishedRow, PublishedTable, our_label
 from zslbench.results.stats import Estimate
+from zslbench.spelling import argument
 from zslbench.splits import make_splits
 from zslbench.terms import METRICS
 
@@ -94,7 +95,7 @@ def reproduce(
     *,
     names: Mapping[str, str],
     family: str | None = None,
-    command: Sequence[str] = (),
+    rest: Mapping[str, str] | None = None,
 ) -> Reproduction:
     """Put a published table beside leaderboards.
 
@@ -104,7 +105,7 @@ def reproduce(
             epoch on the test set, and if it is the only one.
         names: data set id -> the name of the stored data set to compare with; ids that are not in it are left out.
         family: the stored split family to compare with, instead of the one that the table names.
-        command: what to append to the commands that would fill a gap.
+        rest: further options, by name, of the commands that would fill a gap.
 
     Raises:
         InputError: the table names a method or a parameter that does not exist; or a data set that stands for
@@ -128,7 +129,7 @@ def reproduce(
         if missing and (impossible := _impossible(name, split_family)):
             gaps.append(f"{data.title}: nothing can fill it from {name}: {impossible}")
         elif missing:
-            commands.append(_command(missing, name, split_family, command))
+            commands.append(_command(missing, name, split_family, rest or {}))
     swapped = [data for data in chosen if (names[data.id], families[data.id]) != (data.dataset, data.family)]
     same = bool(chosen) and not swapped and all(data.like_for_like for data in chosen)
     return Reproduction(
@@ -146,7 +147,7 @@ def _family(data: PublishedData, name: str, stored: Mapping[str, Sequence[Table]
     if len(found) > 1:
         raise InputError(
             f"{name} is stored with the split families {', '.join(sorted(found))}, none of which is {data.family} as "
-            f"{data.title} has it; choose one by --split-family."
+            f"{data.title} has it; choose one by {argument('split_family')}."
         )
     return found.pop()
 
@@ -199,9 +200,9 @@ def _compare(ours: Estimate, published: float | None) -> Compared:
     return Compared(mean, low, high, difference, inside)
 
 
-def _command(labels: Sequence[str], dataset: str, family: str, rest: Sequence[str]) -> str:
-    words = ["zslbench", "run", "--methods", ",".join(labels), "--dataset", dataset, "--split-family", family, *rest]
-    return shelltext.command(*words)
+def _command(labels: Sequence[str], dataset: str, family: str, rest: Mapping[str, str]) -> str:
+    run: dict[str, str] = {"methods": ",".join(labels), "dataset": dataset, "split_family": family}
+    return shelltext.command("zslbench", "run", **run, **rest)
 
 
 def _verdict(table: PublishedTable, pairs: Sequence[Pair], same: bool) -> str:

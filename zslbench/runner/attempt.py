@@ -197,7 +197,7 @@ class Timeout(BaseException):
     """The trial ran longer than it may; no `Exception`, so that a method that catches those does not go on."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"stopped after {clock(seconds)}, as --timeout says.")
+        super().__init__(f"stopped after {clock(seconds)}, as the timeout says.")
 
 
 def describe_failure(error: BaseException) -> Failure:

@@ -23,6 +23,7 @@ from zslbench.errors import InputError
 from zslbench.machine import Device, cores, device_here, memory, shared_memory
 from zslbench.runner.identity import search_path, sources
 from zslbench.runner.scratch import scratch_folder
+from zslbench.spelling import argument
 
 LOCAL = "local"
 """The address that means: no cluster, whatever the environment names."""
@@ -41,7 +42,7 @@ _GONE_SECONDS = 30
 """Less than the minute for which Ray waits. A head that is restarted within is found again."""
 _GONE = """
 zslbench: the Ray cluster at {address} is gone; what was finished is stored, run the same command again when there is \
-one, or with --address {local}
+one, or with {local}
 """
 _DIED = """
 zslbench: the private Ray of this run died ({process} ended); what was finished is stored, run the same command again
@@ -119,7 +120,7 @@ def _slots(ray: Any, where: Where) -> Slots:
     nodes = sum(node["Alive"] for node in ray.nodes())
     if where.device == "cuda" and not gpus:
         place = "on this machine" if where.local else f"in the cluster at {where.address}"
-        raise InputError(f"--device cuda: Ray finds no GPU {place}; use --device cpu.")
+        raise InputError(f"{argument('device', 'cuda')}: Ray finds no GPU {place}; use {argument('device', 'cpu')}.")
     if gpus and where.local and where.device != "cpu" and device_here(where.device) == "cpu":
         gpus = 0  # for torch there is none, which is an error where one is asked for
     cores = max(1, int(total.get("CPU", 0)))
@@ -132,7 +133,9 @@ def _import_ray() -> Any:
         import ray
         import ray.exceptions
     except ImportError as error:
-        raise InputError(f"ray cannot be imported ({error}); use --workers 0 to run in this process.") from error
+        raise InputError(
+            f"ray cannot be imported ({error}); use {argument('workers', 0)} to run in this process."
+        ) from error
     from packaging.requirements import Requirement
 
     wanted = map(Requirement, importlib.metadata.requires("zslbench") or ())
@@ -140,7 +143,7 @@ def _import_ray() -> Any:
     if ray.__version__ not in needed.specifier and not os.environ.get("ZSLBENCH_ANY_RAY"):
         raise InputError(
             f"ray {ray.__version__} is installed and zslbench was tested with {needed.specifier}: pip install "
-            f"'{needed}', use --workers 0, or set ZSLBENCH_ANY_RAY=1 to try."
+            f"'{needed}', use {argument('workers', 0)}, or set ZSLBENCH_ANY_RAY=1 to try."
         )
     return ray
 
@@ -285,7 +288,7 @@ def _local_ray(where: Where) -> Iterator[Any]:
             raise
         except Exception as error:
             raise InputError(
-                f"ray cannot start ({_first_line(error)}); use --workers 0 to run in this process."
+                f"ray cannot start ({_first_line(error)}); use {argument('workers', 0)} to run in this process."
             ) from error
         stack.enter_context(_guarding(ray, Path(temporary).parent))
         yield ray
@@ -334,7 +337,7 @@ def _watching(address: str) -> Iterator[None]:
             seen = time.monotonic()
         except OSError:
             if time.monotonic() - seen > _GONE_SECONDS:
-                return _GONE.format(address=address, local=LOCAL)
+                return _GONE.format(address=address, local=argument("address", LOCAL))
         return ""
 
     with _looking(gone, _WATCH_SECONDS):

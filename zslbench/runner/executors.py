@@ -19,6 +19,7 @@ from zslbench.runner.debugging import Debugger
 from zslbench.runner.events import Event, Events, Finished, Notice, Opened, Returned, Started, Tick, Told
 from zslbench.runner.plan import Job
 from zslbench.runner.surroundings import FILES_CLOSED
+from zslbench.spelling import argument
 
 __all__ = ["Event", "Events", "Finished", "Notice", "Opened", "Returned", "Started", "Tick", "run_serially",
            "run_with_ray"]  # fmt: skip
@@ -101,7 +102,7 @@ def _attempt_here(
     except Exception:
         return None
     if FILES_CLOSED in ended.traces.lasting:
-        raise InputError(f"method {job.trial.method} closed this process's files: use --workers 1 for it.")
+        raise InputError(f"method {job.trial.method} closed this process's files: use {argument('workers', 1)} for it.")
     return ended
 
 

@@ -14,6 +14,7 @@ from zslbench.protocol import PROTOCOL_VERSION
 from zslbench.records import Brief, Cell, Plan, PlanRow, Record, Standings, Trial
 from zslbench.registry import Registry
 from zslbench.runner.estimates import Estimates
+from zslbench.spelling import argument
 from zslbench.splits import Split, Stage
 
 
@@ -59,11 +60,11 @@ def make_jobs(
     if "validation" in stages:
         for split in splits:
             if not split.validation:
-                raise InputError(f"split {split.id} has no validation classes; use --no-validation.")
+                raise InputError(f"split {split.id} has no validation classes; use {argument('validation', False)}.")
             if not len(split.partition("validation").held_out_seen):
                 raise InputError(
                     f"split {split.id}: the classes have too few images to hold some out of the training images as "
-                    f"well, as the validation stage must; use --no-validation."
+                    f"well, as the validation stage must; use {argument('validation', False)}."
                 )
     seeds = list(seeds)
     return [
@@ -98,12 +99,12 @@ def make_jobs(
 def _check_needs(info: MethodInfo, name: str, view: DataView) -> None:
     if info.needs_maps and view.maps is None:
         raise InputError(
-            f"method {name!r} needs feature maps: choose some of {view.dataset} with --maps, if it has any."
+            f"method {name!r} needs feature maps: choose some of {view.dataset} with {argument('maps')}, if it has any."
         )
     if info.needs_attributes and not view.named_attributes:
         raise InputError(
             f"method {name!r} needs semantics whose columns are named attributes, and {view.semantics_name!r} "
-            f"of {view.dataset} names none; choose others with --semantics."
+            f"of {view.dataset} names none; choose others with {argument('semantics')}."
         )
     if info.needs_joint_space and not view.joint_space:
         raise InputError(

@@ -30,6 +30,7 @@ from zslbench.runner.events import MAX_ATTEMPTS, Events, Finished, Notice, Opene
 from zslbench.runner.identity import Home, Identity
 from zslbench.runner.plan import Job
 from zslbench.runner.worker import Worker
+from zslbench.spelling import argument
 
 _TICK_SECONDS = 0.2
 _GPU_SHARE = 0.9
@@ -376,7 +377,7 @@ def fitting(peak_mb: float, gpu_mb: float) -> int:
 
 
 def _death(death: BaseException, tries: int) -> Failure:
-    message = f"the worker died {tries} times while running this trial; --workers 0 shows what it says."
+    message = f"the worker died {tries} times while running this trial; {argument('workers', 0)} shows what it says."
     return Failure("WorkerDied", message, str(death).strip())
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from zslbench.errors import InputError
+from zslbench.spelling import argument
 
 _PREFIX = "zslray-"
 """Not that of other temporary folders here, which nobody locks."""
@@ -98,7 +99,7 @@ def _safe_folder() -> Path:
             return Path(folder)
     raise InputError(
         f"other users may rename what lies in {', '.join(tried)}: expected one of your own, or with the sticky "
-        f"bit; set RAY_TMPDIR to one, of at most {_LONGEST} characters, or use --workers 0."
+        f"bit; set RAY_TMPDIR to one, of at most {_LONGEST} characters, or use {argument('workers', 0)}."
     )
 
 

@@ -13,6 +13,7 @@ from zslbench.errors import InputError
 from zslbench.hashing import digest
 from zslbench.plaintext import plain
 from zslbench.records.folder import Folder
+from zslbench.spelling import argument
 
 DEFAULT = 0
 """The number of the configuration that changes nothing."""
@@ -88,7 +89,7 @@ class Configuration:
 class Ledger(Folder):
     """The folder of a search: ``search.jsonl``, ``measurements.jsonl``, and what is made of them."""
 
-    option = "--folder"
+    argument = "folder"
 
     def __init__(self, folder: str | Path) -> None:
         super().__init__(folder, "measurements.jsonl", "search.jsonl")
@@ -118,7 +119,7 @@ class Ledger(Folder):
             line = reader.bad[0]
             raise InputError(
                 f"{self.search_path}, line {line.number} {line.fault}, so that the search that {self.folder} holds is "
-                f"not known; choose another {self.option}."
+                f"not known; choose another {argument(self.argument)}."
             )
         for known in searches[:1]:
             for name in Search.__struct_fields__:
@@ -126,13 +127,13 @@ class Ledger(Folder):
                 if there != here:
                     raise InputError(
                         f"{self.folder} holds another search: {name.replace('_', ' ')} there {_short(there, here)}, "
-                        f"here {_short(here, there)}; choose another {self.option}."
+                        f"here {_short(here, there)}; choose another {argument(self.argument)}."
                     )
         if not searches:
             if self.measurements_path.stat().st_size:
                 raise InputError(
                     f"{self.folder} holds measurements, and {self.search_path.name} does not say of which search; "
-                    f"choose another {self.option}."
+                    f"choose another {argument(self.argument)}."
                 )
             with self._saying_what_failed():
                 lines.append(self.search_path, lines.checked(self.search_path, search), sync=True)

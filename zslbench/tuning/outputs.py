@@ -13,6 +13,7 @@ from zslbench.configuration import Choice, MethodSpec
 from zslbench.errors import InputError
 from zslbench.files import write_all
 from zslbench.plaintext import plain
+from zslbench.spelling import argument
 from zslbench.tuning.ledger import DEFAULT, Configuration, Ledger
 from zslbench.tuning.space import Axis
 
@@ -67,7 +68,7 @@ class Report:
             else ""
         )
         if len(self.ledger.ended) == 1:
-            return "Only the default configuration was measured: give more --trials."
+            return f"Only the default configuration was measured: give more {argument('trials')}."
         return (
             f"{self.compared} by mean {self.metric} on {self.validation_classes} validation classes of "
             f"{len(self.splits)} split(s). The best is chosen for its mean, so that mean is optimistic: what "

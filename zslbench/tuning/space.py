@@ -8,6 +8,7 @@ from typing import Any
 from zslbench.configuration import Choice, MethodSpec, Range, close_matches
 from zslbench.errors import InputError
 from zslbench.registry import Registry
+from zslbench.spelling import argument
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,13 @@ def search_space(registry: Registry, spec: MethodSpec, only: Sequence[str] = ())
         if name not in searchable:
             why = "declares no search range" if name in declared else "does not exist"
             raise InputError(
-                f"--search {name}: this parameter of {spec.name!r} {why}.{close_matches(name, searchable)} "
+                f"{argument('search', name)}: this parameter of {spec.name!r} {why}.{close_matches(name, searchable)} "
                 f"Can be searched: {', '.join(searchable)}."
             )
         if name in spec.overrides:
-            raise InputError(f"--search {name}: {spec.name}[{name}={spec.overrides[name]}] fixes it; leave out one.")
+            raise InputError(
+                f"{argument('search', name)}: {spec.name}[{name}={spec.overrides[name]}] fixes it; leave out one."
+            )
     names = [name for name in searchable if name not in spec.overrides and (not only or name in only)]
     if not names:
         raise InputError(

@@ -56,14 +56,17 @@ _labels_are = click.option(
 @click.argument("splits", type=_FILE)
 @click.option("--classes", type=_FILE, help="Text file with a class name per line, where the files name none.")
 @click.option(
-    "--rest-is-test-seen", is_flag=True, help="Images in no list are test images of seen classes, if nothing names any."
+    "--rest-is-test-seen",
+    "rest_is_tested",
+    is_flag=True,
+    help="Images in no list are test images of seen classes, if nothing names any.",
 )
 @_shared
 def xlsa17(
     features: Path,
     splits: Path,
     classes: Path | None,
-    rest_is_test_seen: bool,
+    rest_is_tested: bool,
     name: str | None,
     out: Path | None,
     as_json: bool,
@@ -77,7 +80,7 @@ def xlsa17(
     names, notes = _names(classes)
     _import(
         lambda scratch: read_xlsa17(
-            features, splits, scratch, names, rest_is_tested=rest_is_test_seen
+            features, splits, scratch, names, rest_is_tested=rest_is_tested
         ),
         features, name, out, as_json, notes,
     )  # fmt: skip

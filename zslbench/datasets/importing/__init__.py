@@ -31,6 +31,7 @@ from zslbench.datasets.writing import refuse_existing, write_dataset
 from zslbench.errors import InputError
 from zslbench.hashing import file_digest
 from zslbench.plaintext import plain
+from zslbench.spelling import argument
 from zslbench.splits import PlainRoster, make_splits, splits_from, usual_family
 
 _BLOCK_BYTES = 1 << 25
@@ -83,7 +84,9 @@ def write(found: Imported, name: str, out: Path) -> Written:
             does not fit; nothing is written then.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-        raise InputError(f"data set name {name!r}: letters, digits, '_', '.' and '-' are expected; give --name.")
+        raise InputError(
+            f"data set name {name!r}: letters, digits, '_', '.' and '-' are expected; give {argument('name')}."
+        )
     refuse_existing(out)
     _check_classes(found)
     for array, values in found.features.items():

@@ -21,6 +21,7 @@ from zslbench.datasets.prepare.semantics_tables import table_block
 from zslbench.errors import InputError
 from zslbench.files import read_text, regular_file
 from zslbench.plaintext import plain
+from zslbench.spelling import argument
 
 _TEXT_FILES = (".csv", ".txt", ".tsv")
 _SHOWN = 5
@@ -63,7 +64,7 @@ def read_arrays(
         arrays["maps"] = read_images(maps, 3, "maps", scratch, notes)
     images = len(arrays["features"])
     known = labels_of(
-        _labels(labels, scratch), class_names, f"--labels {labels}", notes, images=images, labels_are=labels_are
+        _labels(labels, scratch), class_names, argument("labels", labels), notes, images=images, labels_are=labels_are
     )
     for role, source in (("features", features), ("maps", maps)):
         if source is not None and len(arrays[role]) != len(known):
@@ -167,7 +168,7 @@ def _check_size(archive: zipfile.ZipFile, name: str, path: Path) -> None:
 def _labels(source: str, scratch: Path) -> NDArray[Any]:
     if not source.lower().endswith(_TEXT_FILES):
         return read_array(source, "labels", scratch)
-    return np.array(read_lines(Path(source), "--labels"), dtype=str)
+    return np.array(read_lines(Path(source), argument("labels")), dtype=str)
 
 
 def read_images(
@@ -195,7 +196,7 @@ def _semantics(
     source: str, class_names: Sequence[str], scratch: Path, notes: list[str]
 ) -> tuple[NDArray[np.float32], SemanticsCard]:
     """The array (C, A) and what its file says of it."""
-    path, called = _file(source), f"--semantics {source}"
+    path, called = _file(source), argument("semantics", source)
     if path.suffix.lower() not in _TEXT_FILES:
         return finite_semantics(
             read_array(source, "semantics", scratch), len(class_names), called, notes

@@ -22,6 +22,7 @@ from zslbench.csvtext import number
 from zslbench.errors import InputError
 from zslbench.files import read_text
 from zslbench.plaintext import plain
+from zslbench.spelling import argument
 
 LabelsAre = Literal["names", "numbers"]
 
@@ -52,7 +53,7 @@ def read_class_names(path: Path, notes: list[str]) -> tuple[str, ...]:
     Raises:
         InputError: it cannot be read, a name cannot be one, or the lines are numbered in another order.
     """
-    lines = read_lines(path, "--classes")
+    lines = read_lines(path, argument("classes"))
     numbered = [re.fullmatch(r"([0-9]+)(?:[.)]?\s+|[,;:]\s*)(\S.*)", line) for line in lines]
     if len(lines) > 1 and all(numbered):
         numbers = [int(match[1]) for match in numbered if match]
@@ -60,14 +61,16 @@ def read_class_names(path: Path, notes: list[str]) -> tuple[str, ...]:
             counting = list(range(base, base + len(lines)))
             if numbers != counting and sorted(numbers) == counting:
                 raise InputError(
-                    f"--classes {path}: its lines are numbered, and line 1 has number {numbers[0]}: put them in the "
-                    f"order of their numbers, or take the numbers out."
+                    f"{argument('classes', path)}: its lines are numbered, and line 1 has number {numbers[0]}: put "
+                    f"them in the order of their numbers, or take the numbers out."
                 )
             if numbers == counting and not any(match[0].startswith("0") for match in numbered[1:] if match):
-                notes.append(f"--classes {path}: the numbers before the names count the lines and are left out.")
+                notes.append(
+                    f"{argument('classes', path)}: the numbers before the names count the lines and are left out."
+                )
                 lines = [match[2] for match in numbered if match]
                 break
-    return named(lines, f"--classes {path}")
+    return named(lines, argument("classes", path))
 
 
 def named(classes: Sequence[Any], what: str) -> tuple[str, ...]:
@@ -183,7 +186,7 @@ def _chosen(
     if possible and usual is None:
         raise InputError(
             f"{what}: these can be the classes' numbers, and also their names or the numbers in them, which gives "
-            f"other labels: say --labels-are numbers or --labels-are names."
+            f"other labels: say {argument('labels_are', 'numbers')} or {argument('labels_are', 'names')}."
         )
     if possible and usual:
         notes.append(

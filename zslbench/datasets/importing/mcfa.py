@@ -25,6 +25,7 @@ from zslbench.datasets.prepare.layout import natural_key
 from zslbench.datasets.prepare.semantics_block import block_name
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
+from zslbench.spelling import argument
 
 _SHOWN = 5
 
@@ -75,7 +76,7 @@ def read_mcfa(
         if (place := misplaced(held, class_names)) is not None:
             raise InputError(
                 f"{semantics}: {plain(name)} names the classes in another order than here, {plain(held[place])!r} as "
-                f"class {place + 1}: name them in that order with --classes."
+                f"class {place + 1}: name them in that order with {argument('classes')}."
             )
     if left:
         notes.append(f"{semantics}: {len(left)} variable(s) not used: {having}.")
@@ -123,7 +124,7 @@ def _labelled(
         texts = texts[1:]
     raw = text_labels(texts)
     if classes is not None:
-        class_names = named(classes, "--classes")
+        class_names = named(classes, argument("classes"))
     elif raw.dtype.kind == "U":
         seen = list(dict.fromkeys(texts))
         for ordered in (sorted(seen), sorted(seen, key=lambda name: natural_key(name.casefold()))):
@@ -131,14 +132,15 @@ def _labelled(
                 raise InputError(
                     f"{path}: labels are class names, and nothing says in which order the semantics have them: in that "
                     f"of the labels, where class {place + 1} is {plain(seen[place])!r}, or by name, where it is "
-                    f"{plain(ordered[place])!r}? Name the classes in their order with --classes."
+                    f"{plain(ordered[place])!r}? Name the classes in their order with {argument('classes')}."
                 )
         class_names = named(seen, f"{path}: class names")
         notes.append(f"{path}: the classes are taken in the order of their names, which is that of the labels too.")
     else:
         class_names = named([f"class{number + 1:03d}" for number in range(len(np.unique(raw)))], f"{path}")
         notes.append(
-            "These files name no class: they are called class001 and so on. Names can be given with --classes."
+            f"These files name no class: they are called class001 and so on. Names can be given with "
+            f"{argument('classes')}."
         )
     known = labels_of(np.array(texts, dtype=str), class_names, str(path), notes, images=images, labels_are=labels_are)
     return known, class_names
@@ -149,11 +151,13 @@ def _families(
 ) -> dict[str, list[dict[str, Any]]]:
     """A family for each folder of lists; the splits of one follow the numbers in its files' names."""
     if not folder.is_dir():
-        raise InputError(f"--splits {folder}: no such folder; expected one with lists of rows, seen and unseen.")
+        raise InputError(
+            f"{argument('splits', folder)}: no such folder; expected one with lists of rows, seen and unseen."
+        )
     files = sorted(path for path in folder.rglob("*") if not path.is_dir())
     lists = [path for path in files if path.suffix == ".txt" and _role(path.stem)]
     if not lists:
-        raise InputError(f"--splits {folder}: no .txt file whose name says seen or unseen.")
+        raise InputError(f"{argument('splits', folder)}: no .txt file whose name says seen or unseen.")
     if left := [str(path.relative_to(folder)) for path in files if path not in lists]:
         shown = ", ".join(map(plain, left[:_SHOWN])) + (", ..." if len(left) > _SHOWN else "")
         notes.append(f"{folder}: {len(left)} file(s) are no lists of seen or unseen images and not used: {shown}.")

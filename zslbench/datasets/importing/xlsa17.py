@@ -24,6 +24,7 @@ from zslbench.datasets.importing.labels import labels_of, named
 from zslbench.datasets.importing.mat import read_mat
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
+from zslbench.spelling import argument
 
 FAMILY = "proposed"
 _LISTS = ("trainval_loc", "test_seen_loc", "test_unseen_loc")
@@ -178,21 +179,26 @@ def _class_names(
     notes: list[str],
 ) -> tuple[str, ...]:
     if given is not None:
-        names = named(given, "--classes")
+        names = named(given, argument("classes"))
         held = [str(name).strip() for name in fields.get("allclasses_names", np.empty(0, str)).ravel()]
         if (place := misplaced(held, names)) is not None:
             raise InputError(
-                f"--classes: the same classes as in {path}, in another order, where class {place + 1} is "
+                f"{argument('classes')}: the same classes as in {path}, in another order, where class {place + 1} is "
                 f"{plain(held[place])!r}: labels and semantics follow the order of allclasses_names there; leave "
-                f"--classes out."
+                f"{argument('classes')} out."
             )
         if held and held != list(names):
-            notes.append(f"{path} calls the classes otherwise, {plain(held[0])!r} the first; --classes is taken.")
+            notes.append(
+                f"{path} calls the classes otherwise, {plain(held[0])!r} the first; {argument('classes')} is taken."
+            )
         return names
     if _has(fields, "allclasses_names", path):
         return named(fields["allclasses_names"].ravel().tolist(), f"{path}: allclasses_names")
     count = len(np.unique(labels))
-    notes.append(f"{path.name} names no class: they are called class001 and so on. Names can be given with --classes.")
+    notes.append(
+        f"{path.name} names no class: they are called class001 and so on. Names can be given with "
+        f"{argument('classes')}."
+    )
     return tuple(f"class{number:03d}" for number in range(1, count + 1))
 
 
@@ -282,7 +288,8 @@ def _entry(
         if len(rest) and not rest_is_tested:
             raise InputError(
                 f"{path}: field 'test_seen_loc' {state}. {len(rest)} of {len(labels)} images are in no list: if they "
-                f"are the test images of the seen classes, say --rest-is-test-seen; a split for ZSL alone has none."
+                f"are the test images of the seen classes, say {argument('rest_is_tested', True)}; a split for ZSL "
+                f"alone has none."
             )
         notes.append(
             f"WARNING {path}: test_seen_loc {state}. "

@@ -14,6 +14,7 @@ from zslbench.configuration import close_matches
 from zslbench.datasets.prepare import encoders
 from zslbench.datasets.prepare.encoders import Backbone, Encoder
 from zslbench.errors import InputError
+from zslbench.spelling import argument
 
 DEFAULT = "efficientnet_lite0"
 
@@ -42,7 +43,9 @@ def load_encoder(backbone: Backbone, device: str) -> Encoder:
                 f"that belongs together: {pip}"
             ) from error
         remedy = (
-            "is it a state dictionary of this model?" if backbone.weights else "--weights FILE reads a downloaded file"
+            "is it a state dictionary of this model?"
+            if backbone.weights
+            else f"{argument('weights')} reads a downloaded file"
         )
         where = str(backbone.weights or "its weights")
         raise InputError(f"backbone {backbone.name!r}: {where} cannot be loaded ({why}); {remedy}") from error

@@ -23,6 +23,7 @@ from zslbench.datasets.prepare.duplicates import difference_hashes
 from zslbench.datasets.prepare.encoders import Backbone
 from zslbench.datasets.prepare.images import Image, ImageSet
 from zslbench.errors import InputError
+from zslbench.spelling import argument
 
 if TYPE_CHECKING:
     import torch
@@ -153,7 +154,9 @@ def _next(batches: Iterator[Any]) -> Batch | None:
     try:
         batch = next(batches, None)
     except RuntimeError as error:  # a worker that the system killed
-        raise InputError(f"{error} Run the same command again, with fewer --workers if memory was short.") from error
+        raise InputError(
+            f"{error} Run the same command again, with fewer {argument('workers')} if memory was short."
+        ) from error
     if isinstance(batch, str):  # an InputError, which would not survive the way from a worker as it is
         raise InputError(batch)
     return batch

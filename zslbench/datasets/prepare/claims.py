@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from zslbench.datasets.known import Known, known_names, load_known
 from zslbench.datasets.prepare.recipes import BUNDLED, Recipe
 from zslbench.datasets.prepare.semantics_files import normalise
+from zslbench.spelling import argument
 
 _NEAR = 0.8
 """Mean cosine of the features of one picture in two encodings; of two pictures it is well below."""
@@ -43,8 +44,8 @@ def withdraw(recipe: Recipe, name: str, classes: Sequence[str], images: int) -> 
     return (
         without_claims(recipe),
         f"these are not the images of the known data set {known.name!r}: {found}{difference}. The card has neither its "
-        f"title nor its terms and citation; choose another name, or say by --title, --licence and --citation what the "
-        f"images are.",
+        f"title nor its terms and citation; choose another name, or say by {argument('title')}, "
+        f"{argument('licence')} and {argument('citation')} what the images are.",
     )
 
 

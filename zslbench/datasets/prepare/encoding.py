@@ -23,6 +23,7 @@ from zslbench.datasets.prepare.backbones import versions
 from zslbench.datasets.prepare.batches import NOTE, Job, run
 from zslbench.errors import InputError
 from zslbench.files import read_bytes, regular_file
+from zslbench.spelling import argument
 
 _SAVE_SECONDS = 1.0
 _LOCK_SECONDS = 10.0  # a killed command's workers hold its lock until they notice
@@ -107,7 +108,7 @@ class _State:
             for batch in run(self.job, self.done, workers):
                 if batch.problems and not skip_bad:
                     problem = next(iter(batch.problems.values()))
-                    raise InputError(f"{problem}; --skip-bad leaves such images out")
+                    raise InputError(f"{problem}; {argument('skip_bad', True)} leaves such images out")
                 rows = slice(batch.start, batch.start + len(batch.notes))
                 self.notes[rows] = batch.notes
                 for array, values in zip(self.arrays, batch.arrays, strict=True):
@@ -135,7 +136,7 @@ class _State:
             differ = [key for key in self.command if command.get(key) != self.command[key]]
             raise InputError(
                 f"{self.folder}: left by another command ({', '.join(differ) or 'its format'} differ): "
-                f"run that one again, remove the folder, or choose another --out"
+                f"run that one again, remove the folder, or choose another {argument('out')}"
             )
         self.done, self.skipped = min(max(0, done), len(self.job.images)), skipped
 
@@ -204,6 +205,8 @@ def _locked(folder: Path) -> Iterator[None]:
         with FileLock(folder / "lock", timeout=_LOCK_SECONDS):
             yield
     except Timeout:
-        raise InputError(f"{folder}: another command is writing there; wait for it, or choose another --out") from None
+        raise InputError(
+            f"{folder}: another command is writing there; wait for it, or choose another {argument('out')}"
+        ) from None
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error})") from error

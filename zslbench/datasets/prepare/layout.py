@@ -19,6 +19,7 @@ from zslbench.classnames import check_class_names, loosely
 from zslbench.datasets.prepare.listing import Entry, Listing
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
+from zslbench.spelling import argument
 
 ClassFolders = Literal["auto", "leaf", "top"]
 
@@ -140,7 +141,7 @@ def _class_folders(
         shelf = shelved[0].path.relative_to(common)
         note = (
             f"folders of one letter are taken for shelves, as in SUN397: {plain(shelf)} is class "
-            f"{plain(shelved[0].name)!r}; --class-folders top makes each letter a class"
+            f"{plain(shelved[0].name)!r}; {argument('class_folders', 'top')} makes each letter a class"
         )
         return common, shelved, (note,)
     return *_one_place(path, folders, classes), ()
@@ -166,8 +167,8 @@ def _one_place(
     if len(found) > 1:
         raise InputError(
             f"{path}: class folders in several places: {_enumerate(sorted(map(str, found)))}. Give one of them by "
-            f"--images, or say by --class-folders what the classes are: leaf, every folder with images, named by its "
-            f"path; top, the topmost folders, with all images below them"
+            f"{argument('images')}, or say by {argument('class_folders')} what the classes are: leaf, every folder "
+            f"with images, named by its path; top, the topmost folders, with all images below them"
         )
     [(place, here)] = found.items()
     return place, here
@@ -189,7 +190,7 @@ def _leaves(path: Path, common: PurePosixPath, folders: Mapping[PurePosixPath, l
     if nested := _nested(folders):
         raise InputError(
             f"{path}: folder {str(nested)!r} holds images and folders with images: is it a class or are they? Move "
-            f"the ones or the others, or give --class-folders top"
+            f"the ones or the others, or give {argument('class_folders', 'top')}"
         )
     return [
         _ClassFolder(folder, "_".join(map(_class_name, folder.relative_to(common).parts)), entries)
@@ -237,7 +238,7 @@ def _passed(
             raise InputError(
                 f"{where}: {folder.name!r} holds no image of a kind that is read, but "
                 f"{Passed(Counter(other.kind for other in within))}: convert them, take the folder away, or name the "
-                f"classes by --classes"
+                f"classes by {argument('classes')}"
             )
     return Passed(files, tuple(str(folder.relative_to(place)) for folder in bare))
 

@@ -33,6 +33,7 @@ from zslbench.datasets.writing import refuse_existing, write_dataset
 from zslbench.errors import InputError
 from zslbench.hashing import file_digest
 from zslbench.machine import Device, cores, device_here
+from zslbench.spelling import argument
 from zslbench.splits import PlainRoster, make_splits, usual_family
 
 BATCH_CPU = 8  # measured on two cores: half the time of 32, whose buffers no longer fit the cache
@@ -200,7 +201,7 @@ def _refuse_unknown_order(blocks: Sequence[text.SemanticsBlock], classes: Sequen
             raise InputError(
                 f"semantics {block.name!r}: its rows are in the order of the classes, and nothing says whether class "
                 f"{place + 1} is {classes[place]!r}, by the numbers in the names, or {ordered[place]!r}, as programs "
-                f"sort names: give the order by --classes FILE."
+                f"sort names: give the order by {argument('classes')}."
             )
 
 
@@ -305,17 +306,15 @@ def _provenance(
 
 def _command(recipe: Recipe, images: ImageSet, options: Options) -> str:
     """The command that makes these arrays, with the images by their own name alone."""
-    words = ["zslbench", "data", "prepare", recipe.name, "--images", images.source.name]
-    if options.backbone:
-        words += ["--backbone", options.backbone]
-    if options.grid:
-        words += ["--maps", f"{options.grid}x{options.grid}"]
-    if options.class_folders != "auto":
-        words += ["--class-folders", options.class_folders]
-    words += [word for source in options.semantics or () for word in ("--semantics", source)]
-    if options.skip_bad:
-        words.append("--skip-bad")
-    return shelltext.command(*words)
+    return shelltext.command(
+        "zslbench", "data", "prepare", recipe.name,
+        images=images.source.name,
+        backbone=options.backbone,
+        maps=f"{options.grid}x{options.grid}" if options.grid else None,
+        class_folders=None if options.class_folders == "auto" else options.class_folders,
+        semantics=options.semantics,
+        skip_bad=options.skip_bad,
+    )  # fmt: skip
 
 
 def _alike(blocks: Sequence[text.SemanticsBlock], classes: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from zslbench.datasets.prepare import semantics as text
 from zslbench.datasets.prepare.backbones import DEFAULT
 from zslbench.datasets.prepare.encoders import Backbone
 from zslbench.errors import InputError
+from zslbench.spelling import argument
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 
@@ -93,7 +94,7 @@ def check_name(name: str) -> str:
     """Return ``name``; InputError if it could not be that of a data set."""
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"data set name {name[:80]!r}: expected letters, digits, '.', '_' and '-' (--out FOLDER says where)"
+            f"data set name {name[:80]!r}: expected letters, digits, '.', '_' and '-' ({argument('out')} says where)"
         )
     return name
 
