@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zslbench.datasets.prepare import Backbone
+from zslbench.datasets.backbones import Backbone
 
 CLASSES = ("beach", "desert", "forest", "harbor", "river", "runway")
 

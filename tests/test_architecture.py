@@ -109,6 +109,20 @@ def test_no_module_needs_one_that_needs_it() -> None:
     list(TopologicalSorter(graph).static_order())  # raises on a circle, and names it
 
 
+def test_prepare_is_its_commands_alone() -> None:
+    """Nothing but its command imports what makes data sets from images; what others share with it lies beside it."""
+    using = {
+        str(path.relative_to(ROOT))
+        for path in HARNESS + METHODS
+        for module, name in imports(path)
+        if f"{module}.{name}.".startswith("zslbench.datasets.prepare.")
+    }
+    assert {path for path in using if not path.startswith("zslbench/datasets/prepare/")} == {
+        "zslbench/cli/data/prepare.py"
+    }
+    assert "zslbench/datasets/prepare/pipeline.py" in using
+
+
 @pytest.mark.parametrize("module", ["metrics", "splits", "records", "results", "methods", "report.tables"])
 def test_light_modules_import_no_heavy_one(module: str) -> None:
     """Measuring, splitting, storing and reporting need neither torch nor ray."""

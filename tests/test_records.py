@@ -204,7 +204,7 @@ def test_a_sound_line_of_another_version_is_refused(store):
     store.records_path.write_bytes(content)
     with pytest.raises(InputError, match=r"records\.jsonl, line 2 is not a record of this version of zslbench"):
         store.latest()
-    with store.writing(), pytest.raises(InputError, match="use another --store; nothing was changed"):
+    with store.writing(), pytest.raises(InputError, match="use another store; nothing was changed"):
         store.latest()
     assert store.records_path.read_bytes() == content
 
@@ -301,7 +301,9 @@ def test_a_store_in_use_names_the_process_and_can_be_read(store):
     """A second writer is refused with the first one's process id; readers are let in; a dead holder holds nothing."""
     fill(store, record(0))
     with holding(store) as other:
-        with pytest.raises(InputError, match=rf"in use by process {other.pid} on \S+; wait for it or use --store"):
+        with pytest.raises(
+            InputError, match=rf"in use by process {other.pid} on \S+; wait for it or use another store"
+        ):
             fill(store)
         assert len(store.latest()) == 1
         other.kill()

@@ -81,8 +81,8 @@ def test_fixed_parameters_are_not_searched_and_a_search_can_be_narrowed(tunable)
     ("spec", "only", "message"),
     [
         (MethodSpec("chance"), [], r"'chance' has nothing to search"),
-        (MethodSpec("tunable"), ["rigde"], r"--search rigde: .*does not exist\. Did you mean 'ridge'"),
-        (MethodSpec("tunable"), ["fixed"], r"--search fixed: .*declares no search range\."),
+        (MethodSpec("tunable"), ["rigde"], r"search='rigde': .*does not exist\. Did you mean 'ridge'"),
+        (MethodSpec("tunable"), ["fixed"], r"search='fixed': .*declares no search range\."),
         (MethodSpec("tunable", {"ridge": 1}), ["ridge"], r"tunable\[ridge=1\] fixes it"),
         (MethodSpec("tunable", {"ridge": 1, "power": 1, "kind": "a"}), [], r"nothing is left to search"),
     ],
@@ -209,7 +209,7 @@ def test_a_search_that_is_damaged_is_refused(tmp_path, line):
     for content, said in ((line, "line 1 is not a search"), ("", "holds measurements, and search.jsonl does not say")):
         path.write_text(content)
         again = Ledger(tmp_path / "s")
-        with again.writing(), pytest.raises(InputError, match=rf"{said}.*; choose another --folder"):
+        with again.writing(), pytest.raises(InputError, match=rf"{said}.*; choose another folder"):
             again.open(identity())
         assert (path.read_text(), ledger.measurements_path.read_bytes()) == (content, measured)
 
@@ -255,7 +255,7 @@ def test_another_searchs_folder_is_refused(tmp_path, changed, message):
     again = Ledger(tmp_path / "s")
     with again.writing(), pytest.raises(InputError) as refused:
         again.open(identity(**changed))
-    assert f"holds another search: {message} choose another --folder." in str(refused.value)
+    assert f"holds another search: {message} choose another folder." in str(refused.value)
     assert (ledger.measurements_path.read_bytes(), ledger.search_path.read_bytes()) == before
 
 

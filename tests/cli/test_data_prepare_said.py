@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pictures import MEAN, picture, write_pictures
 
-from zslbench.datasets.prepare import BACKBONES
+from zslbench.datasets.backbones import BACKBONES
 
 PIL = pytest.importorskip("PIL.Image", reason="needs the extra 'images'")
 pytest.importorskip("tomli_w", reason="needs the extra 'images'")

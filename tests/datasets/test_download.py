@@ -117,7 +117,7 @@ def test_attempts_are_bounded(tmp_path):
 def test_a_refusal_is_final(tmp_path, status):
     """An address that is gone is not asked again; the line says how to name another."""
     with serving(CONTENT, faults=[status]) as served:
-        with pytest.raises(InputError, match=f"answers {status} .*--url"):
+        with pytest.raises(InputError, match=f"answers {status} .*by url"):
             fetch(served.url, tmp_path / "f", SUM, pauses=QUICK)
         assert len(served.asked) == 1
 

@@ -173,7 +173,7 @@ def test_a_split_for_zsl_alone_is_imported(tmp_path, stored):
 
 def test_images_in_no_list_are_test_images_if_the_user_says_so(tmp_path):
     """They may be, and nothing but the user knows."""
-    with pytest.raises(InputError, match=r"8 of 72 images are in no list.*say --rest-is-test-seen"):
+    with pytest.raises(InputError, match=r"8 of 72 images are in no list.*say rest_is_tested=True"):
         of_fields(tmp_path, lambda visual, split: split.pop("test_seen_loc"))
     found = of_fields(tmp_path, lambda visual, split: split.pop("test_seen_loc"), rest_is_tested=True)
     assert len(found.splits["proposed"][0]["test_seen"]) == 8

@@ -44,7 +44,7 @@ def test_numbers_count_classes_unless_they_also_name_them(names, base, as_text):
             assert labels.tolist() == by_name
             assert "WARNING" in notes
         else:
-            with pytest.raises(InputError, match="say --labels-are numbers or --labels-are names"):
+            with pytest.raises(InputError, match="say labels_are='numbers' or labels_are='names'"):
                 read(given, names)
         assert np.array_equal(read(given, names, labels_are="numbers")[0], ORDER)
         assert read(given, names, labels_are="names")[0].tolist() == by_name

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from pictures import MEAN, write_pictures
 
+from zslbench.datasets.backbones import BACKBONES
 from zslbench.datasets.known import load_known
-from zslbench.datasets.prepare import BACKBONES, Options, prepare
+from zslbench.datasets.prepare import Options, prepare
 from zslbench.datasets.prepare.claims import other_pictures, withdraw
 from zslbench.datasets.prepare.recipes import BUNDLED, UCM, find_recipe
 

@@ -13,7 +13,8 @@ import pytest
 from filelock import FileLock
 from pictures import MEAN, write_pictures
 
-from zslbench.datasets.prepare import batches, encoding, open_images
+from zslbench.datasets.images import open_images
+from zslbench.datasets.prepare import batches, encoding
 from zslbench.datasets.prepare.batches import Job
 from zslbench.datasets.prepare.encoding import encoded
 from zslbench.errors import InputError
@@ -83,7 +84,9 @@ def test_channels_have_scales_of_their_own(images, tmp_path):
 def test_corrupt_images_end_the_command_and_are_named(images, tmp_path):
     """The message names the file and the way out; what was encoded before stays for the same command."""
     (images / "forest" / "forest3.png").write_bytes(b"broken")
-    with pytest.raises(InputError, match=r"forest/forest3\.png: not a readable image.*--skip-bad"):
+    with pytest.raises(
+        InputError, match=r"forest/forest3\.png: not a readable image.*skip_bad=True leaves such images out"
+    ):
         arrays_of(images, tmp_path / "out", workers=2)
     state = json.loads((tmp_path / "out.partial" / "progress.json").read_text())
     assert state["done"] == 8
@@ -218,5 +221,5 @@ def test_a_worker_that_dies_is_one_line(images, tmp_path):
         parent = os.getpid()
         return lambda batch: os.kill(os.getpid(), signal.SIGKILL) if os.getpid() != parent else None
 
-    with pytest.raises(InputError, match="Run the same command again, with fewer --workers"):
+    with pytest.raises(InputError, match="Run the same command again, with fewer workers"):
         arrays_of(images, tmp_path / "out", backbone=replace(MEAN, load=die), workers=1)

@@ -14,23 +14,16 @@ from click.testing import CliRunner
 from pictures import MEAN
 
 from zslbench.cli.data import data
-from zslbench.datasets import Dataset
+from zslbench.datasets import Dataset, semantics
+from zslbench.datasets.backbones import BACKBONES
 from zslbench.datasets.card import Card, FeatureCard, SemanticsCard
 from zslbench.datasets.examine import examine
-from zslbench.datasets.prepare import (
-    BACKBONES,
-    RECIPES,
-    Options,
-    compare,
-    open_images,
-    prepare,
-    recipes,
-    semantics,
-)
+from zslbench.datasets.images import open_images
+from zslbench.datasets.prepare import RECIPES, Options, compare, prepare, recipes
 from zslbench.datasets.prepare.batches import Job, run
 from zslbench.datasets.prepare.pipeline import BATCH_CPU
 from zslbench.datasets.prepare.recipes import UCM
-from zslbench.datasets.prepare.semantics_encoder import embed_classes
+from zslbench.datasets.semantics.encoder import embed_classes
 from zslbench.datasets.writing import write_dataset
 from zslbench.errors import InputError
 

@@ -16,7 +16,7 @@ from zslbench.datasets.importing.arrays import read_arrays
 from zslbench.datasets.importing.labels import labels_of
 from zslbench.datasets.importing.mcfa import read_mcfa
 from zslbench.datasets.importing.xlsa17 import understand
-from zslbench.datasets.prepare.semantics_tables import table_block
+from zslbench.datasets.semantics.tables import table_block
 from zslbench.datasets.stray import counts, stray_column
 from zslbench.errors import InputError
 
@@ -39,7 +39,7 @@ def read(values, names, **options):
 def test_numbers_in_names_are_a_reading(names, as_text):
     """Class 5 may be the fifth class or the one that is called class5; where they are the same, nothing is asked."""
     values = (ORDER + 1).astype(str) if as_text else ORDER + 1
-    with pytest.raises(InputError, match="say --labels-are numbers or --labels-are names"):
+    with pytest.raises(InputError, match="say labels_are='numbers' or labels_are='names'"):
         read(values, names)
     assert np.array_equal(read(values, names, labels_are="numbers")[0], ORDER)
     labels, notes = read(values, names, labels_are="names")
@@ -223,7 +223,7 @@ def test_a_tiff_that_begins_with_a_smaller_copy():
     pil = pytest.importorskip("PIL.Image", reason="needs the extra 'images'")
     from PIL.TiffImagePlugin import AppendingTiffWriter
 
-    from zslbench.datasets.prepare.decoding import decode
+    from zslbench.datasets.images.decoding import decode
 
     def file(*kinds):
         stream = io.BytesIO()

@@ -66,7 +66,7 @@ def test_every_failure_is_a_record_and_no_honest_method_suffers(folder, mixed):
         "raises": ("ValueError", 1), "hangs": ("Timeout", 1), "leaves": ("WorkerDied", 3), "killed": ("WorkerDied", 3),
     }  # fmt: skip
     assert failures["raises"].message == "on purpose"
-    assert failures["hangs"].message == "stopped after 3 s, as --timeout says."
+    assert failures["hangs"].message == "stopped after 3 s, as the timeout says."
     assert failures["killed"].message.startswith("the worker died 3 times while running this trial")
     log = found["hangs"][0].run.log
     assert log is not None
@@ -117,7 +117,7 @@ def test_a_time_limit_holds_in_this_process_too(folder):
     assert found["mine"][0].status == "done"
     (hung,) = found["hangs"]
     assert hung.failure is not None
-    assert (hung.failure.type, hung.failure.message) == ("Timeout", "stopped after 1 s, as --timeout says.")
+    assert (hung.failure.type, hung.failure.message) == ("Timeout", "stopped after 1 s, as the timeout says.")
     assert (folder / "late" / str(hung.run.log)).read_text() == "so far so good\n"
 
 

@@ -26,7 +26,7 @@ def test_two_by_two_by_hand():
 
 def test_embeddings_of_different_widths_are_refused():
     """An error names both widths and the options to change."""
-    with pytest.raises(InputError, match=r"widths 4 and 3.*--features and --semantics"):
+    with pytest.raises(InputError, match=r"widths 4 and 3.*as features and semantics"):
         fitted(np.ones((2, 4), np.float32), np.ones((2, 3), np.float32))
 
 

@@ -202,7 +202,7 @@ def test_missing_validation_trials_are_said(tmp_path: Path):
     made += [(done(trial("with", split, "validation"), [0.5, 0.6]), None) for split in range(2)]
     store = write_store(tmp_path / "store", made)
     said = "\n".join(section_of(store, selection="val").warnings)
-    assert "Validation trials are missing for without: run with --validation" in said
+    assert "Validation trials are missing for without: run with validation=True" in said
     assert "Validation trials" not in "\n".join(section_of(store).warnings)
 
 

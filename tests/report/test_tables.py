@@ -373,7 +373,7 @@ def test_json_of_one_split_has_null_for_spread() -> None:
         (table(row(), row("n", extra=2)), "Further ones, in brackets, are left out: n (+2).", "Without a rank"),
         (
             table(row(selection="val"), row("n", selection="val", unvalidated=2)),
-            "Validation trials are missing for n: run with --validation and show by --select val, or",
+            "Validation trials are missing for n: run with validation=True and show by select='val', or",
             "Without a rank",
         ),
         (table(row(published={"H": 0.5})), "published: what others report for the same data", "Without a rank"),

@@ -49,16 +49,16 @@ STEADY = [0.5 + 0.01 * at for at in range(10)]
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"dataset": "other"}, "data set, toy and other, .*--dataset toy or --dataset other"),
-        ({"family": "5/3"}, "split family, 6/2 and 5/3, .*--split-family 6/2"),
-        ({"features": "more"}, "features, made and more, .*--features more"),
-        ({"semantics": "words"}, "semantics, truth and words, .*--semantics words"),
-        ({"hashes": {"features": "edited"}}, "data, ([0-9a-f]{8}) and ([0-9a-f]{8}), .*--data"),
-        ({"protocol": 2}, "protocol, 1 and 2, .*--protocol 2"),
+        ({"dataset": "other"}, "data set, toy and other, .*with dataset='toy' or dataset='other'"),
+        ({"family": "5/3"}, "split family, 6/2 and 5/3, .*with split_family='6/2' or split_family='5/3'"),
+        ({"features": "more"}, "features, made and more, .*features='made' or features='more'"),
+        ({"semantics": "words"}, "semantics, truth and words, .*semantics='truth' or semantics='words'"),
+        ({"hashes": {"features": "edited"}}, r"data, ([0-9a-f]{8}) and ([0-9a-f]{8}), .*with data='\1' or data='\2'"),
+        ({"protocol": 2}, "protocol, 1 and 2, .*protocol=1 or protocol=2"),
     ],
 )
 def test_unlike_results_are_refused(changes: dict[str, Any], said: str) -> None:
-    """Tables of other data, splits or protocol are not compared: what differs and the option to choose are named."""
+    """Tables of other data, splits or protocol are not compared: what differs and the argument to choose are named."""
     one, other = table(row("a", STEADY)), table(row("a", STEADY), **changes)
     with pytest.raises(InputError, match=said):
         only_table([one, other])
@@ -88,7 +88,7 @@ def test_rows_are_named_by_label_or_method() -> None:
         (["n"], "two methods are needed, and only 'n' is named"),
         (["n", "empty"], "nothing is done yet of 'empty'"),
         (["old (version 1)", "old (version 2)"], "versions 1 and 2 of old"),
-        (["n", "unvalidated"], "Validation trials are missing for unvalidated: run with --validation"),
+        (["n", "unvalidated"], "Validation trials are missing for unvalidated: run with validation=True"),
     ],
 )
 def test_names_that_do_not_do(names: list[str], said: str) -> None:

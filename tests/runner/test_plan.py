@@ -159,7 +159,9 @@ def test_a_method_that_needs_maps_is_refused_without_them(data, tmp_path):
     """A method that needs what the data set lacks is refused before anything runs."""
     path = write_plugin(tmp_path / "plugin.py")
     path.write_text(path.read_text().replace('citation=""', 'citation="", needs_maps=True'))
-    with pytest.raises(InputError, match="method 'mine' needs feature maps: choose some of toy with --maps"):
+    with pytest.raises(
+        InputError, match="method 'mine' needs feature maps: choose some of toy with maps, if it has any"
+    ):
         plan(data, "mine", registry=Registry([path]))
     path.write_text(path.read_text().replace("needs_maps", "needs_attributes"))
     path = path.rename(tmp_path / "other.py")
@@ -171,7 +173,7 @@ def test_validation_needs_images_to_spare(tmp_path):
     """Classes of two images cannot spare one in either stage: refused at planning, since S would be 0/0."""
     data = Dataset(write_synthetic(tmp_path / "tiny", classes=6, per_class=2, families='["4/2"]'))
     splits = make_splits(data, "4/2", 2)
-    with pytest.raises(InputError, match=r"too few images to hold some out .* use --no-validation"):
+    with pytest.raises(InputError, match=r"too few images to hold some out .* use validation=False"):
         plan(data, splits=splits)
     assert plan(data, splits=splits, stages=["test"])
 
@@ -191,7 +193,7 @@ def test_validation_needs_validation_classes(tmp_path):
     """A split that is too small to spare classes for validation is refused with the way out."""
     data = Dataset(write_synthetic(tmp_path / "tiny", classes=2, families='["1/1"]'))
     splits = make_splits(data, "1/1", 1)
-    with pytest.raises(InputError, match=r"split 1/1#0 has no validation classes; use --no-validation"):
+    with pytest.raises(InputError, match=r"split 1/1#0 has no validation classes; use validation=False"):
         plan(data, splits=splits)
     assert len(plan(data, splits=splits, stages=("test",))) == 4
 

@@ -296,7 +296,7 @@ def test_no_work_starts_no_ray(bench, monkeypatch):
 def test_a_missing_ray_names_the_way_out(bench, monkeypatch):
     """Where Ray cannot be imported, the message says how to run without it."""
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match=r"ray cannot be imported .*; use --workers 0 to run in this process"):
+    with pytest.raises(InputError, match=r"ray cannot be imported .*; use workers=0 to run in this process"):
         list(run_with_ray(bench.registry, bench.data.view(), bench.jobs(), Where(2)))
 
 
@@ -304,7 +304,7 @@ def test_a_ray_that_cannot_start_names_the_way_out(bench, monkeypatch, tmp_path)
     """Where Ray has no place for its files, the message is one sentence and says how to run without it."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("RAY_TMPDIR", "/dev/null/x")
-    with pytest.raises(InputError, match=r"ray cannot start \(.*/dev/null/x.*\); use --workers 0"):
+    with pytest.raises(InputError, match=r"ray cannot start \(.*/dev/null/x.*\); use workers=0 to run in this process"):
         list(run_with_ray(bench.registry, bench.data.view(), bench.jobs(), Where(2)))
 
 

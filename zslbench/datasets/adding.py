@@ -18,15 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.classnames import other_place
+from zslbench.datasets.backbones import BACKBONES, Backbone
 from zslbench.datasets.card import CARD, Card, FeatureCard, SemanticsCard, card_toml
 from zslbench.datasets.container import Dataset, equal_semantics
 from zslbench.datasets.filenames import FILES, files_text, read_files, refuse_other_folders, relative, repeated
 from zslbench.datasets.importing.arrays import BY_ORDER, read_images
-from zslbench.datasets.prepare.backbones import BACKBONES
-from zslbench.datasets.prepare.encoders import Backbone
-from zslbench.datasets.prepare.semantics import read_semantics
-from zslbench.datasets.prepare.semantics_block import as_single
 from zslbench.datasets.registry import bundled_folder, bundled_names
+from zslbench.datasets.semantics import as_single, read_semantics
 from zslbench.datasets.stray import stray_column
 from zslbench.datasets.writing import check_array, write_array
 from zslbench.errors import InputError

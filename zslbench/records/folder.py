@@ -87,7 +87,7 @@ class Folder:
             except Timeout:
                 held_by = _text_of(owner) or "another process"
                 raise InputError(
-                    f"store {self.folder} is in use by {held_by}; wait for it or use {argument(self.argument)}."
+                    f"store {self.folder} is in use by {held_by}; wait for it or use another {argument(self.argument)}."
                 ) from None
         try:
             with self._saying_what_failed():

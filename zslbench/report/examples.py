@@ -10,7 +10,7 @@ import numpy as np
 
 from zslbench._types import IntArray
 from zslbench.datasets import Dataset
-from zslbench.datasets.prepare.images import Image, ImageSet, open_images
+from zslbench.datasets.images import Image, ImageSet, open_images
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
 from zslbench.report.contents import Section

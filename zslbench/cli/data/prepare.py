@@ -21,7 +21,7 @@ from zslbench.files import read_text
 from zslbench.plaintext import plain
 
 if TYPE_CHECKING:
-    from zslbench.datasets.prepare.layout import ClassFolders
+    from zslbench.datasets.images import ClassFolders
     from zslbench.machine import Device
 
 _STAGES = {"images": "Encoding images", "descriptions": "Encoding descriptions"}

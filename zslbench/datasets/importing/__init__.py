@@ -25,7 +25,7 @@ from zslbench.classnames import check_class_names
 from zslbench.datasets.card import Card, FeatureCard, SemanticsCard
 from zslbench.datasets.container import equal_semantics
 from zslbench.datasets.importing.labels import check_every_class
-from zslbench.datasets.prepare.semantics_block import as_single
+from zslbench.datasets.semantics import as_single
 from zslbench.datasets.stray import stray_column
 from zslbench.datasets.writing import refuse_existing, write_dataset
 from zslbench.errors import InputError

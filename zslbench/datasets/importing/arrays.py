@@ -17,7 +17,7 @@ from zslbench.datasets.container import load_npy
 from zslbench.datasets.importing import Imported, finite_semantics, say_conversion
 from zslbench.datasets.importing.labels import LabelsAre, labels_of, read_class_names, read_lines
 from zslbench.datasets.importing.number_rows import number_rows
-from zslbench.datasets.prepare.semantics_tables import table_block
+from zslbench.datasets.semantics.tables import table_block
 from zslbench.errors import InputError
 from zslbench.files import read_text, regular_file
 from zslbench.plaintext import plain

@@ -16,13 +16,13 @@ import numpy as np
 from zslbench._types import IntArray
 from zslbench.classnames import misplaced, other_place
 from zslbench.datasets.card import FeatureCard
+from zslbench.datasets.images import natural_key
 from zslbench.datasets.importing import Imported, finite_semantics
 from zslbench.datasets.importing.image_lists import Lists, checked, from_every_base
 from zslbench.datasets.importing.labels import LabelsAre, labels_of, named, read_lines, text_labels
 from zslbench.datasets.importing.mat import read_mat
 from zslbench.datasets.importing.number_rows import number_rows
-from zslbench.datasets.prepare.layout import natural_key
-from zslbench.datasets.prepare.semantics_block import block_name
+from zslbench.datasets.semantics import block_name
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
 from zslbench.spelling import argument

@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.datasets.prepare.backbones import load_encoder
+from zslbench.datasets.backbones import Backbone, load_encoder
+from zslbench.datasets.images import Image, ImageSet
 from zslbench.datasets.prepare.duplicates import difference_hashes
-from zslbench.datasets.prepare.encoders import Backbone
-from zslbench.datasets.prepare.images import Image, ImageSet
 from zslbench.errors import InputError
 from zslbench.spelling import argument
 
 if TYPE_CHECKING:
     import torch
 
-    from zslbench.datasets.prepare.encoders import Encoder
+    from zslbench.datasets.backbones import Encoder
 
 NOTE = np.dtype(
     [

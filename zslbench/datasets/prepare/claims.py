@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.known import Known, known_names, load_known
 from zslbench.datasets.prepare.recipes import BUNDLED, Recipe
-from zslbench.datasets.prepare.semantics_files import normalise
+from zslbench.datasets.semantics.files import normalise
 from zslbench.spelling import argument
 
 _NEAR = 0.8

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.datasets.prepare.backbones import versions
+from zslbench.datasets.backbones import versions
 from zslbench.datasets.prepare.batches import NOTE, Job, run
 from zslbench.errors import InputError
 from zslbench.files import read_bytes, regular_file

@@ -16,18 +16,16 @@ from numpy.typing import NDArray
 
 from zslbench import shelltext
 from zslbench.classnames import other_place
+from zslbench.datasets import semantics as text
+from zslbench.datasets.backbones import Backbone, find_backbone, versions
 from zslbench.datasets.card import Card, FeatureCard
 from zslbench.datasets.container import equal_semantics
-from zslbench.datasets.prepare import semantics as text
-from zslbench.datasets.prepare.backbones import find_backbone, versions
+from zslbench.datasets.images import ClassFolders, ImageSet, Passed, digest_of_files, open_images
+from zslbench.datasets.images.decoding import said
 from zslbench.datasets.prepare.batches import Job
 from zslbench.datasets.prepare.claims import other_pictures, withdraw, without_claims
-from zslbench.datasets.prepare.decoding import said
 from zslbench.datasets.prepare.duplicates import THRESHOLD, Duplicates, find_duplicates
-from zslbench.datasets.prepare.encoders import Backbone
 from zslbench.datasets.prepare.encoding import Encoded, encoded
-from zslbench.datasets.prepare.images import ImageSet, Passed, digest_of_files, open_images
-from zslbench.datasets.prepare.layout import ClassFolders
 from zslbench.datasets.prepare.recipes import Recipe, check_name, find_recipe
 from zslbench.datasets.writing import refuse_existing, write_dataset
 from zslbench.errors import InputError

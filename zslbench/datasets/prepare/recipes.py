@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zslbench.datasets import semantics as text
+from zslbench.datasets.backbones import DEFAULT, Backbone
 from zslbench.datasets.card import SemanticsCard
 from zslbench.datasets.known import known_names, load_known
-from zslbench.datasets.prepare import semantics as text
-from zslbench.datasets.prepare.backbones import DEFAULT
-from zslbench.datasets.prepare.encoders import Backbone
 from zslbench.errors import InputError
 from zslbench.spelling import argument
 

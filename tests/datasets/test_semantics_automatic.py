@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import SHARED
 
-from zslbench.datasets.prepare.semantics_automatic import automatic_attributes, automatic_text
+from zslbench.datasets.semantics.automatic import automatic_attributes, automatic_text
 from zslbench.errors import InputError
 
 EYE = np.eye(2)

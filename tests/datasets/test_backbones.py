@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from pictures import picture
 
-from zslbench.datasets.prepare import BACKBONES
-from zslbench.datasets.prepare.backbones import find_backbone, load_encoder
+from zslbench.datasets.backbones import BACKBONES, find_backbone, load_encoder
 from zslbench.errors import InputError
 
 torch = pytest.importorskip("torch")

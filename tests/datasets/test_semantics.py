@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zslbench.datasets.prepare import embed_descriptions, read_attributes, read_descriptions
 from zslbench.datasets.prepare.recipes import UCM
+from zslbench.datasets.semantics import embed_descriptions, read_attributes, read_descriptions
 from zslbench.errors import InputError
 
 BUNDLED = UCM.attributes.parent

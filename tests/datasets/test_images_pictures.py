@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zslbench.datasets.prepare.decoding import Change, decode, said
-from zslbench.datasets.prepare.headers import read_header
+from zslbench.datasets.images.decoding import Change, decode, said
+from zslbench.datasets.images.headers import read_header
 from zslbench.errors import InputError
 
 PIL = pytest.importorskip("PIL.Image", reason="needs the extra 'images'")

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zslbench.datasets.prepare import images as module
-from zslbench.datasets.prepare import open_images
-from zslbench.datasets.prepare.images import natural_key
+from zslbench.datasets.images import natural_key, open_images
+from zslbench.datasets.images import sets as module
 from zslbench.errors import InputError
 
 PIL = pytest.importorskip("PIL.Image", reason="needs the extra 'images'")

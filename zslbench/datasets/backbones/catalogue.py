@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from importlib import metadata
 
 from zslbench.configuration import close_matches
-from zslbench.datasets.prepare import encoders
-from zslbench.datasets.prepare.encoders import Backbone, Encoder
+from zslbench.datasets.backbones import encoders
+from zslbench.datasets.backbones.encoders import Backbone, Encoder
 from zslbench.errors import InputError
 from zslbench.spelling import argument
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from zslbench.datasets.card import SemanticsCard
 from zslbench.datasets.container import load_npy
-from zslbench.datasets.prepare.semantics_block import SemanticsBlock, as_single, block_name
-from zslbench.datasets.prepare.semantics_encoder import TextEncoder
+from zslbench.datasets.semantics.block import SemanticsBlock, as_single, block_name
+from zslbench.datasets.semantics.encoder import TextEncoder
 from zslbench.errors import InputError
 from zslbench.files import regular_file
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from zslbench.datasets.prepare.semantics import read_descriptions, read_semantics
-from zslbench.datasets.prepare.semantics_descriptions import read_prompts, spoken
+from zslbench.datasets.semantics import read_descriptions, read_semantics
+from zslbench.datasets.semantics.descriptions import read_prompts, spoken
 from zslbench.errors import InputError
 
 CLASSES = ("beach", "storage_tank", "forest")

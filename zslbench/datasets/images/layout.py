@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from unicodedata import normalize
 
 from zslbench.classnames import check_class_names, loosely
-from zslbench.datasets.prepare.listing import Entry, Listing
+from zslbench.datasets.images.listing import Entry, Listing
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
 from zslbench.spelling import argument

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.datasets.prepare.semantics_encoder import TextEncoder
+from zslbench.datasets.semantics.encoder import TextEncoder
 from zslbench.errors import InputError
 
 ENCODER = "all-MiniLM-L6-v2"

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.datasets.card import SemanticsCard
-from zslbench.datasets.prepare.semantics_block import SemanticsBlock, block_name
-from zslbench.datasets.prepare.semantics_descriptions import spoken
-from zslbench.datasets.prepare.semantics_files import shown
+from zslbench.datasets.semantics.block import SemanticsBlock, block_name
+from zslbench.datasets.semantics.descriptions import spoken
+from zslbench.datasets.semantics.files import shown
 from zslbench.errors import InputError
 from zslbench.files import regular_file
 

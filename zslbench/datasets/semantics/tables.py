@@ -14,8 +14,8 @@ from zslbench.classnames import composed
 from zslbench.configuration import close_matches
 from zslbench.csvtext import Table, advice, number, read_csv
 from zslbench.datasets.card import SemanticsCard
-from zslbench.datasets.prepare.semantics_block import SemanticsBlock, as_single, block_name, refuse_zeros
-from zslbench.datasets.prepare.semantics_files import (
+from zslbench.datasets.semantics.block import SemanticsBlock, as_single, block_name, refuse_zeros
+from zslbench.datasets.semantics.files import (
     as_table,
     as_text,
     expect_keys,

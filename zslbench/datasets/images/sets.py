@@ -19,10 +19,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.datasets.prepare import decoding
-from zslbench.datasets.prepare.decoding import Decoded, Image
-from zslbench.datasets.prepare.layout import ClassFolders, Layout, Passed, arrange, natural_key
-from zslbench.datasets.prepare.listing import list_folder, list_zip
+from zslbench.datasets.images import decoding
+from zslbench.datasets.images.decoding import Decoded, Image
+from zslbench.datasets.images.layout import ClassFolders, Layout, Passed, arrange, natural_key
+from zslbench.datasets.images.listing import list_folder, list_zip
 from zslbench.errors import InputError
 from zslbench.files import read_bytes, regular_file
 from zslbench.hashing import file_digest

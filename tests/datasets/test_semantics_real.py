@@ -9,9 +9,9 @@ from conftest import SHARED
 
 from zslbench import Candidates, TrainingData
 from zslbench.datasets import Dataset
-from zslbench.datasets.prepare.backbones import find_backbone
+from zslbench.datasets.backbones import find_backbone
 from zslbench.datasets.prepare.recipes import UCM
-from zslbench.datasets.prepare.semantics import read_semantics
+from zslbench.datasets.semantics import read_semantics
 from zslbench.errors import InputError
 from zslbench_methods.clip import CLIP
 

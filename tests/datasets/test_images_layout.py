@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 import pytest
 
-from zslbench.datasets.prepare import open_images
+from zslbench.datasets.images import open_images
 from zslbench.errors import InputError
 
 PIL = pytest.importorskip("PIL.Image", reason="needs the extra 'images'")
@@ -87,7 +87,7 @@ def test_shelves_join_the_classes_that_are_asked_for(tmp_path):
 )
 def test_other_nested_folders_are_asked_about(tmp_path, paths):
     """Where folders lie in folders in another way, both ways out are named."""
-    refused(as_folder(tmp_path, tree(*paths)), "several places.*--images.*--class-folders.*leaf.*top")
+    refused(as_folder(tmp_path, tree(*paths)), "several places.*by images, .*by class_folders.*leaf.*top")
 
 
 def test_class_folders_are_what_the_user_says(tmp_path):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.datasets.prepare.headers import Header, read_header
+from zslbench.datasets.images.headers import Header, read_header
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from zslbench.datasets.prepare.backbones import BACKBONES, find_backbone
-from zslbench.datasets.prepare.semantics import choose_encoder, read_semantics
-from zslbench.datasets.prepare.semantics_clip_text import encode_texts
+from zslbench.datasets.backbones import BACKBONES, find_backbone
+from zslbench.datasets.semantics import choose_encoder, read_semantics
+from zslbench.datasets.semantics.clip_text import encode_texts
 from zslbench.errors import InputError
 
 CLASSES = ("storage_tank", "beach")

@@ -11,11 +11,17 @@ from conftest import ROOT
 
 from zslbench.datasets.card import SemanticsCard
 from zslbench.datasets.container import equal_semantics
-from zslbench.datasets.prepare import semantics, semantics_sentence
-from zslbench.datasets.prepare.semantics import read_descriptions, read_semantics, unique_names
-from zslbench.datasets.prepare.semantics_block import SemanticsBlock, block_name
-from zslbench.datasets.prepare.semantics_descriptions import PROMPT, read_prompts, spoken
-from zslbench.datasets.prepare.semantics_encoder import embed_classes
+from zslbench.datasets.semantics import (
+    SemanticsBlock,
+    block_name,
+    read_descriptions,
+    read_semantics,
+    reading,
+    sentence,
+    unique_names,
+)
+from zslbench.datasets.semantics.descriptions import PROMPT, read_prompts, spoken
+from zslbench.datasets.semantics.encoder import embed_classes
 from zslbench.errors import InputError
 
 CLASSES = ("beach", "storage_tank", "footballField")
@@ -48,11 +54,11 @@ def refused(source: object, message: str, classes=CLASSES) -> str:
 @pytest.fixture
 def counting(monkeypatch):
     """A sentence encoder that maps a text to (its number of words, 1)."""
-    monkeypatch.setattr(semantics_sentence, "check_encoder", lambda: None)
-    encoder = semantics.SENTENCE_ENCODER
+    monkeypatch.setattr(sentence, "check_encoder", lambda: None)
+    encoder = reading.SENTENCE_ENCODER
     count = lambda texts: np.array([[len(text.split()), 1.0] for text in texts], np.float32)  # noqa: E731
     fields = {"check": lambda: None, "encode": count}
-    monkeypatch.setattr(semantics, "SENTENCE_ENCODER", type(encoder)(**(vars(encoder) | fields)))
+    monkeypatch.setattr(reading, "SENTENCE_ENCODER", type(encoder)(**(vars(encoder) | fields)))
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zslbench.classnames import without_number
-from zslbench.datasets.prepare.semantics import read_semantics
-from zslbench.datasets.prepare.semantics_descriptions import spoken
-from zslbench.datasets.prepare.semantics_files import join
-from zslbench.datasets.prepare.semantics_words import word_block
+from zslbench.datasets.semantics import read_semantics
+from zslbench.datasets.semantics.descriptions import spoken
+from zslbench.datasets.semantics.files import join
+from zslbench.datasets.semantics.words import word_block
 from zslbench.errors import InputError
 
 

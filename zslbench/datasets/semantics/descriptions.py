@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from zslbench.classnames import without_number
 from zslbench.datasets.card import SemanticsCard
-from zslbench.datasets.prepare import semantics_sentence
-from zslbench.datasets.prepare.semantics_block import SemanticsBlock, block_name
-from zslbench.datasets.prepare.semantics_encoder import TextEncoder, embed_classes
-from zslbench.datasets.prepare.semantics_files import (
+from zslbench.datasets.semantics import sentence
+from zslbench.datasets.semantics.block import SemanticsBlock, block_name
+from zslbench.datasets.semantics.encoder import TextEncoder, embed_classes
+from zslbench.datasets.semantics.files import (
     as_text,
     join,
     read_json,
@@ -103,7 +103,7 @@ def embed_descriptions(descriptions: Mapping[str, Sequence[str]]) -> NDArray[np.
 
     InputError if the packages of the sentence encoder are missing.
     """
-    return embed_classes(descriptions, semantics_sentence.encode)
+    return embed_classes(descriptions, sentence.encode)
 
 
 def _embedded(name: str, title: str, texts: Mapping[str, Sequence[str]], encoder: TextEncoder) -> SemanticsBlock:

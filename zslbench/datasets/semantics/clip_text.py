@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.datasets.prepare.semantics_encoder import TextEncoder
+from zslbench.datasets.semantics.encoder import TextEncoder
 from zslbench.errors import InputError
 
 if TYPE_CHECKING:
-    from zslbench.datasets.prepare.encoders import Backbone
+    from zslbench.datasets.backbones import Backbone
 
 _BATCH = 128
 
@@ -78,7 +78,7 @@ def _encode(backbone: Backbone, texts: Sequence[str]) -> NDArray[np.float32]:
     _check(backbone)
     import torch
 
-    from zslbench.datasets.prepare.backbones import load_encoder
+    from zslbench.datasets.backbones import load_encoder
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # as for images: sums split over threads round differently
@@ -93,6 +93,6 @@ def _encode(backbone: Backbone, texts: Sequence[str]) -> NDArray[np.float32]:
 def _load(backbone: Backbone, device: str) -> tuple[Any, Any]:
     import open_clip
 
-    from zslbench.datasets.prepare.encoders import open_clip_model
+    from zslbench.datasets.backbones.encoders import open_clip_model
 
     return open_clip_model(backbone).to(device), open_clip.get_tokenizer(backbone.model)

@@ -21,53 +21,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zslbench.datasets.prepare.semantics_automatic import automatic_block
-from zslbench.datasets.prepare.semantics_block import SemanticsBlock, unique_names
-from zslbench.datasets.prepare.semantics_clip_text import clip_encoder
-from zslbench.datasets.prepare.semantics_descriptions import (
-    description_block,
-    embed_descriptions,
-    name_block,
-    read_descriptions,
-    read_prompts,
-)
-from zslbench.datasets.prepare.semantics_encoder import TextEncoder
-from zslbench.datasets.prepare.semantics_files import read_toml
-from zslbench.datasets.prepare.semantics_sentence import (
-    ENCODER,
-    ENCODER_DIM,
-    ENCODER_PACKAGES,
-    SENTENCE_ENCODER,
-    check_encoder,
-)
-from zslbench.datasets.prepare.semantics_tables import (
-    AttributeTable,
-    attribute_block,
-    is_attribute_document,
-    read_attributes,
-    table_block,
-)
-from zslbench.datasets.prepare.semantics_vectors import vector_block
-from zslbench.datasets.prepare.semantics_words import word_block
+from zslbench.datasets.semantics.automatic import automatic_block
+from zslbench.datasets.semantics.block import SemanticsBlock
+from zslbench.datasets.semantics.clip_text import clip_encoder
+from zslbench.datasets.semantics.descriptions import description_block, name_block, read_prompts
+from zslbench.datasets.semantics.encoder import TextEncoder
+from zslbench.datasets.semantics.files import read_toml
+from zslbench.datasets.semantics.sentence import SENTENCE_ENCODER
+from zslbench.datasets.semantics.tables import attribute_block, is_attribute_document, table_block
+from zslbench.datasets.semantics.vectors import vector_block
+from zslbench.datasets.semantics.words import word_block
 from zslbench.errors import InputError
 
 if TYPE_CHECKING:
-    from zslbench.datasets.prepare.encoders import Backbone
-
-__all__ = [
-    "ENCODER",
-    "ENCODER_DIM",
-    "ENCODER_PACKAGES",
-    "AttributeTable",
-    "SemanticsBlock",
-    "check_encoder",
-    "choose_encoder",
-    "embed_descriptions",
-    "read_attributes",
-    "read_descriptions",
-    "read_semantics",
-    "unique_names",
-]
+    from zslbench.datasets.backbones import Backbone
 
 _OPTIONS = ("by-order", "minilm", "clip")
 _EXPECTED = (

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.datasets.card import SemanticsCard
-from zslbench.datasets.prepare.semantics_block import SemanticsBlock
-from zslbench.datasets.prepare.semantics_descriptions import PROMPT, prompted
-from zslbench.datasets.prepare.semantics_encoder import TextEncoder, embed_classes, unit_rows
-from zslbench.datasets.prepare.semantics_files import read_lines
+from zslbench.datasets.semantics.block import SemanticsBlock
+from zslbench.datasets.semantics.descriptions import PROMPT, prompted
+from zslbench.datasets.semantics.encoder import TextEncoder, embed_classes, unit_rows
+from zslbench.datasets.semantics.files import read_lines
 from zslbench.errors import InputError
 
 _BLOCK_ROWS = 8192

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from zslbench.datasets.prepare.headers import SUFFIXES
+from zslbench.datasets.images.headers import SUFFIXES
 from zslbench.datasets.zipnames import member_name
 from zslbench.errors import InputError
 from zslbench.files import kind_of
