@@ -15,7 +15,7 @@ from zslbench.errors import InputError  # noqa: E402
 from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData  # noqa: E402
 
 if TYPE_CHECKING:
-    from zslbench.api import evaluate, load, open_results, run
+    from zslbench.api import evaluate, load, open_results, run, tune
 
 __version__ = "0.2.0"
 
@@ -36,8 +36,9 @@ __all__ = [
     "open_results",
     "param",
     "run",
+    "tune",
 ]
-_VERBS = ("evaluate", "load", "open_results", "run")
+_VERBS = ("evaluate", "load", "open_results", "run", "tune")
 
 
 def __getattr__(name: str) -> Any:

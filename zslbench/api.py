@@ -1,4 +1,4 @@
-"""What a notebook and the command line call alike: load, evaluate, run, open results.
+"""What a notebook and the command line call alike: load, evaluate, run, tune, open results.
 
 Same words, defaults, checks and errors (`zslbench.InputError`) as the commands, because the commands call these.
 
@@ -42,10 +42,14 @@ from zslbench.suites import Suite, SuiteMethod, draw_splits, find_suite, overrid
 from zslbench.terms import DEFAULT_STORE
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from zslbench.protocol import Outcome
     from zslbench.runner.cluster import Where
     from zslbench.runner.progress import Progress
     from zslbench.runner.session import Summary
+    from zslbench.tuning.outputs import Report
+    from zslbench.tuning.session import Planned as PlannedSearch
 
 
 class Data:
@@ -281,7 +285,7 @@ def run(
         InputError: what was asked for cannot be run; nothing was changed.
     """
     from zslbench.console import progress_console
-    from zslbench.runner.cluster import Where, private_environment
+    from zslbench.runner.cluster import private_environment
     from zslbench.runner.progress import Progress
 
     given: Any = methods
@@ -289,12 +293,7 @@ def run(
     listed: list[Any] = list(given) if several else [given]
     if not listed:
         raise arguments.wrong("methods", "a method or several", methods)
-    where = Where(
-        None if workers is None else arguments.whole("workers", workers),
-        None if address is None else arguments.text("address", address, "the address of a Ray cluster"),
-        arguments.one_of("device", device, get_args(Device)),
-        None if trials_per_gpu is None else arguments.whole("trials_per_gpu", trials_per_gpu, 1),
-    )
+    where = _where(workers, address, device, trials_per_gpu)
     execution = Execution(
         where,
         None if timeout is None else arguments.positive("timeout", timeout),
@@ -319,6 +318,124 @@ def run(
         planned = plan(suite, registry, chosen)
         summary = execute(planned, kept, execution, progress, command="zslbench.run(...)")
     return Results(kept, summary.plan, chosen.dataset)
+
+
+class Tuned:
+    """What a search found.
+
+    Args:
+        report: of a search that ended.
+        suite: the file whose run compares default and tuned; None where no configuration could be measured.
+        method: the best configuration as `run` takes it; None likewise.
+    """
+
+    def __init__(self, report: Report, suite: Path | None, method: str | None) -> None:
+        self._report, self.suite, self.method = report, suite, method
+
+    @property
+    def folder(self) -> Path:
+        """Where the search is kept."""
+        return self._report.ledger.folder
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The searched parameters of the best configuration."""
+        return None if self._report.best is None else dict(self._report.best.params)
+
+    @property
+    def caveat(self) -> str:
+        """What must be known to read the numbers."""
+        return self._report.caveat
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per configuration: its parameters, its mean and the value of every split (fractions), how it ended."""
+        import pandas as pd
+
+        from zslbench.tuning.outputs import rows
+
+        header, body = rows(self._report)
+        return pd.DataFrame(body, columns=header)
+
+    def __repr__(self) -> str:
+        return f"<{self.method or 'Nothing'}: {self._report.compared}>"
+
+
+@arguments.verb
+def tune(
+    method: str | type[Method],
+    data: Data | str | Path,
+    *,
+    trials: int = 50,
+    metric: str = "T1",
+    search: str | Sequence[str] = (),
+    split_family: str | None = None,
+    splits: int | None = None,
+    seeds: int = 1,
+    workers: int | None = None,
+    address: str | None = None,
+    device: str = "auto",
+    trials_per_gpu: int | None = None,
+    search_seed: int = 0,
+    folder: str | Path | None = None,
+    output: str | Path | None = None,
+    plugins: Iterable[str | Path] = (),
+    quiet: bool = False,
+) -> Tuned:
+    """Search hyper-parameters on validation classes; the same search as the command's.
+
+    Call it again and it does what is missing; with more `trials` it goes on.
+
+    Args:
+        method: ``name``, ``name[param=value]``, whose value is fixed, or a subclass of `zslbench.Method`.
+        data: what `load` returned, or what it takes.
+        trials: configurations, in all; the first is the default.
+        metric: what is maximised, ``T1`` or ``H``.
+        search: these parameters alone; by default all that declare a range.
+        split_family: such as ``16/5``; the data set's first by default.
+        splits: how many of the family; 5 by default.
+        seeds: how many seeds per split.
+        workers: configurations at a time; by default one per core.
+        address: of an existing Ray cluster.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        trials_per_gpu: configurations that share a GPU.
+        search_seed: of the search itself.
+        folder: where the search is kept; ``tuning/METHOD-DATASET`` by default.
+        output: the suite file that compares default and tuned; ``best.toml`` in the folder by default.
+        plugins: files that define further methods.
+        quiet: print no progress.
+
+    Raises:
+        InputError: what was asked for cannot be searched, or the folder holds another search.
+    """
+    from zslbench.console import progress_console
+    from zslbench.runner.cluster import private_environment
+    from zslbench.tuning.blind import Metric
+    from zslbench.tuning.progress import Progress
+    from zslbench.tuning.session import conduct
+
+    chosen = load(data) if isinstance(data, str | Path) else _data(data)
+    where = _where(workers, address, device, trials_per_gpu)
+    most, quiet = arguments.whole("trials", trials, 1), arguments.flag("quiet", quiet)
+    only = arguments.texts("search", search) if search else []
+    options: dict[str, Any] = {
+        "metric": arguments.one_of("metric", metric, get_args(Metric)),
+        "search": [only] if isinstance(only, str) else only,
+        "split_family": None if split_family is None else arguments.text("split_family", split_family),
+        "splits": None if splits is None else arguments.whole("splits", splits, 1),
+        "seeds": arguments.whole("seeds", seeds, 1),
+        "folder": None if folder is None else Path(arguments.path("folder", folder, "a folder")),
+        "suite": None if output is None else Path(arguments.path("output", output, "a file")),
+        "plugins": arguments.paths("plugins", plugins),
+    }
+    with private_environment(where, load=True):
+        registry, specs = _resolved([method], plugins)
+        planned = plan_search(registry, specs, chosen, **options)
+        progress = Progress(progress_console(), metric, most, len(planned.splits), quiet)
+        report = conduct(planned, where, progress, trials=most, seed=arguments.whole("search_seed", search_seed))
+    if report.best is None:
+        return Tuned(report, None, None)
+    best = MethodSpec(report.spec.name, {**report.spec.overrides, **report.best.params})
+    return Tuned(report, planned.suite, registry.build(best)[2])
 
 
 @arguments.verb
@@ -446,6 +563,25 @@ def execute(planned: Planned, store: Store, execution: Execution, progress: Prog
     )  # fmt: skip
 
 
+def plan_search(
+    registry: Registry,
+    specs: Sequence[MethodSpec],
+    data: Data,
+    split_family: str | None,
+    splits: int | None,
+    **chosen: Any,
+) -> PlannedSearch:
+    """A search on the first splits of a family; `chosen` is what `zslbench.tuning.session.plan_search` takes.
+
+    Raises:
+        InputError: as that, or an unknown family.
+    """
+    from zslbench.tuning import session
+
+    drawn = make_splits(data.dataset, split_family or first_family(data.dataset), splits)
+    return session.plan_search(registry, specs, data.dataset, data.view, drawn, maps=data._maps, **chosen)
+
+
 def first_family(dataset: Dataset) -> str:
     """The data set's own choice.
 
@@ -483,6 +619,18 @@ def _resolved(
         else:
             given.append(Path(home))
     return Registry(dict.fromkeys(given)), specs
+
+
+def _where(workers: int | None, address: str | None, device: str, trials_per_gpu: int | None) -> Where:
+    """Where trials run, as a caller says it."""
+    from zslbench.runner.cluster import Where
+
+    return Where(
+        None if workers is None else arguments.whole("workers", workers),
+        None if address is None else arguments.text("address", address, "the address of a Ray cluster"),
+        arguments.one_of("device", device, get_args(Device)),
+        None if trials_per_gpu is None else arguments.whole("trials_per_gpu", trials_per_gpu, 1),
+    )
 
 
 def _check_split(split: Any, view: DataView) -> None:

@@ -18,6 +18,7 @@ splits = 5                          # fewer than the suite's; the leaderboard th
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -214,6 +215,16 @@ def overridden(suite: Suite, *, methods: str | None = None, **options: Any) -> S
 
 def _said(field: str) -> str:
     return field.replace("_", " ")
+
+
+def plugin_files(name: str | Path | None, others: Iterable[Path]) -> list[Path]:
+    """The files of methods that a suite names, if there is one, after others; each file once.
+
+    Raises:
+        InputError: there is no such suite, or it says what none can.
+    """
+    named = [] if name is None else read_suite(find_suite(name)).plugins
+    return list({os.path.realpath(path): path for path in (*others, *map(Path, named))}.values())
 
 
 def draw_splits(suite: Suite, data: Dataset) -> list[Split]:

@@ -197,3 +197,43 @@ def test_a_search_of_failures_says_so(folder):
     assert "the worker died" in said["configurations"][1]["message"]
     assert ended.stderr.splitlines()[-1] == ("no configuration could be measured on every split: see failed/table.csv.")
     assert not (folder / "failed/best.toml").exists()
+
+
+LIBRARY = """\
+import json
+import sys
+import zslbench as zb
+
+given = dict(splits=3, workers=2, seeds=2, folder=sys.argv[1], plugins=["peak.py"])
+for trials in (24, 25):
+    tuned = zb.tune("peak[dies=false,ridge=2]", "toy", trials=trials, **given)
+    frame = tuned.to_frame()
+    print(json.dumps([tuned.best, tuned.method, str(tuned.suite), list(frame["status"]), list(frame["8/4#0"])]))
+try:
+    zb.tune("peak", "toy", plugins=["peak.py"], workers=0)
+except zb.InputError as error:
+    print(error)
+"""
+
+
+def test_the_library_goes_on_with_the_command_s_search(folder, found):
+    """`zslbench.tune` finds a command's search again and returns what it printed; with more trials it goes on."""
+    shutil.copytree(folder / "found", folder / "again")
+    done = subprocess.run(
+        [sys.executable, "-c", LIBRARY, "again"], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(found.stdout)["configurations"]
+    same, more = map(json.loads, done.stdout.splitlines()[:2])
+    best = json.loads(found.stdout)["best"]
+    assert same[0] == best["params"]
+    assert same[1] == f"peak[x={best['params']['x']},ridge=2.0]"
+    assert same[2:] == [
+        "again/best.toml", [known["status"] for known in said], [known["values"][0] if known["values"] else None
+                                                               for known in said],
+    ]  # fmt: skip
+    assert more[3][:24] == same[3]
+    assert len(more[3]) == 25
+    assert done.stderr.splitlines()[0] == "24 of 24 configurations are done already."
+    assert done.stdout.splitlines()[2] == "workers=0: a search needs Ray; at least one worker is expected."
+    shutil.rmtree(folder / "again")

@@ -67,6 +67,41 @@ def plugin_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def data_options(*, required: bool, several: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--dataset``, ``--features``, ``--semantics``, ``--maps`` and ``--split-family``: what is played.
+
+    Args:
+        required: whether a data set must be named.
+        several: whether families may be.
+    """
+    or_several = ", or several: 16/5,13/8" if several else ""
+    options = (
+        click.option(
+            "--dataset",
+            shell_complete=completion.datasets,
+            required=required,
+            help="A bundled data set's name or a data set folder.",
+        ),
+        click.option("--features", help="Features by name.  [default: the data set's]"),
+        click.option(
+            "--semantics", help="Semantics: NAME, a+b side by side, or NAME:shuffled.  [default: the data set's]"
+        ),
+        click.option("--maps", help="Feature maps by name, for methods that need them."),
+        click.option(
+            "--split-family",
+            shell_complete=completion.split_families,
+            help=f"Such as 16/5 (seen/unseen){or_several}.  [default: the data set's first]",
+        ),
+    )
+
+    def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return with_options
+
+
 def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--workers``, ``--address``, ``--device`` and ``--trials-per-gpu``, as one argument `where`.
 

@@ -1,6 +1,5 @@
 """``zslbench run``."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from zslbench import shelltext
 from zslbench.cli import completion
 from zslbench.cli.options import (
     WHERE_ALL_IS,
+    data_options,
     emit,
     given,
     in_this_process,
@@ -27,25 +27,15 @@ from zslbench.console import progress_console
 
 @click.command()
 @click.option(
-    "--suite",
-    metavar="NAME",
-    shell_complete=completion.suites,
+    "--suite", metavar="NAME", shell_complete=completion.suites,
     help="A suite of zslbench by name, or a TOML file; options override it.",
-)
+)  # fmt: skip
 @click.option(
     "--methods",
     shell_complete=completion.methods,
     help="Comma-separated: name or name[param=value,...]; NAME+cal calibrates; also NAME+gate, NAME+propagate.",
 )
-@click.option("--dataset", shell_complete=completion.datasets, help="A bundled data set's name or a data set folder.")
-@click.option("--features", help="Features by name.  [default: the data set's]")
-@click.option("--semantics", help="Semantics: NAME, a+b side by side, or NAME:shuffled.  [default: the data set's]")
-@click.option("--maps", help="Feature maps by name, for methods that need them.")
-@click.option(
-    "--split-family",
-    shell_complete=completion.split_families,
-    help="Such as 16/5 (seen/unseen), or several: 16/5,13/8.  [default: the data set's first]",
-)
+@data_options(required=False, several=True)
 @click.option("--splits", type=int, help="How many splits of each family.  [default: 5, or all of --splits-file]")
 @click.option("--split", callback=split_numbers, help="These splits alone, by number from 0: 7, or 3,7, or 0-9.")
 @click.option("--splits-file", type=click.Path(path_type=Path), help="JSON file with explicit splits.")
@@ -97,13 +87,12 @@ def run(
     from zslbench.runner.durations import seconds_of
     from zslbench.runner.plan import outlook
     from zslbench.runner.progress import Progress
-    from zslbench.suites import find_suite, read_suite
+    from zslbench.suites import plugin_files
 
     if pdb:
         where = in_this_process(where, timeout)
     chosen["select"], chosen["sort"] = given("select", chosen["select"]), given("sort", chosen["sort"])
-    named = read_suite(find_suite(suite)).plugins if suite is not None else []
-    files = list({os.path.realpath(path): path for path in (*plugins, *map(Path, named))}.values())
+    files = plugin_files(suite, plugins)
     click.get_current_context().with_resource(private_environment(where, load=bool(files) and not dry_run))
     planned = plan_suite(suite, Registry(files), **chosen)
     execution = Execution(where, None if timeout is None else seconds_of(timeout), retry_failed, fail_fast, pdb)

@@ -33,6 +33,49 @@ class Job:
         return self.trial.stage
 
 
+@dataclass(frozen=True)
+class Resolved:
+    """A method with all of its parameters, as its trials are known by."""
+
+    label: str
+    info: MethodInfo
+    source: str
+    """Of a plugin's text; empty for installed methods."""
+    config: dict[str, object]
+
+
+def resolve_methods(
+    registry: Registry, specs: Sequence[MethodSpec], view: DataView, splits: Sequence[Split], stages: Sequence[Stage]
+) -> list[Resolved]:
+    """The methods, each once, that can be run on these splits.
+
+    Raises:
+        InputError: an unknown method or parameter, one that needs what the data set lacks, or a split that cannot be
+            played in these stages.
+    """
+    methods: dict[str, Resolved] = {}
+    for spec in specs:
+        method, config, label = registry.build(spec)
+        _check_needs(method.info, spec.name, view)
+        if method.info.uses_rehearsal and (lacking := next((s for s in splits if s.rehearsal("test") is None), None)):
+            raise InputError(
+                f"method {spec.name!r} chooses on validation classes, and split {lacking.id} has none, or no images to "
+                f"hold out beside them."
+            )
+        settings = as_dict(config)
+        methods[digest([spec.name, settings])] = Resolved(label, method.info, registry.source(spec.name), settings)
+    if "validation" in stages:
+        for split in splits:
+            if not split.validation:
+                raise InputError(f"split {split.id} has no validation classes; use {argument('validation', False)}.")
+            if not len(split.partition("validation").held_out_seen):
+                raise InputError(
+                    f"split {split.id}: the classes have too few images to hold some out of the training images as "
+                    f"well, as the validation stage must; use {argument('validation', False)}."
+                )
+    return list(methods.values())
+
+
 def make_jobs(
     registry: Registry,
     specs: Sequence[MethodSpec],
@@ -44,36 +87,17 @@ def make_jobs(
     """All trials, ordered so that every method's first result comes early and pairs stay close.
 
     Raises:
-        InputError: an unknown method or parameter, or a method that needs what the data set lacks.
+        InputError: as `resolve_methods`.
     """
-    methods: dict[str, tuple[str, MethodInfo, str, dict[str, object]]] = {}
-    for spec in specs:
-        method, config, label = registry.build(spec)
-        _check_needs(method.info, spec.name, view)
-        if method.info.uses_rehearsal and (lacking := next((s for s in splits if s.rehearsal("test") is None), None)):
-            raise InputError(
-                f"method {spec.name!r} chooses on validation classes, and split {lacking.id} has none, or no images to "
-                f"hold out beside them."
-            )
-        settings = as_dict(config)
-        methods[digest([spec.name, settings])] = label, method.info, registry.source(spec.name), settings
-    if "validation" in stages:
-        for split in splits:
-            if not split.validation:
-                raise InputError(f"split {split.id} has no validation classes; use {argument('validation', False)}.")
-            if not len(split.partition("validation").held_out_seen):
-                raise InputError(
-                    f"split {split.id}: the classes have too few images to hold some out of the training images as "
-                    f"well, as the validation stage must; use {argument('validation', False)}."
-                )
+    methods = resolve_methods(registry, specs, view, splits, stages)
     seeds = list(seeds)
     return [
         Job(
             Trial(
-                method=info.name,
-                method_version=info.version,
-                source=source,
-                config=config,
+                method=method.info.name,
+                method_version=method.info.version,
+                source=method.source,
+                config=method.config,
                 dataset=view.dataset,
                 features=view.features_name,
                 semantics=view.semantics_name,
@@ -85,14 +109,14 @@ def make_jobs(
                 stage=stage,
                 protocol=PROTOCOL_VERSION,
             ),
-            label,
+            method.label,
             split,
-            info,
+            method.info,
         )
         for split in splits
         for seed in seeds
         for stage in stages
-        for label, info, source, config in methods.values()
+        for method in methods
     ]
 
 

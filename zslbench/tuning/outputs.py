@@ -14,6 +14,7 @@ from zslbench.errors import InputError
 from zslbench.files import write_all
 from zslbench.plaintext import plain
 from zslbench.spelling import argument
+from zslbench.tuning.blind import Metric
 from zslbench.tuning.ledger import DEFAULT, Configuration, Ledger
 from zslbench.tuning.space import Axis
 
@@ -28,7 +29,7 @@ class Report:
     axes: Sequence[Axis]
     spec: MethodSpec
     """The method with what the user fixed."""
-    metric: str
+    metric: Metric
     splits: Sequence[str]
     """Ids."""
     validation_classes: int
@@ -113,19 +114,25 @@ def as_suite(report: Report) -> str:
     return text
 
 
-def as_csv(report: Report, excel_safe: bool = False) -> str:
-    """Every configuration: parameters, mean, value per split (fractions), how it ended."""
+def rows(report: Report) -> tuple[list[str], list[list[Any]]]:
+    """Every configuration: parameters, mean, value per split (fractions), how it ended; names first."""
     names = [axis.name for axis in report.axes]
     header = ["number", *names, f"mean_{report.metric}", *report.splits, "status", "epochs", "seconds", "message"]
-    rows = []
+    found = []
     for known in report.ledger.ended:
         values = [*known.values, *[None] * (len(report.splits) - len(known.values))]
         mean = known.mean if known.values else None
         params = [known.params[name] for name in names]
-        rows.append(
-            [known.number, *params, mean, *values, known.end, known.epochs, f"{known.seconds:.3f}", known.message]
-        )
-    return csvout.text(header, rows, excel_safe=excel_safe)
+        found.append([known.number, *params, mean, *values, known.end, known.epochs, known.seconds, known.message])
+    return header, found
+
+
+def as_csv(report: Report, excel_safe: bool = False) -> str:
+    """The rows as a file of their own."""
+    header, found = rows(report)
+    for row in found:
+        row[-2] = f"{row[-2]:.3f}"  # seconds
+    return csvout.text(header, found, excel_safe=excel_safe)
 
 
 def as_json(report: Report) -> dict[str, Any]:
