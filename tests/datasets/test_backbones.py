@@ -211,9 +211,9 @@ def test_missing_packages_give_the_pip_line(name, package, extra, monkeypatch):
     [
         (
             OSError("<urlopen error [Errno -2] Name or service not known>"),
-            "its weights cannot be loaded.*--weights FILE",
+            "its weights cannot be loaded.*; weights reads a downloaded file",
         ),
-        (ValueError("no such file in the cache"), "its weights cannot be loaded.*--weights FILE"),
+        (ValueError("no such file in the cache"), "its weights cannot be loaded.*; weights reads a downloaded file"),
         (RuntimeError("operator torchvision::nms does not exist"), "torchvision does not fit torch"),
         (ImportError("libcudart.so: cannot open"), "a working package"),
     ],
