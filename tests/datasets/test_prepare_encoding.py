@@ -15,7 +15,7 @@ from pictures import MEAN, write_pictures
 
 from zslbench.datasets.images import open_images
 from zslbench.datasets.prepare import batches, encoding
-from zslbench.datasets.prepare.batches import Job
+from zslbench.datasets.prepare.batches import EncodingJob
 from zslbench.datasets.prepare.encoding import encoded
 from zslbench.errors import InputError
 
@@ -31,7 +31,7 @@ def images(tmp_path):
 def arrays_of(folder, out, *, workers=0, backbone=MEAN, size=2, grid=None, **options):
     with (
         open_images(folder) as found,
-        encoded(Job(found, backbone, "cpu", size, grid), out, workers=workers, **options) as made,
+        encoded(EncodingJob(found, backbone, "cpu", size, grid), out, workers=workers, **options) as made,
     ):
         return made.rows.copy(), [np.array(array) for array in made.arrays], dict(made.skipped)
 
@@ -208,7 +208,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bits(tmp_path):
 def test_a_job_can_be_sent_to_another_process(images):
     """Where workers are not forked, a job is pickled: it arrives with the same images and backbone."""
     with open_images(images) as found:
-        job = Job(found, MEAN, "cpu", 2, None)
+        job = EncodingJob(found, MEAN, "cpu", 2, None)
         job.load()
         there = pickle.loads(pickle.dumps(job))  # noqa: S301
         np.testing.assert_array_equal(there.encode(there.read(4)).arrays[0], job.encode(job.read(4)).arrays[0])

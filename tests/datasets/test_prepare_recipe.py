@@ -19,8 +19,8 @@ from zslbench.datasets.backbones import BACKBONES
 from zslbench.datasets.card import Card, FeatureCard, SemanticsCard
 from zslbench.datasets.examine import examine
 from zslbench.datasets.images import open_images
-from zslbench.datasets.prepare import RECIPES, Options, compare, prepare, recipes
-from zslbench.datasets.prepare.batches import Job, run
+from zslbench.datasets.prepare import RECIPES, Options, compare_folders, prepare, recipes
+from zslbench.datasets.prepare.batches import EncodingJob, run
 from zslbench.datasets.prepare.pipeline import BATCH_CPU
 from zslbench.datasets.prepare.recipes import UCM
 from zslbench.datasets.semantics.encoder import embed_classes
@@ -149,7 +149,7 @@ def test_prepare_twice_gives_the_same_arrays(tiny):
             archive.write(file, file.relative_to(tiny))
     prepare("tiny", tiny / "images", tiny / "one")
     prepare("tiny", tiny / "images.zip", tiny / "two")
-    assert set(compare(tiny / "one", tiny / "two").values()) == {"identical"}
+    assert set(compare_folders(tiny / "one", tiny / "two").values()) == {"identical"}
 
 
 def test_prepare_reports_progress(tiny):
@@ -203,8 +203,8 @@ def test_unknown_backbones_list_the_known_ones(tiny):
 def test_batches_do_not_show(tiny):
     """The features of an image do not depend on how many images are encoded with it."""
     with open_images(tiny / "images", CLASSES) as images:
-        several = np.concatenate([batch.arrays[0] for batch in run(Job(images, COLOUR, "cpu", 4, None), 0, 0)])
-        single = np.concatenate([batch.arrays[0] for batch in run(Job(images, COLOUR, "cpu", 1, None), 0, 0)])
+        several = np.concatenate([batch.arrays[0] for batch in run(EncodingJob(images, COLOUR, "cpu", 4, None), 0, 0)])
+        single = np.concatenate([batch.arrays[0] for batch in run(EncodingJob(images, COLOUR, "cpu", 1, None), 0, 0)])
     np.testing.assert_array_equal(several, single)
     assert len(several) == 6
 
@@ -265,11 +265,11 @@ def test_compare_knows_three_degrees(tmp_path):
     for name, array in variants.items():
         write_dataset(tmp_path / name, card, labels, {"x": array}, semantics_)
     base = tmp_path / "base"
-    assert compare(base, base)["features/x.npy"] == "identical"
-    assert compare(base, tmp_path / "step")["features/x.npy"] == "equal within float16 rounding"
-    assert compare(base, tmp_path / "far")["features/x.npy"] == "different"
+    assert compare_folders(base, base)["features/x.npy"] == "identical"
+    assert compare_folders(base, tmp_path / "step")["features/x.npy"] == "equal within float16 rounding"
+    assert compare_folders(base, tmp_path / "far")["features/x.npy"] == "different"
     (tmp_path / "step" / "labels.npy").unlink()
-    assert compare(base, tmp_path / "step")["labels.npy"] == "different"
+    assert compare_folders(base, tmp_path / "step")["labels.npy"] == "different"
 
 
 def test_command_prints_one_json_document(tiny, monkeypatch):
@@ -334,7 +334,7 @@ def test_bundled_features_can_be_made_again(tmp_path):
             (tmp_path / images.names[index]).parent.mkdir(exist_ok=True)
             (tmp_path / images.names[index]).write_bytes(images.read_bytes(index))
     with open_images(tmp_path) as images:
-        job = Job(images, BACKBONES[UCM.backbone], "cpu", BATCH_CPU, None)
+        job = EncodingJob(images, BACKBONES[UCM.backbone], "cpu", BATCH_CPU, None)
         made = np.concatenate([batch.arrays[0] for batch in run(job, 0, 0)])
     stored = np.load(BUNDLED / "features" / f"{UCM.backbone}.npy", allow_pickle=False)[chosen]
     np.testing.assert_allclose(made.astype(np.float64), stored.astype(np.float64), rtol=2**-10, atol=1e-5)

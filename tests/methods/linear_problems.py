@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,24 @@ class Problem:
         method.fit(self.train)
         *_, scorer = method.scorers(self.unseen)
         return float((scorer(self.images(truth + len(self.sizes))).argmax(1) == truth).mean())
+
+
+def fitted(kind: type[Method], problem: Problem, **config: object) -> Any:
+    """A method of this kind, with these parameters, after it has seen the problem."""
+    method = kind(kind.Config(**config))
+    method.fit(problem.train)
+    return method
+
+
+def rows_of_length_one(array: Any) -> Any:
+    """The rows, in double precision, over their Euclidean lengths."""
+    array = np.asarray(array, np.float64)
+    return array / np.linalg.norm(array, axis=1, keepdims=True)
+
+
+def as_attributes(problem: Problem) -> Any:
+    """(C, A): which attributes each class has, seen classes first, cut at the mean over the seen ones."""
+    return problem.everything.semantics > problem.train.semantics.astype(np.float64).mean(0)
 
 
 SMALL_SHAPES = {

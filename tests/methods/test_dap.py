@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from linear_problems import SMALL_SHAPES, Problem, assert_contract
+from linear_problems import SMALL_SHAPES, Problem, as_attributes, assert_contract, fitted
 
 from zslbench import Candidates, TrainingData
 from zslbench_methods.common.logistic import Logits
@@ -16,11 +16,10 @@ def sigmoid(z):
 def test_scores_are_the_published_log_posterior():
     """The score is Σ log p(a_m = a_m^c | x) / p(a_m = a_m^c), with attributes cut at their mean over seen classes."""
     problem = Problem()
-    method = DAP()
-    method.fit(problem.train)
+    method = fitted(DAP, problem)
     (scorer,) = method.scorers(problem.everything)
     seen = problem.train.semantics.astype(np.float64)
-    signatures = problem.everything.semantics > seen.mean(0)
+    signatures = as_attributes(problem)
     prior = (seen > seen.mean(0)).mean(0)
     images = problem.train.features[:10]
     expected = np.zeros((10, len(signatures)))
@@ -69,8 +68,7 @@ def test_no_attribute_that_varies_leaves_all_scores_equal():
 def test_scores_stay_finite_far_from_the_training_images():
     """An attribute that is all but certain costs a finite score when contradicted."""
     problem = Problem()
-    method = DAP(DAP.Config(penalty=1e-3))
-    method.fit(problem.train)
+    method = fitted(DAP, problem, penalty=1e-3)
     (scorer,) = method.scorers(problem.everything)
     assert np.isfinite(scorer(1e6 * problem.train.features)).all()
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from linear_problems import SMALL_SHAPES, Problem, assert_contract
+from linear_problems import SMALL_SHAPES, Problem, assert_contract, fitted, rows_of_length_one
 from scipy.optimize import minimize
 from sklearn.decomposition import PCA
 from sklearn.svm import NuSVR
@@ -11,22 +11,13 @@ from zslbench import Candidates, TrainingData
 from zslbench_methods.exem import EXEM, principal_axes
 
 
-def rows_of_length_one(array):
-    array = np.asarray(array, np.float64)
-    return array / np.linalg.norm(array, axis=1, keepdims=True)
-
-
-def fitted(problem, **config):
-    method = EXEM(EXEM.Config(**config))
-    method.fit(problem.train)
-    return method
-
-
 @pytest.mark.parametrize("standardise", [True, False])
 def test_scores_by_their_definition(standardise):
     """PCA, means of classes, one ν-SVR with a Gaussian kernel per axis, and the distance to what it predicts."""
     problem, gamma = Problem(), 0.5
-    method = fitted(problem, axes=7, log2_c=1.0, log2_nu=-2.0, log2_gamma=-1.0, standardise=standardise, tolerance=1e-9)
+    method = fitted(
+        EXEM, problem, axes=7, log2_c=1.0, log2_nu=-2.0, log2_gamma=-1.0, standardise=standardise, tolerance=1e-9
+    )
     seen = rows_of_length_one(problem.train.semantics)
     median = np.median([np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]])
     every = rows_of_length_one(problem.everything.semantics) / median
@@ -78,7 +69,7 @@ def test_principal_axes_are_those_of_scikit_learn(images):
 def test_a_narrow_kernel_recalls_the_exemplars():
     """With a narrow kernel and a large C the predicted exemplar of a seen class is its mean."""
     problem = Problem()
-    method = fitted(problem, log2_c=20.0, log2_nu=0.0, log2_gamma=6.0, tolerance=1e-9)
+    method = fitted(EXEM, problem, log2_c=20.0, log2_nu=0.0, log2_gamma=6.0, tolerance=1e-9)
     predicted = method._kernel(problem.train.semantics) @ method.coefficients_ + method.intercepts_
     projected = method._project(problem.train.features)
     means = [projected[problem.train.labels == c].mean(axis=0) for c in range(20)]
@@ -89,7 +80,7 @@ def test_lengths_say_nothing():
     """Multiplying images and the semantics of classes by positive numbers changes no score."""
     problem, rng = Problem(), np.random.default_rng(0)
     images, classes = rng.uniform(0.1, 10, (240, 1)), rng.uniform(0.1, 10, (22, 1))
-    (before,) = fitted(problem, tolerance=1e-9).scorers(problem.unseen)
+    (before,) = fitted(EXEM, problem, tolerance=1e-9).scorers(problem.unseen)
     method = EXEM(EXEM.Config(tolerance=1e-9))
     method.fit(
         TrainingData(images * problem.train.features, problem.train.labels, classes[:20] * problem.train.semantics, 3)

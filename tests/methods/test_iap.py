@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from linear_problems import SMALL_SHAPES, Problem, assert_contract
+from linear_problems import SMALL_SHAPES, Problem, as_attributes, assert_contract, fitted
 
 from zslbench import Candidates, TrainingData
 from zslbench_methods.common.logistic import Logits
@@ -12,12 +12,11 @@ from zslbench_methods.iap import IAP
 def test_scores_are_the_published_log_posterior():
     """p(a_m | x) = Σ p(a_m | y_k) p(y_k | x) and the score is Σ log p(a_m = a_m^c | x) / p(a_m = a_m^c)."""
     problem = Problem()
-    method = IAP(IAP.Config(penalty=10.0))
-    method.fit(problem.train)
+    method = fitted(IAP, problem, penalty=10.0)
     (scorer,) = method.scorers(problem.everything)
     seen = problem.train.semantics.astype(np.float64)
-    attributes = seen > seen.mean(0)
-    signatures, prior = problem.everything.semantics > seen.mean(0), attributes.mean(0)
+    attributes, signatures = seen > seen.mean(0), as_attributes(problem)
+    prior = attributes.mean(0)
     images = problem.train.features[:10]
     expected = np.zeros((10, len(signatures)))
     for n, logits in enumerate(method.logits_(images)):
@@ -43,19 +42,17 @@ def test_two_attributes_by_hand():
 def test_a_seen_class_beats_all_others_where_images_are_certain():
     """Where one seen class is certain, it scores best among all classes of other attributes."""
     problem = Problem()
-    method = IAP(IAP.Config(penalty=1e-3))
-    method.fit(problem.train)
+    method = fitted(IAP, problem, penalty=1e-3)
     (scorer,) = method.scorers(problem.everything)
     classes = scorer(problem.train.features).argmax(axis=1)
-    signatures = problem.everything.semantics > problem.train.semantics.mean(0)
+    signatures = as_attributes(problem)
     assert (signatures[classes] == signatures[problem.train.labels]).all()
 
 
 def test_scores_stay_finite_far_from_the_training_images():
     """An attribute that is all but certain costs a finite score when contradicted."""
     problem = Problem()
-    method = IAP(IAP.Config(penalty=1e-3))
-    method.fit(problem.train)
+    method = fitted(IAP, problem, penalty=1e-3)
     (scorer,) = method.scorers(problem.everything)
     assert np.isfinite(scorer(1e6 * problem.train.features)).all()
 

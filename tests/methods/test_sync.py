@@ -2,24 +2,13 @@
 
 import numpy as np
 import pytest
-from linear_problems import SMALL_SHAPES, Problem, assert_contract
+from linear_problems import SMALL_SHAPES, Problem, assert_contract, fitted, rows_of_length_one
 from scipy.optimize import check_grad
 from sklearn.svm import LinearSVC
 
 from zslbench import Candidates, TrainingData
 from zslbench_methods.common.signatures import Signatures
 from zslbench_methods.sync import SynC, classifiers, loss
-
-
-def rows_of_length_one(array):
-    array = np.asarray(array, np.float64)
-    return array / np.linalg.norm(array, axis=1, keepdims=True)
-
-
-def fitted(problem, **config):
-    method = SynC(SynC.Config(**config))
-    method.fit(problem.train)
-    return method
 
 
 def test_loss_is_the_published_one():
@@ -54,7 +43,7 @@ def test_classifiers_are_those_of_a_support_vector_machine(penalty):
 def test_synthesis_by_its_definition():
     """A candidate's classifier is Σ s v, with s a normalised Gaussian of distances and V = S⁺ W."""
     problem, scale, penalty = Problem(), 2.0, 2.0**-8
-    method = fitted(problem, log2_lambda=-8.0, log2_scale=1.0)
+    method = fitted(SynC, problem, log2_lambda=-8.0, log2_scale=1.0)
     X, seen = rows_of_length_one(problem.train.features), rows_of_length_one(problem.train.semantics)
     apart = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
     seen, every = seen / np.median(apart), rows_of_length_one(problem.everything.semantics) / np.median(apart)
@@ -72,7 +61,7 @@ def test_synthesis_by_its_definition():
 def test_seen_classes_keep_their_classifiers():
     """Where the seen classes' likeness can be inverted, what is synthesized for a seen class is its own classifier."""
     problem = Problem()
-    method = fitted(problem, log2_lambda=-8.0, log2_scale=2.0)
+    method = fitted(SynC, problem, log2_lambda=-8.0, log2_scale=2.0)
     W = classifiers(rows_of_length_one(problem.train.features), problem.train.labels, 2.0**-8, 1000)
     np.testing.assert_allclose(method._likeness(problem.train.semantics) @ method.V_, W, atol=1e-6)
 
@@ -80,7 +69,7 @@ def test_seen_classes_keep_their_classifiers():
 def test_a_class_far_from_all_is_that_of_its_nearest():
     """A steep likeness gives an unseen class the classifier of the nearest seen one, and underflows nowhere."""
     problem = Problem()
-    method = fitted(problem, log2_scale=20.0)
+    method = fitted(SynC, problem, log2_scale=20.0)
     (scorer,) = method.scorers(problem.everything)
     scores = scorer(problem.train.features)
     nearest = method.signatures_.squared_distances(problem.unseen.semantics).argmin(axis=1)
@@ -91,7 +80,7 @@ def test_lengths_say_nothing():
     """Multiplying images and the semantics of classes by positive numbers changes no score."""
     problem, rng = Problem(), np.random.default_rng(0)
     images, classes = rng.uniform(0.1, 10, (240, 1)), rng.uniform(0.1, 10, (22, 1))
-    (before,) = fitted(problem).scorers(problem.unseen)
+    (before,) = fitted(SynC, problem).scorers(problem.unseen)
     method = SynC()
     method.fit(
         TrainingData(images * problem.train.features, problem.train.labels, classes[:20] * problem.train.semantics, 3)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from zslbench.errors import InputError
 from zslbench.results.comparison import chosen, compare_rows, conclude, only_table
 from zslbench.results.leaderboard import Row, Table
-from zslbench.results.stats import compare, estimates, too_few
+from zslbench.results.stats import compare_two, estimates, too_few
 from zslbench.terms import METRICS
 
 
@@ -158,7 +158,7 @@ def test_what_may_be_concluded(a: list[float], b: list[float], said: str) -> Non
 
 def test_an_interval_and_a_test_that_disagree() -> None:
     """Where one says difference and the other does not, the sentence concludes nothing."""
-    pair = compare("a", dict(enumerate(STEADY)), "b", dict(enumerate(STEADY[::-1])))
+    pair = compare_two("a", dict(enumerate(STEADY)), "b", dict(enumerate(STEADY[::-1])))
     for low, p in ((0.01, 0.3), (-0.01, 0.01)):
         sentence = conclude(pair._replace(difference=0.03, low=low, high=0.07, p_holm=p), "T1")
         assert sentence.endswith("the interval and the test disagree, so the two are not shown to differ.")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from zslbench.results.stats import (
-    compare,
     compare_all,
+    compare_two,
     estimate,
     estimates,
     holm,
@@ -182,7 +182,7 @@ def split_by_split(values: list[float]) -> dict[int, float]:
 def test_a_pair_worked_by_hand() -> None:
     """Differences 1, 2, 3, 0, -4 hundredths: mean 0.4; rank sum 6, and of the 16 sums only two are the middle, 5."""
     a = split_by_split([0.51, 0.52, 0.53, 0.5, 0.46])
-    pair = compare("a", a, "b", dict.fromkeys(range(5), 0.5))
+    pair = compare_two("a", a, "b", dict.fromkeys(range(5), 0.5))
     assert (pair.a, pair.b, pair.splits) == ("a", "b", 5)
     assert (pair.wins, pair.ties, pair.losses) == (3, 1, 1)
     assert pair.better == pytest.approx(4.5 / 7)  # (3 wins + half a tie + 1) / (5 splits + 2)
@@ -193,11 +193,11 @@ def test_a_pair_worked_by_hand() -> None:
 
 def test_all_wins_reach_the_floor() -> None:
     """Five wins in five splits give p = 2 / 2^5, the smallest there is; the floor of n splits is 2 / 2^n."""
-    pair = compare("a", split_by_split([0.5, 0.6, 0.7, 0.8, 0.9]), "b", split_by_split([0.4, 0.4, 0.4, 0.4, 0.4]))
+    pair = compare_two("a", split_by_split([0.5, 0.6, 0.7, 0.8, 0.9]), "b", split_by_split([0.4, 0.4, 0.4, 0.4, 0.4]))
     assert pair.p == smallest_p(5) == 0.0625
     assert smallest_p(10) == pytest.approx(2 / 1024)
     assert pair.better == pytest.approx(6 / 7)  # five wins in five make no sixth certain
-    assert math.isnan(compare("a", {0: 0.5}, "b", {0: 0.1}).better)
+    assert math.isnan(compare_two("a", {0: 0.5}, "b", {0: 0.1}).better)
 
 
 @settings(max_examples=60, deadline=None)
@@ -207,7 +207,7 @@ def test_the_test_is_scipys(pairs: list[tuple[float, float]]) -> None:
     a, b = (split_by_split(list(side)) for side in zip(*pairs, strict=True))
     differences = np.round([one - other for one, other in pairs], 12)
     differences = differences[differences != 0]
-    said = compare("a", a, "b", b)
+    said = compare_two("a", a, "b", b)
     if len(differences) < 2:
         assert math.isnan(said.p)
     else:
@@ -219,7 +219,7 @@ def test_the_test_is_scipys(pairs: list[tuple[float, float]]) -> None:
 def test_comparing_is_antisymmetric(pairs: list[tuple[float, float]]) -> None:
     """Swapping the two swaps the signs and the sides, and leaves the p-value."""
     a, b = (split_by_split(list(side)) for side in zip(*pairs, strict=True))
-    said, swapped = compare("a", a, "b", b), compare("b", b, "a", a)
+    said, swapped = compare_two("a", a, "b", b), compare_two("b", b, "a", a)
     assert swapped[:2] == ("b", "a")
     back = (-swapped.difference, -swapped.high, -swapped.low, -swapped.effect)
     assert (said.difference, said.low, said.high, said.effect) == pytest.approx(back, abs=1e-9, nan_ok=True)
@@ -236,7 +236,7 @@ def test_the_effect_s_interval_is_that_of_the_noncentral_t() -> None:
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(400):
-        pair = compare("a", split_by_split(rng.normal(0.02, 0.02, 10).tolist()), "b", dict.fromkeys(range(10), 0.0))
+        pair = compare_two("a", split_by_split(rng.normal(0.02, 0.02, 10).tolist()), "b", dict.fromkeys(range(10), 0.0))
         held += pair.effect_low <= 1.0 <= pair.effect_high
     assert held / 400 == pytest.approx(0.95, abs=0.03)
     t = pair.effect * math.sqrt(10)
@@ -248,11 +248,11 @@ def test_the_difference_s_interval_is_that_of_the_differences() -> None:
     """Pairing first and estimating then: a shift common to both methods on a split does not widen the interval."""
     base = np.random.default_rng(0).uniform(0.2, 0.6, 10)
     a, b = split_by_split((base + 0.1).tolist()), split_by_split(base.tolist())
-    said = compare("a", a, "b", b)
+    said = compare_two("a", a, "b", b)
     assert (said.difference, said.low, said.high) == pytest.approx((0.1, 0.1, 0.1))
     for splits in range(1, 12):  # whose equal differences may have a tiny deviation by rounding
         values = dict.fromkeys(range(splits), 0.7)
-        assert math.isnan(compare("a", values, "b", dict.fromkeys(range(splits), 0.6)).effect)
+        assert math.isnan(compare_two("a", values, "b", dict.fromkeys(range(splits), 0.6)).effect)
 
 
 def test_pairs_are_compared_on_shared_splits_only() -> None:
@@ -266,7 +266,7 @@ def test_pairs_are_compared_on_shared_splits_only() -> None:
     assert [(pair.a, pair.b, pair.splits) for pair in pairs] == [("a", "b", 2), ("a", "c", 2), ("b", "c", 2)]
     assert pairs[0].difference == pytest.approx(-0.05)
     with pytest.raises(ValueError, match="split"):
-        compare("a", {0: 0.1}, "b", {1: 0.1})
+        compare_two("a", {0: 0.1}, "b", {1: 0.1})
 
 
 def test_holm_worked_by_hand() -> None:

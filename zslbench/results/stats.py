@@ -205,7 +205,7 @@ def _some_weights(shape: tuple[int, ...], draws: int, seed: tuple[int, int]) -> 
     return np.concatenate(columns, axis=1)
 
 
-def compare(a_label: str, a: Mapping[int, float], b_label: str, b: Mapping[int, float]) -> Paired:
+def compare_two(a_label: str, a: Mapping[int, float], b_label: str, b: Mapping[int, float]) -> Paired:
     """Two methods, paired over the splits that both have.
 
     Args:

@@ -116,7 +116,7 @@ def prepare(
     # Imported here, so that `zslbench --help` stays quick.
     from zslbench.datasets.prepare import Options
     from zslbench.datasets.prepare import prepare as make
-    from zslbench.datasets.prepare.comparison import compare, worst
+    from zslbench.datasets.prepare.comparison import compare_folders, worst
     from zslbench.datasets.prepare.recipes import BUNDLED
 
     options = Options(
@@ -145,7 +145,7 @@ def prepare(
 
     reference = BUNDLED / name
     comparable = not (backbone or semantics or maps or skip_bad) and (reference / "card.toml").is_file()
-    verdicts = compare(made.folder, reference) if comparable else None
+    verdicts = compare_folders(made.folder, reference) if comparable else None
     card, provenance = made.card, made.card.provenance
     result: dict[str, Any] = {
         "folder": str(made.folder),

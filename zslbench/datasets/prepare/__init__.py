@@ -4,8 +4,8 @@ Nothing heavy is imported here: torch, Pillow and the sentence encoder are impor
 need them, so that listing recipes costs nothing.
 """
 
-from zslbench.datasets.prepare.comparison import compare
+from zslbench.datasets.prepare.comparison import compare_folders
 from zslbench.datasets.prepare.pipeline import Options, Prepared, prepare
 from zslbench.datasets.prepare.recipes import RECIPES, Recipe
 
-__all__ = ["RECIPES", "Options", "Prepared", "Recipe", "compare", "prepare"]
+__all__ = ["RECIPES", "Options", "Prepared", "Recipe", "compare_folders", "prepare"]

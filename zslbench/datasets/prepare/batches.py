@@ -55,7 +55,7 @@ class Batch:
     arrays: list[NDArray[np.float16]] = field(default_factory=list)
 
 
-class Job:
+class EncodingJob:
     """Turns images into batches of arrays: pooled features (n, D) and, with a grid g, local ones (n, g * g, D').
 
     ``images``, ``backbone``, ``device`` (cpu or cuda), ``size`` of a batch, ``grid`` or None.
@@ -132,7 +132,7 @@ class Job:
         return batch
 
 
-def run(job: Job, first: int, workers: int) -> Iterator[Batch]:
+def run(job: EncodingJob, first: int, workers: int) -> Iterator[Batch]:
     """The batches of ``job`` from image ``first`` on, in order, with ``workers`` processes (0: in this one)."""
     import torch
     from torch.utils.data import DataLoader
@@ -180,7 +180,7 @@ def fit(backbone: Backbone, image: Image) -> Image:
 class _Items:
     """What the data loader asks for: batch number i."""
 
-    def __init__(self, job: Job, starts: range, encode: bool) -> None:
+    def __init__(self, job: EncodingJob, starts: range, encode: bool) -> None:
         self.job, self.starts, self.encode = job, starts, encode
 
     def __len__(self) -> int:

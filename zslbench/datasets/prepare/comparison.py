@@ -16,7 +16,7 @@ _RELATIVE = 2.0**-10
 _ABSOLUTE = 1e-5
 
 
-def compare(made: Path, reference: Path) -> dict[str, Verdict]:
+def compare_folders(made: Path, reference: Path) -> dict[str, Verdict]:
     """Compare the .npy files of two data set folders; keys are paths such as ``features/x.npy``.
 
     "identical" means equal bytes, "equal within float16 rounding" values at most one float16 step (or 1e-5)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.datasets.backbones import versions
-from zslbench.datasets.prepare.batches import NOTE, Job, run
+from zslbench.datasets.prepare.batches import NOTE, EncodingJob, run
 from zslbench.errors import InputError
 from zslbench.files import read_bytes, regular_file
 from zslbench.spelling import argument
@@ -55,7 +55,7 @@ class Encoded:
 
 @contextmanager
 def encoded(
-    job: Job, out: Path, *, workers: int, skip_bad: bool = False, progress: Callable[[int], None] | None = None
+    job: EncodingJob, out: Path, *, workers: int, skip_bad: bool = False, progress: Callable[[int], None] | None = None
 ) -> Iterator[Encoded]:
     """Encode the images of ``job`` in the folder ``OUT.partial``, which is removed when the block ends well.
 
@@ -80,7 +80,7 @@ def encoded(
 class _State:
     """The contents of ``OUT.partial``."""
 
-    def __init__(self, folder: Path, job: Job) -> None:
+    def __init__(self, folder: Path, job: EncodingJob) -> None:
         self.folder, self.job = folder, job
         self.path = folder / "progress.json"
         self.done = 0
@@ -163,7 +163,7 @@ class _State:
         return found
 
 
-def _command(job: Job) -> dict[str, Any]:
+def _command(job: EncodingJob) -> dict[str, Any]:
     """What decides the arrays. The number of workers does not."""
     backbone = job.backbone
     weights = backbone.weights

@@ -22,7 +22,7 @@ from zslbench.datasets.card import Card, FeatureCard
 from zslbench.datasets.container import equal_semantics
 from zslbench.datasets.images import ClassFolders, ImageSet, Passed, digest_of_files, open_images
 from zslbench.datasets.images.decoding import said
-from zslbench.datasets.prepare.batches import Job
+from zslbench.datasets.prepare.batches import EncodingJob
 from zslbench.datasets.prepare.claims import other_pictures, withdraw, without_claims
 from zslbench.datasets.prepare.duplicates import THRESHOLD, Duplicates, find_duplicates
 from zslbench.datasets.prepare.encoding import Encoded, encoded
@@ -132,7 +132,7 @@ def prepare(
         if recipe.classes is None:
             _refuse_unknown_order(blocks, classes)
         report("descriptions", 1, 1)
-        job = Job(
+        job = EncodingJob(
             found, backbone, device, options.batch_size or (BATCH_CUDA if device == "cuda" else BATCH_CPU), options.grid
         )
         workers = min(cores(), _MAX_WORKERS) if options.workers is None else options.workers
@@ -256,7 +256,7 @@ def _map_title(backbone: Backbone, grid: int | None) -> str:
 
 def _provenance(
     recipe: Recipe,
-    job: Job,
+    job: EncodingJob,
     options: Options,
     made: Encoded,
     twins: Duplicates,
