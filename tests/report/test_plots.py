@@ -162,7 +162,7 @@ def test_captions_say_what_is_left_out(tmp_path: Path):
     shown = {"per-split": "8 of 17 methods", "tradeoff": "8 of 17 methods", "classes": "12 of 17 methods",
              "learning": "16 of 17 methods that have epochs"}  # fmt: skip
     for name, text in said.items():
-        assert ("--methods" in text) == (name in shown), name
+        assert ("choose others with methods." in text) == (name in shown), name
         assert shown.get(name, "") in text
     assert "in the order of the leaderboard (by H)" in said["per-split"]
     (plot,) = (plot for plot in plots.PLOTS if plot.name == "learning")
@@ -170,7 +170,7 @@ def test_captions_say_what_is_left_out(tmp_path: Path):
     text = " ".join("".join(ET.fromstring(svg.read_text()).itertext()).split())
     assert "16 of 17 methods" in text.replace(said["learning"], "")  # in the drawing, not in its description alone
     section = section_of(several(tmp_path / "few"))
-    assert not any("--methods" in plots.caption(plot, section) for plot in plots.PLOTS)
+    assert not any("choose others with methods." in plots.caption(plot, section) for plot in plots.PLOTS)
 
 
 def test_the_rank_diagram_says_what_joins_its_bars(tmp_path: Path):
