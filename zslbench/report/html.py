@@ -21,7 +21,7 @@ from zslbench.results.stats import ALPHA, Paired
 from zslbench.terms import METRICS
 
 
-class Column(NamedTuple):
+class Heading(NamedTuple):
     """A column's heading, what it means, and whether it sorts as numbers (the highest first) or as text."""
 
     title: str
@@ -66,29 +66,29 @@ _MEANINGS = {
 }
 _ORACLE = "what choosing the epoch on the TEST set would add to T1 / H over the"
 _LEADERBOARD = (
-    Column("rank", "by the mean of the metric that ranks", ascending=True),
-    Column("method", "with the parameters that differ from its defaults, and what it needs besides", numeric=False),
-    *(Column(name, meaning) for name, meaning in _MEANINGS.items()),
-    Column("max − last", f"{_ORACLE} last epoch; never part of a result"),
-    Column(
+    Heading("rank", "by the mean of the metric that ranks", ascending=True),
+    Heading("method", "with the parameters that differ from its defaults, and what it needs besides", numeric=False),
+    *(Heading(name, meaning) for name, meaning in _MEANINGS.items()),
+    Heading("max − last", f"{_ORACLE} last epoch; never part of a result"),
+    Heading(
         "max − val",
         f"{_ORACLE} epoch chosen on validation classes; never part of a result",
     ),
-    Column("fit s", "mean seconds of fitting per trial", ascending=True),
-    Column("peak MiB", "the highest memory of any trial", ascending=True),
-    Column("done", "finished of planned trials; in brackets further ones, which count nowhere here"),
-    Column("citation", "BibTeX key, which zslbench cite prints", numeric=False),
+    Heading("fit s", "mean seconds of fitting per trial", ascending=True),
+    Heading("peak MiB", "the highest memory of any trial", ascending=True),
+    Heading("done", "finished of planned trials; in brackets further ones, which count nowhere here"),
+    Heading("citation", "BibTeX key, which zslbench cite prints", numeric=False),
 )
 PAIRS = (
-    Column("a", numeric=False),
-    Column("b", numeric=False),
-    Column("a − b", "mean difference over splits, in points"),
-    Column("95 % interval", "of the mean difference"),
-    Column("won / tied / lost", "splits on which a is better, equal, worse"),
-    Column("effect", "mean difference over its standard deviation between splits, with its 95 % interval"),
-    Column("P(a beats b)", "on a new split, by the rule of succession: (wins + ties / 2 + 1) / (splits + 2)"),
-    Column("p", "Wilcoxon’s signed-rank test, two-sided", ascending=True),
-    Column("p (Holm)", "corrected for all pairs of this table", ascending=True),
+    Heading("a", numeric=False),
+    Heading("b", numeric=False),
+    Heading("a − b", "mean difference over splits, in points"),
+    Heading("95 % interval", "of the mean difference"),
+    Heading("won / tied / lost", "splits on which a is better, equal, worse"),
+    Heading("effect", "mean difference over its standard deviation between splits, with its 95 % interval"),
+    Heading("P(a beats b)", "on a new split, by the rule of succession: (wins + ties / 2 + 1) / (splits + 2)"),
+    Heading("p", "Wilcoxon’s signed-rank test, two-sided", ascending=True),
+    Heading("p (Holm)", "corrected for all pairs of this table", ascending=True),
 )
 
 
@@ -163,12 +163,12 @@ def _figures(section: Section, prefix: str) -> dict[str, Figure]:
     return found
 
 
-def leaderboard_columns(table: Table) -> list[Column]:
+def leaderboard_columns(table: Table) -> list[Heading]:
     """Its columns; that of published numbers only where there is one."""
     columns = list(_LEADERBOARD)
     if any(row.published for row in table.rows):
         what = " and ".join(dict.fromkeys([table.sort, "T1"]))
-        columns.insert(-2, Column("published", f"{what} as others have published it, and ours minus that, in points"))
+        columns.insert(-2, Heading("published", f"{what} as others have published it, and ours minus that, in points"))
     return columns
 
 

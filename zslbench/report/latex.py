@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from zslbench.report.escaping import latex as escaped
-from zslbench.report.tables import Column, cells, columns, header, heading, notes
+from zslbench.report.tables import Field, cells, columns, header, heading, notes
 from zslbench.results.leaderboard import Row, Table
 from zslbench.results.stats import Estimate
 from zslbench.terms import METRICS
@@ -77,7 +77,7 @@ def _row(line: Iterable[str]) -> str:
     return " & ".join(line) + r" \\"
 
 
-def _line(row: Row, shown: Sequence[Column], podium: dict[str, list[float]]) -> list[str]:
+def _line(row: Row, shown: Sequence[Field], podium: dict[str, list[float]]) -> list[str]:
     line = []
     citation = rf"\cite{{{row.citation}}}" if _CITABLE.fullmatch(row.citation) else ""
     apart = "citation" in header(shown)

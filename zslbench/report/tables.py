@@ -267,8 +267,8 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(list[table])}  # type: ignore[valid-type]
 
 
-class Column(NamedTuple):
-    """A column of the tables that people read."""
+class Field(NamedTuple):
+    """A column of the tables that people read: what it says of a row."""
 
     name: str
     text: Callable[[Row], str]
@@ -276,19 +276,19 @@ class Column(NamedTuple):
     """Whether it holds words, to the left, rather than numbers, to the right."""
 
 
-def columns(table: Table) -> list[Column]:
+def columns(table: Table) -> list[Field]:
     """`COLUMNS`, and that of published numbers where some row has one."""
     known = any(row.published for row in table.rows)
     after = 1 + max(at for at, column in enumerate(COLUMNS) if column.name in METRICS)
     return [*COLUMNS[:after], *([_PUBLISHED] if known else []), *COLUMNS[after:]]
 
 
-def header(shown: Sequence[Column] | None = None) -> list[str]:
+def header(shown: Sequence[Field] | None = None) -> list[str]:
     """Titles of these columns, by default of `COLUMNS`."""
     return [column.name for column in shown or COLUMNS]
 
 
-def cells(row: Row, shown: Sequence[Column] | None = None) -> list[str]:
+def cells(row: Row, shown: Sequence[Field] | None = None) -> list[str]:
     """One row as text, in these columns, by default in `COLUMNS`."""
     return [column.text(row) for column in shown or COLUMNS]
 
@@ -331,16 +331,16 @@ def _done(row: Row) -> str:
 
 
 COLUMNS = (
-    Column("#", _rank),
-    Column("method", lambda row: plain(row.label), words=True),
-    *(Column(name, _metric(name)) for name in METRICS),
-    Column("rule", lambda row: row.selection),
-    Column(_GAINS["last"], lambda row: _gain(row.inflation_last)),
-    Column(_GAINS["val"], lambda row: _gain(row.inflation_val)),
-    Column("done", _done),
-    Column("fit s", _seconds),
-    Column("peak MB", lambda row: "-" if row.peak_mb is None else f"{row.peak_mb:.0f}"),
-    Column("needs", lambda row: plain(", ".join(row.needs)) or "-", words=True),
-    Column("citation", lambda row: plain(row.citation) or "-", words=True),
+    Field("#", _rank),
+    Field("method", lambda row: plain(row.label), words=True),
+    *(Field(name, _metric(name)) for name in METRICS),
+    Field("rule", lambda row: row.selection),
+    Field(_GAINS["last"], lambda row: _gain(row.inflation_last)),
+    Field(_GAINS["val"], lambda row: _gain(row.inflation_val)),
+    Field("done", _done),
+    Field("fit s", _seconds),
+    Field("peak MB", lambda row: "-" if row.peak_mb is None else f"{row.peak_mb:.0f}"),
+    Field("needs", lambda row: plain(", ".join(row.needs)) or "-", words=True),
+    Field("citation", lambda row: plain(row.citation) or "-", words=True),
 )
-_PUBLISHED = Column("published", _published)
+_PUBLISHED = Field("published", _published)
