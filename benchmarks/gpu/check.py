@@ -47,6 +47,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "align": {"epochs": 4},
     "ale": {"epochs": 3},
     "cada": {"epochs": 12, "zsl_epochs": 6, "gzsl_epochs": 6},
+    "cegzsl": {"preset": "small", "epochs": 3, "classifier_epochs": 6, "zsl_epochs": 6},
     "clswgan": {"hidden": 256, "epochs": 3, "lr": 1e-3, "seen_epochs": 10, "classifier_epochs": 6},
     "cnzsl": {"epochs": 10},
     "dem": {"epochs": 4},

@@ -16,7 +16,8 @@ from zslbench.splits import make_splits
 from zslbench_methods.common.scoring import Represented
 
 EPOCHS = 4
-SHARING = ["align", "ale", "cada", "clswgan", "devise", "dsva", "fvaegan", "latem", "mcfa", "sje", "tfvaegan"]
+SHARING = ["align", "ale", "cada", "cegzsl", "clswgan", "devise", "dsva", "fvaegan", "latem", "mcfa", "sje",
+           "tfvaegan"]  # fmt: skip
 
 
 @dataclass(frozen=True)

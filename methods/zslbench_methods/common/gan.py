@@ -123,6 +123,25 @@ class Feedback(nn.Module):
         return leaky_relu(self.second(leaky_relu(self.first(hidden), SLOPE)), SLOPE)
 
 
+class Embedding(nn.Module):
+    """Features (B, D) to an embedding h (B, E), and that to z (B, Z) of unit length."""
+
+    def __init__(self, visual: int, embedding: int, projection: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.first = dense(visual, embedding, generator)
+        self.second = dense(embedding, projection, generator)
+
+    def features(self, x: Tensor) -> Tensor:
+        """h."""
+        return torch.relu(self.first(x))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """h and z; the small number keeps the gradient finite where h is zero."""
+        h = self.features(x)
+        raw: Tensor = self.second(h)
+        return h, raw * (raw.square().sum(1, keepdim=True) + 1e-12).rsqrt()
+
+
 def gradient_penalty(critic: Critic, hidden: Tensor) -> Tensor:
     """The mean over rows of (|dD/dx| - 1)², where the critic's hidden layer before the leaky step is `hidden` (B, H).
 
