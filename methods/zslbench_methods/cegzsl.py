@@ -52,7 +52,8 @@ class CEGZSL(Method):
 
     - formula: both contrasts and the generator's objective in NumPy, image by image, and the first by hand; who is
       moved by which sum of terms (test_cegzsl.py); the gradient penalty as for clswgan
-    - program: read term by term (losses, layers, starting weights, step sizes, batches, last classifier); not run
+    - reading: the released program, term by term (losses, layers, starting weights, step sizes, batches, last
+      classifier); not run
     """
 
     info = MethodInfo(
