@@ -11,9 +11,9 @@ import pytest
 from conftest import ROOT
 from plugins import write_plugin
 
-import zslbench.testing
 from zslbench.registry import load_plugin
 from zslbench.testing import CHECKS, ConformanceError, check_method, name_of, run_check
+from zslbench.testing.devices import another_device
 
 GOOD = '''\
 from dataclasses import dataclass
@@ -401,7 +401,7 @@ def test_what_a_gpu_allows_passes(tmp_path, habit):
     """What people write and a GPU computes without a word is not held against a method."""
     where, code = FINE[habit]
     text = TRAINS.replace(f"pass  # here: {where}", code)
-    result = run_check(zslbench.testing.another_device, plugin(tmp_path / "trains.py", text))
+    result = run_check(another_device, plugin(tmp_path / "trains.py", text))
     assert result.status == "passed", result.message
 
 
@@ -409,7 +409,7 @@ def test_what_cannot_be_followed_is_skipped(tmp_path):
     """Forward-mode derivatives, under which torch ends the process, skip the check with a word."""
     code = "torch.func.hessian(lambda v: (v**3).sum())(x[0])"
     text = TRAINS.replace("pass  # here: loss", code)
-    result = run_check(zslbench.testing.another_device, plugin(tmp_path / "trains.py", text))
+    result = run_check(another_device, plugin(tmp_path / "trains.py", text))
     assert result.status == "skipped"
     assert "forward-mode derivatives" in result.message
 
@@ -419,6 +419,6 @@ def test_what_a_gpu_would_refuse_or_wait_for_is_found_without_one(tmp_path, faul
     """Each fault fails the check with a word on what is wrong."""
     code, expected = FOREIGN[fault]
     text = TRAINS.replace("pass  # here: loss", code)
-    result = run_check(zslbench.testing.another_device, plugin(tmp_path / "trains.py", text))
+    result = run_check(another_device, plugin(tmp_path / "trains.py", text))
     assert result.status == "failed"
     assert re.search(expected, result.message)

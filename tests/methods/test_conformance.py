@@ -6,9 +6,8 @@ import pickle
 import pytest
 from quick import LEARNING, SHORT, quick
 
-import zslbench.testing
 from zslbench.registry import Registry
-from zslbench.testing import CHECKS, name_of
+from zslbench.testing import CHECKS, name_of, processes
 
 REGISTRY = Registry()
 NAMES = [*REGISTRY.names, "eszsl+cal", "dsva+cal", "eszsl+gate", "align+gate", "eszsl+propagate+cal", "dsva+propagate"]
@@ -28,7 +27,7 @@ def elsewhere():
         with contextlib.suppress(Exception):  # a method that cannot be made fails its own tests, not all
             method, config = built(name)
             sent.append(pickle.dumps(method(config)))
-    return dict(zip(sent, zslbench.testing._in_fresh_process([], sent), strict=True))
+    return dict(zip(sent, processes.in_fresh_process([], sent), strict=True))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
@@ -37,7 +36,7 @@ def test_a_built_in_method_keeps_the_interface(name, check, request, monkeypatch
     """Each check passes, or says why it does not apply."""
     if name_of(check) == "another process":
         answers = request.getfixturevalue("elsewhere")
-        monkeypatch.setattr(zslbench.testing, "_in_fresh_process", lambda _, sent: [answers[one] for one in sent])
+        monkeypatch.setattr(processes, "in_fresh_process", lambda _, sent: [answers[one] for one in sent])
     check(*built(name))
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from quick import quick
 
-import zslbench.testing
 from zslbench.foreign import DEVICE, foreign_device
 from zslbench.registry import Registry
+from zslbench.testing import playing, problems
 
 REGISTRY = Registry()
 TRAINED = [name for name in REGISTRY.names if REGISTRY.get(name).info.uses_gpu]
@@ -21,11 +21,11 @@ def fitted(name, watch, trial, **settings):
     spec = quick(name)
     method, config, _ = REGISTRY.build(dataclasses.replace(spec, overrides=spec.overrides | settings))
     train = dataclasses.replace(trial.train, device=DEVICE, progress=watch.progress)
-    return zslbench.testing._fit(method, config, train)
+    return playing.fit(method, config, train)
 
 
 def trial_of(name):
-    return zslbench.testing._trial(REGISTRY.get(name).info)
+    return problems.trial_of(REGISTRY.get(name).info)
 
 
 @pytest.mark.parametrize("name", REGISTRY.names)
@@ -71,8 +71,8 @@ def test_scores_are_those_of_the_cpu(name):
     """What is computed on the device is what is computed on the CPU, up to rounding."""
     trial = trial_of(name)
     method, config, _ = REGISTRY.build(quick(name))
-    here = zslbench.testing._play(method, config, trial)
+    here = playing.play(method, config, trial)
     with foreign_device() as watch:
-        there = [zslbench.testing._curve(fitted(name, watch, trial), setting) for setting in trial.settings]
+        there = [playing.curve_of(fitted(name, watch, trial), setting) for setting in trial.settings]
     for ours, theirs in zip(here, there, strict=True):
         np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-5)
