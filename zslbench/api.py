@@ -534,7 +534,7 @@ def plan(suite: Suite, registry: Registry, data: Data, blaming: Any = None) -> P
     with blaming("methods"):
         specs = [method.spec for method in suite.methods]
         jobs = make_jobs(registry, specs, data.view, drawn, range(suite.seeds), stages)
-        most = {registry.build(method.spec)[2]: method.splits for method in suite.methods}
+        most = {registry.build(method.spec)[2]: method.splits for method in suite.methods}  # jobs are known by labels
         jobs = [job for job in jobs if (fewer := most[job.label]) is None or job.trial.split < fewer]
     return Planned(suite, registry, data, jobs)
 

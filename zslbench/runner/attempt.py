@@ -90,7 +90,8 @@ def attempt(
     with undisturbed(registry.owner(trial.method), trial_seed(view, split, trial.seed)) as traces:
         try:
             with _captured(printed) as let_through, _reachable(debugger, let_through):
-                # Built first, so that the libraries that the method's module loads are limited too.
+                # From the trial's own configuration, so that what its key names is what runs; and first, so that the
+                # libraries that the method's module loads are limited too.
                 method, config, _ = registry.build(MethodSpec(trial.method, trial.config))
                 with limited_threads(THREADS):
                     measured = run_trial(
