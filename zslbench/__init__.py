@@ -13,6 +13,7 @@ leave_current_folder()
 from zslbench.configuration import Choice, Preset, Range, param  # noqa: E402
 from zslbench.errors import InputError  # noqa: E402
 from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData  # noqa: E402
+from zslbench.unlabelled import KnownScores  # noqa: E402
 
 if TYPE_CHECKING:
     from zslbench.api import evaluate, load, open_results, run, tune
@@ -23,6 +24,7 @@ __all__ = [
     "Candidates",
     "Choice",
     "InputError",
+    "KnownScores",
     "Method",
     "MethodInfo",
     "Preset",

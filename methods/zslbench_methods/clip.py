@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from zslbench import Candidates, InputError, Method, MethodInfo, Scorer, TrainingData
+from zslbench import Candidates, Method, MethodInfo, Scorer, TrainingData
+from zslbench_methods.common.joint import expect_one_space
 from zslbench_methods.common.linear import cosine
 
 
@@ -51,12 +52,7 @@ class CLIP(Method):
 
     def fit(self, train: TrainingData) -> None:
         """Check that images and texts can be compared; there is nothing to learn."""
-        visual, semantic = train.features.shape[1], train.semantics.shape[1]
-        if visual != semantic:
-            raise InputError(
-                f"method 'clip' compares features with semantics directly, but they have widths {visual} and "
-                f"{semantic}: choose an image and a text embedding of the same model as features and semantics."
-            )
+        expect_one_space(self.info.name, train)
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """Yield the cosine of an image and each candidate's text."""

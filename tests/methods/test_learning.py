@@ -18,6 +18,8 @@ from zslbench.splits import PlainRoster, make_splits
 
 REGISTRY = Registry()
 METHODS = [name for name in REGISTRY.names if REGISTRY.get(name).info.family not in ("bound", "foundation")]
+JOINT = [name for name in REGISTRY.names if REGISTRY.get(name).info.needs_joint_space]
+TRANSDUCTIVE = [name for name in JOINT if REGISTRY.get(name).info.transductive]
 CLASSES, UNSEEN, PER_CLASS, WIDTH, ATTRIBUTES = 64, 4, 10, 32, 8
 Made = PlainRoster("made", tuple(f"class{index}" for index in range(CLASSES)), np.repeat(np.arange(CLASSES), PER_CLASS))
 """What `make_splits` reads of a data set."""
@@ -97,3 +99,53 @@ def test_nothing_is_learned_from_nothing(name: str) -> None:
 def test_a_leak_would_show() -> None:
     """Whoever is told the unseen classes' images is right on all of them where the semantics say nothing."""
     assert accuracy("oracle-prototypes", nothing) > 0.95
+
+
+Pooled = PlainRoster("pooled", tuple(f"class{index}" for index in range(16)), np.repeat(np.arange(16), 20))
+SPACE = 64
+
+
+@cache
+def joint_view(related: bool) -> DataView:
+    """Images around their class's mean, and texts that err by more than the spread of images.
+
+    Cosines lie near one another, as CLIP's do: a column is the same in all images and texts, and large.
+    """
+    rng = np.random.default_rng(0)
+    means = rng.normal(size=(16, SPACE))
+    texts = 1.6 * rng.normal(size=(16, SPACE)) + (means if related else 0)
+    images = means[Pooled.labels] + rng.normal(size=(len(Pooled.labels), SPACE))
+    features, semantics = (
+        np.hstack([rows, np.full((len(rows), 1), 6 * SPACE**0.5)]).astype(np.float32) for rows in (images, texts)
+    )
+    return DataView("pooled", Pooled.class_names, "made", "made", features, Pooled.labels, semantics, None, {})
+
+
+@cache
+def joint_accuracy(name: str, related: bool) -> float:
+    """Mean T1 over ten splits into 12 seen and 4 unseen classes; chance is 25 %."""
+    method, config, _ = REGISTRY.build(quick(name, learning=True))
+    splits = make_splits(Pooled, "12/4", 10)
+    measured = [run_trial(method, config, joint_view(related), split, "test", 0) for split in splits]
+    return float(np.mean([each.outcome.zsl["T1"][-1] for each in measured]))
+
+
+@pytest.mark.parametrize("name", JOINT)
+def test_texts_of_one_space_are_understood(name: str) -> None:
+    """Where texts lie roughly where their images do, unseen classes are recognised."""
+    assert joint_accuracy(name, related=True) >= 0.8
+
+
+@pytest.mark.parametrize("name", TRANSDUCTIVE)
+def test_looking_at_all_images_helps(name: str) -> None:
+    """The images' own clusters correct what the texts get wrong: five points and more above each image alone."""
+    assert joint_accuracy(name, related=True) >= joint_accuracy("clip", related=True) + 0.05
+
+
+@pytest.mark.parametrize("name", JOINT)
+def test_nothing_is_learned_from_unrelated_texts(name: str) -> None:
+    """Clusters without texts that fit them have no names: accuracy stays within three standard deviations of chance.
+
+    Four clusters that are given four names at random have one right on average, with variance one.
+    """
+    assert joint_accuracy(name, related=False) <= 0.25 + 3 * 0.25 / np.sqrt(10)
