@@ -25,14 +25,21 @@ class InMaP(LooksAtAll):
 
         W ← unit(W - lr / (M · temperature) · (softmax(F Wᵀ / temperature) - P)ᵀ F)
 
-    and halves lr whenever the norm of the gradient grows. The score is the cosine of image and proxy. Source: the
-    released program (github.com/idstcv/InMaP, 5a6f7c9, Apache-2.0), in its variant with Sinkhorn's distance; its
-    settings are the defaults.
+    and halves lr whenever the norm of the gradient grows. The score is the cosine of image and proxy.
 
     Equal weights suppose that classes are about equally frequent and all present: with some absent, their share of the
     images is handed to them all the same.
 
-    Departures: no training image is used, in GZSL neither, where all classes are candidates and all images one pool.
+    Source: the released program (github.com/idstcv/InMaP, 5a6f7c9, Apache-2.0), in its variant with Sinkhorn's
+    distance; its settings are the defaults.
+
+    Departures: Sinkhorn's rounds in double precision. No training image is used, in GZSL neither, where all classes are
+    candidates and all images one pool.
+
+    Checked:
+
+    - gradient: a step is that of the cross-entropy, by differences (test_joint.py)
+    - formula: Sinkhorn's margins, and the loop with its halved steps in double precision (test_joint.py)
     """
 
     info = MethodInfo(

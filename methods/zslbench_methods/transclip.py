@@ -23,11 +23,21 @@ class TransCLIP(LooksAtAll):
         z_i  ∝ y_i exp[(l_i + 50/(2k) Σ_j (w_ij + w_ji) z_j) / 50]          `inner` times
         μ_c  ∝ Σ_i z_ic f_i,   v_d = Σ_ic z_ic (f_id - μ_cd)² / M
 
-    where w_ij is the cosine of image i and its k nearest neighbours. The score is log z after the last round. Source:
-    the program for remote sensing (github.com/elkhouryk/RS-TransCLIP, a766b4d, MIT), whose settings are the defaults.
+    where w_ij is the cosine of image i and its k nearest neighbours. The score is log z after the last round.
+
+    Where only some of the candidates are present in the images, the texts alone keep images from the absent ones.
+
+    Source: the program for remote sensing (github.com/elkhouryk/RS-TransCLIP, a766b4d, MIT), whose settings are the
+    defaults.
 
     Departures: arithmetic in double precision and in logarithms; a variance that is zero is set to 1e-12. The zero-shot
     form alone: no training image is used, in GZSL neither, where all classes are candidates and all images one pool.
+
+    Checked:
+
+    - formula: the iteration written out image by image in double precision gives the same probabilities (test_joint.py)
+    - data: with the released embeddings of WHU-RS19 the accuracy over its 19 classes is the published one, for CLIP and
+      RemoteCLIP ViT-B/32 (test_joint.py, where they are at hand)
     """
 
     info = MethodInfo(

@@ -21,14 +21,20 @@ class ZLaP(LooksAtAll):
 
         (I - alpha W_n) s = e_c                                     (restricted to the images)
 
-    where e_c is 1 at the text of c: solved by conjugate gradients to 1e-6. Source: the released program, transductive
-    setting with texts as classifier (github.com/vladan-stojnic/ZLaP, 89ab14b, MIT), whose settings are the defaults.
-    There the search for k neighbours finds the image itself first, and that edge is dropped: hence k - 1. Two images
-    that are each other's neighbours have an edge of twice their cosine.
+    where e_c is 1 at the text of c: solved by conjugate gradients to 1e-6.
+
+    Source: the released program, transductive setting with texts as classifier (github.com/vladan-stojnic/ZLaP,
+    89ab14b, MIT), whose settings are the defaults. There the search for k neighbours finds the
+    image itself first, and that edge is dropped: hence k - 1. Two images that are each other's neighbours have an edge
+    of twice their cosine.
 
     Departures: arithmetic in double precision. No training image is used, in GZSL neither, where all classes are
     candidates and all images one pool. It is not called ``zlap``: a classifier for generative zero-shot learning has
     that name.
+
+    Checked:
+
+    - formula: scores are columns of the dense inverse, of a graph built edge by edge (test_joint.py)
     """
 
     info = MethodInfo(
