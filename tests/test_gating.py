@@ -10,10 +10,11 @@ from sklearn.linear_model import LogisticRegression
 
 from zslbench import TrainingData
 from zslbench.datasets import Dataset, DataView
-from zslbench.gating import TOP, Gate, SeenExpert, _likeliest_temperature, gated
+from zslbench.gating import TOP, Gate, SeenExpert, gated
 from zslbench.metrics import harmonic_mean, per_class_accuracies
 from zslbench.protocol import candidates, run_trial, training_data
 from zslbench.splits import Split, make_splits
+from zslbench.temperature import likeliest_temperature
 from zslbench_methods.eszsl import ESZSL
 
 SEEN = np.array([True, True, True, False, False])
@@ -75,8 +76,8 @@ def test_the_temperature_is_the_likeliest() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(4000, 4)) * 2
     columns = np.array([rng.choice(4, p=softmax(each)) for each in logits])
-    assert _likeliest_temperature(logits * 7, columns) == pytest.approx(7, rel=0.1)
-    assert _likeliest_temperature(np.zeros((3, 4)), np.arange(3)) == 1.0
+    assert likeliest_temperature(logits * 7, columns) == pytest.approx(7, rel=0.1)
+    assert likeliest_temperature(np.zeros((3, 4)), np.arange(3)) == 1.0
 
 
 def test_zsl_is_the_method_s_own(view: DataView, split: Split) -> None:

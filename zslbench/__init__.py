@@ -16,7 +16,7 @@ from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, 
 from zslbench.unlabelled import KnownScores  # noqa: E402
 
 if TYPE_CHECKING:
-    from zslbench.api import evaluate, load, open_results, run, tune
+    from zslbench.api import evaluate, fit, load, load_model, open_results, run, tune
 
 __version__ = "0.2.0"
 
@@ -34,13 +34,15 @@ __all__ = [
     "TrainingData",
     "__version__",
     "evaluate",
+    "fit",
     "load",
+    "load_model",
     "open_results",
     "param",
     "run",
     "tune",
 ]
-_VERBS = ("evaluate", "load", "open_results", "run", "tune")
+_VERBS = ("evaluate", "fit", "load", "load_model", "open_results", "run", "tune")
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -36,14 +36,15 @@ from zslbench.plugins import Draft
 from zslbench.records import Store
 from zslbench.registry import Registry
 from zslbench.results import Results
-from zslbench.runner.plan import Job, make_jobs
-from zslbench.splits import Split, Stage, make_splits, split_families
+from zslbench.runner.plan import Job, check_needs, make_jobs
+from zslbench.splits import Split, Stage, make_splits, split_families, whole
 from zslbench.suites import Suite, SuiteMethod, draw_splits, find_suite, overridden, read_suite
 from zslbench.terms import DEFAULT_STORE
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from zslbench.models.model import Model
     from zslbench.protocol import Outcome
     from zslbench.runner.cluster import Where
     from zslbench.runner.progress import Progress
@@ -436,6 +437,71 @@ def tune(
         return Tuned(report, None, None)
     best = MethodSpec(report.spec.name, {**report.spec.overrides, **report.best.params})
     return Tuned(report, planned.suite, registry.build(best)[2])
+
+
+@arguments.verb
+def fit(
+    method: str | type[Method],
+    data: Data | str | Path,
+    *,
+    split: Split | None = None,
+    seed: int = 0,
+    validate: bool = True,
+    device: str = "auto",
+    plugins: Iterable[str | Path] = (),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Model:
+    """A method fitted on all labelled images, to be used: ``model.predict(features)``, ``model.save("scenes.zsl")``.
+
+    Classes that the data set describes and has no image of are its unseen classes.
+
+    Args:
+        method: ``name``, ``name[param=value]``, or a subclass of `zslbench.Method`.
+        data: what `load` returned, or what it takes.
+        split: fit on the training images of this split alone, as a trial does.
+        seed: of the fit.
+        validate: fit once more without some classes first, to learn how good and how sure the model is.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        plugins: files that define further methods.
+        progress: told the epochs done and in all, of each fit.
+
+    Raises:
+        InputError: an unknown method or parameter, one that needs what the data set lacks, or too few classes.
+    """
+    from zslbench.models.fitting import fit_model
+
+    chosen = load(data) if isinstance(data, str | Path) else _data(data)
+    if split is not None:
+        _check_split(split, chosen.view)
+    device = device_here(arguments.one_of("device", device, get_args(Device)))
+    registry, specs = _resolved([method], plugins)
+    if len(specs) != 1:
+        raise InputError(f"method: one is expected, found {len(specs)} in {plain(method)!r}.")
+    found, config, label = registry.build(specs[0])
+    check_needs(found.info, specs[0].name, chosen.view)
+    return fit_model(
+        found, config, label, chosen.dataset, chosen.view, whole(chosen.dataset) if split is None else split,
+        seed=arguments.whole("seed", seed), source=registry.source(specs[0].name), owner=registry.owner(specs[0].name),
+        validate=arguments.flag("validate", validate), device=device, progress=progress,
+    )  # fmt: skip
+
+
+@arguments.verb
+def load_model(path: str | Path, plugins: Iterable[str | Path] = ()) -> Model:
+    """A model that ``Model.save`` wrote. Nothing in the file is executed.
+
+    Args:
+        path: of the file.
+        plugins: files that define further methods, if its method is one of them.
+
+    Raises:
+        InputError: no model file, a damaged one, or one whose method is missing or another by now.
+    """
+    from zslbench.models.file import read_model
+    from zslbench.models.model import Model
+
+    found = Path(arguments.path("path", path, "a model file"))
+    return Model(*read_model(found, Registry(plugins)))
 
 
 @arguments.verb

@@ -29,6 +29,7 @@ from zslbench.derived import Derived, derive
 from zslbench.errors import InputError
 from zslbench.methods import Candidates, Method, Rehearsal, Scorer, TrainingData
 from zslbench.metrics import harmonic_mean
+from zslbench.temperature import likeliest_temperature, softmax
 
 GATED = "+gate"
 """What is added to a gated method's name."""
@@ -160,7 +161,7 @@ class Gate:
 
         of_unseen = ~seen[columns]
         place = np.cumsum(~seen) - 1  # of an unseen candidate among these
-        gate = cls(_likeliest_temperature(scores[of_unseen], place[columns[of_unseen]]))
+        gate = cls(likeliest_temperature(scores[of_unseen], place[columns[of_unseen]]))
         if of_unseen.all() or not of_unseen.any():  # classes too small to spare an image
             return gate
         model = LogisticRegression().fit(gate.confidences(scores, logits), ~of_unseen)
@@ -193,7 +194,7 @@ class Gate:
         """(M, 10): the highest probabilities of each expert, the highest first; 0 where it has fewer classes."""
         found = np.zeros((len(scores), 2, TOP))
         for side, values in enumerate((scores / self.temperature, logits / SEEN_TEMPERATURE)):
-            highest = -np.sort(-_softmax(values), axis=1)[:, :TOP]
+            highest = -np.sort(-softmax(values), axis=1)[:, :TOP]
             found[:, side, : highest.shape[1]] = highest
         return found.reshape(len(scores), 2 * TOP)
 
@@ -201,34 +202,11 @@ class Gate:
         """Probabilities (M, K) of all candidates."""
         g = _sigmoid(self.confidences(scores, logits) @ self.weights + self.bias)
         p_u = _sigmoid((self.theta - g) / self.T)[:, None]
-        p_Z, p_S = _softmax(scores / self.temperature), _softmax(logits)
+        p_Z, p_S = softmax(scores / self.temperature), softmax(logits)
         p = np.empty((len(scores), len(seen)))
         p[:, ~seen] = p_u * (p_Z + (1 - p_u) / p_Z.shape[1])
         p[:, seen] = (1 - p_u) * (p_S + p_u / p_S.shape[1])
         return p
-
-
-def _likeliest_temperature(scores: DoubleArray, columns: IntArray) -> float:
-    """The t of the least mean ``-log softmax(scores / t)`` of the own classes, within 1/1000 to 1000 spreads of the
-    scores."""
-    from scipy.optimize import minimize_scalar
-
-    spread = float(scores.std()) if scores.size else 0.0
-    if not spread > 0 or scores.shape[1] < 2:
-        return 1.0
-
-    def loss(power: float) -> float:
-        own = _softmax(scores / (spread * 10**power))[np.arange(len(columns)), columns]
-        return float(-np.log(np.maximum(own, np.finfo(np.float64).tiny)).mean())
-
-    return float(spread * 10 ** minimize_scalar(loss, bounds=(-3, 3), method="bounded").x)
-
-
-def _softmax(values: DoubleArray) -> DoubleArray:
-    from scipy.special import softmax
-
-    found: DoubleArray = softmax(values, axis=1)
-    return found
 
 
 def _sigmoid(values: DoubleArray) -> DoubleArray:

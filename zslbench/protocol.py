@@ -384,6 +384,13 @@ def _scores(
         raise MethodError(f"{fitted.info.name}: scorers() yielded no scorer; the last one is the final model.")
 
 
+def final_scores(fitted: Method, view: DataView, part: Partition, classes: IntArray, images: IntArray) -> Any:
+    """(N, K) scores of these images after the last epoch, checked; columns as `classes`."""
+    for scores in _scores(fitted, view, part, classes, images):
+        last = scores
+    return last
+
+
 def _check_independence(scorer: Scorer, arrays: Sequence[FloatArray], scores: NDArray[Any]) -> None:
     """Some rows again, in another order and other company: their scores must be the same but for rounding.
 

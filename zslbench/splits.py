@@ -30,6 +30,8 @@ Stage = Literal["test", "validation"]
 HELD_OUT_SHARE = 0.2
 """Share of every seen class's images that is kept for testing (GZSL's S)."""
 ZSVIDAT_SEEDS = (2014, 2015, 2016, 2017, 2018, 2019)
+WHOLE = "all"
+"""The family of the split that tests nothing."""
 _MAX_GENERATED = 10_000
 _USUAL_COUNT = 5
 
@@ -148,7 +150,7 @@ class Split:
         trainable = np.setdiff1d(everything, self.test_seen)
         unseen = np.array(self.unseen, dtype=np.int64)
         trainable = trainable[~np.isin(self.labels[trainable], unseen)]
-        seen = np.setdiff1d(np.arange(len(self.class_names)), unseen)
+        seen = np.setdiff1d(np.unique(self.labels), unseen)  # a class without an image is none of either
         if stage == "test":
             held_out_unseen = everything[np.isin(self.labels, unseen)]
             return Partition(seen, unseen, trainable, self.test_seen, held_out_unseen)
@@ -220,6 +222,20 @@ def make_splits(roster: Roster, family: str, count: int | None = None) -> list[S
     if published:
         return [_zsvidat(roster, family, sizes, index) for index in range(count)]
     return _generate(roster, family, sizes, count)
+
+
+def whole(roster: Roster) -> Split:
+    """Every image to train on: classes without images are the unseen ones, and none is held out for a test.
+
+    Classes that play unseen in the validation stage are drawn by hashing, as in other splits.
+    """
+    seen = np.unique(roster.labels).tolist()
+    unseen = sorted(set(range(len(roster.class_names))) - set(seen))
+    size = _validation_size(len(seen), len(unseen), len(roster.class_names))
+    validation = sorted(_ranked_classes(roster, seen, f"{roster.name}/{WHOLE}/0/validation")[:size])
+    none = np.array([], dtype=np.int64)
+    names = tuple(roster.class_names)
+    return Split(roster.name, WHOLE, 0, tuple(unseen), tuple(validation), none, names, roster.labels)
 
 
 def read_splits(roster: Roster, path: str | Path, count: int | None = None) -> list[Split]:

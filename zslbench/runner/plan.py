@@ -56,7 +56,7 @@ def resolve_methods(
     methods: dict[str, Resolved] = {}
     for spec in specs:
         method, config, label = registry.build(spec)
-        _check_needs(method.info, spec.name, view)
+        check_needs(method.info, spec.name, view)
         if method.info.uses_rehearsal and (lacking := next((s for s in splits if s.rehearsal("test") is None), None)):
             raise InputError(
                 f"method {spec.name!r} chooses on validation classes, and split {lacking.id} has none, or no images to "
@@ -120,7 +120,12 @@ def make_jobs(
     ]
 
 
-def _check_needs(info: MethodInfo, name: str, view: DataView) -> None:
+def check_needs(info: MethodInfo, name: str, view: DataView) -> None:
+    """Let pass a method that the data have all for.
+
+    Raises:
+        InputError: it needs feature maps, named attributes or a joint space that they lack.
+    """
     if info.needs_maps and view.maps is None:
         raise InputError(
             f"method {name!r} needs feature maps: choose some of {view.dataset} with {argument('maps')}, if it has any."

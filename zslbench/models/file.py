@@ -1,0 +1,112 @@
+"""A model as one file: safetensors, whose metadata hold the header and the tree of the method's state as JSON."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from zslbench.errors import InputError
+from zslbench.files import open_regular, write_whole
+from zslbench.models.header import FORMAT, Header
+from zslbench.models.state import StateError, given_back, taken
+from zslbench.plaintext import plain
+from zslbench.registry import Registry
+from zslbench.variants import base_name
+
+if TYPE_CHECKING:
+    from zslbench._types import FloatArray
+    from zslbench.methods import Method
+
+_HEADER, _STATE, _SEMANTICS = "zslbench model", "state", "semantics"
+
+
+def write_model(path: Path, header: Header, semantics: "FloatArray", method: "Method") -> None:
+    """Write a model whole or not at all.
+
+    Args:
+        path: of the file.
+        header: what it says of itself.
+        semantics: (C, A) of its classes.
+        method: fitted.
+
+    Raises:
+        InputError: the method holds something that cannot be kept.
+    """
+    from safetensors.numpy import save
+
+    try:
+        tree, arrays = taken(method)
+    except StateError as error:
+        raise InputError(f"method {header.label!r} cannot be kept in a file: {error}.") from error
+    metadata = {_HEADER: msgspec.json.encode(header).decode(), _STATE: msgspec.json.encode(tree).decode()}
+    content = save(arrays | {_SEMANTICS: np.ascontiguousarray(semantics)}, metadata)
+    write_whole(path, content)
+
+
+def read_header(path: Path) -> Header:
+    """What a model file says of itself; the method is not needed.
+
+    Raises:
+        InputError: no model file, or one of another version.
+    """
+    return _opened(path)[0]
+
+
+def read_model(path: Path, registry: Registry) -> tuple[Header, "FloatArray", "Method"]:
+    """Header, semantics (C, A) and the fitted method of a model file.
+
+    Args:
+        path: of the file.
+        registry: where its method is found.
+
+    Raises:
+        InputError: no model file, one of another version, one whose method is missing or another by now.
+    """
+    header, state, arrays = _opened(path)
+    if base_name(header.method) not in registry.names:
+        source = "a plugin, which must be given too" if header.source else "a package that is not installed here"
+        raise InputError(f"{path}: its method {header.method!r} comes from {source}.")
+    method = registry.get(header.method)
+    if method.info.version != header.method_version:
+        raise InputError(
+            f"{path}: fitted by version {header.method_version} of {header.method}, and version {method.info.version} "
+            f"is installed; fit it again."
+        )
+    if registry.source(header.method) != header.source:
+        raise InputError(f"{path}: the plugin that defines {header.method} was changed since; fit it again.")
+    semantics = arrays.pop(_SEMANTICS)
+    try:
+        return header, semantics, given_back(state, arrays, method)
+    except StateError as error:
+        raise InputError(f"{path}: {plain(error, 300)}.") from error
+
+
+def _opened(path: Path) -> tuple[Header, object, dict[str, np.ndarray]]:
+    from safetensors import SafetensorError, safe_open
+
+    open_regular(path).close()  # or one line that says why not
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dictionary
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path} is no model of zslbench, or is damaged: {plain(error, 200)}.") from error
+    if _HEADER not in metadata or _STATE not in metadata or _SEMANTICS not in arrays:
+        raise InputError(f"{path} is a file of safetensors, and no model of zslbench.")
+    try:
+        version = msgspec.json.decode(metadata[_HEADER], type=_Version).format
+        if version != FORMAT:
+            raise InputError(f"{path}: a model file of format {version}; this version of zslbench reads {FORMAT}.")
+        header = msgspec.json.decode(metadata[_HEADER], type=Header)
+        state = msgspec.json.decode(metadata[_STATE])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InputError(f"{path}: its header cannot be read: {plain(error, 200)}.") from error
+    shapes = arrays[_SEMANTICS].shape, (len(header.classes), header.attributes), len(header.seen)
+    if shapes[0] != shapes[1] or shapes[2] != len(header.classes):
+        raise InputError(f"{path}: its header and its arrays do not belong together.")
+    return header, state, arrays
+
+
+class _Version(msgspec.Struct):
+    format: int

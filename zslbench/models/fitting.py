@@ -1,0 +1,135 @@
+"""Fitting a method to be used: on all labelled images, with an estimate of how good and how sure it is."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from zslbench._types import FloatArray, IntArray
+from zslbench.configuration import as_dict
+from zslbench.datasets import Dataset, DataView
+from zslbench.datasets.card import FeatureCard
+from zslbench.errors import InputError
+from zslbench.methods import Method
+from zslbench.metrics import GzslDecisions
+from zslbench.models.header import Confidence, Header
+from zslbench.models.model import Model
+from zslbench.protocol import final_scores, remeasured, training_data, trial_seed
+from zslbench.runner.attempt import THREADS, limited_threads, now
+from zslbench.runner.surroundings import undisturbed
+from zslbench.splits import WHOLE, Partition, Split
+from zslbench.temperature import likeliest_temperature, softmax
+
+_BINS = 15
+
+
+def fit_model(
+    method: type[Method],
+    config: Any,
+    label: str,
+    dataset: Dataset,
+    view: DataView,
+    split: Split,
+    *,
+    seed: int,
+    source: str,
+    owner: str,
+    validate: bool,
+    device: str,
+    progress: Callable[[int, int], None],
+) -> Model:
+    """Fit a method on the training images of a split, and say what is to be expected of it.
+
+    Args:
+        method: its class.
+        config: its hyper-parameters.
+        label: the method with its changed parameters.
+        dataset: where images and descriptions come from.
+        view: which of its arrays.
+        split: whose training images; `zslbench.splits.whole` for all.
+        seed: of the fit, as of a trial.
+        source: of the plugin that defines the method, or empty.
+        owner: whose method it is.
+        validate: fit once more without some classes, to learn how good and how sure the model is.
+        device: ``cpu`` or ``cuda``.
+        progress: told the epochs done and in all.
+
+    Raises:
+        InputError: too few classes or images, or the method reads feature maps.
+    """
+    from zslbench import __version__
+
+    info = method.info
+    if info.oracle:
+        raise InputError(f"method {info.name!r} is a bound that is told the answers; it can predict nothing.")
+    if view.maps is not None and (info.uses_maps or info.needs_maps):
+        raise InputError(f"method {info.name!r} reads feature maps, and a model file keeps none: fit without maps.")
+    view = view.of_split(split.id)
+    part = split.partition("test")
+    if len(part.seen) < 2:
+        raise InputError(f"{view.dataset} has images of {len(part.seen)} class; two at least are needed to fit on.")
+    started, drawn = now(), trial_seed(view, split, seed)
+    confidence, measured = None, None
+    with undisturbed(owner, drawn), limited_threads(THREADS):
+        if validate and (game := split.rehearsal("test")) is not None:
+            tried = _fitted(method, config, view, game, split.rehearsal("validation"), drawn, device, progress)
+            measured, confidence = _judged(tried, view, game)
+        rehearsal = split.rehearsal("test") if info.uses_rehearsal else None
+        fitted = _fitted(method, config, view, part, rehearsal, drawn, device, progress)
+    semantics = dataset.card.semantics.get(view.semantics_name)
+    header = Header(
+        zslbench=__version__, method=info.name, method_version=info.version, source=source, label=label,
+        config=as_dict(config), needs=info.needs, dataset=view.dataset, title=dataset.card.title,
+        licence=dataset.card.licence, hashes=view.hashes, features=view.features_name, width=view.features.shape[1],
+        card=dataset.card.features.get(view.features_name, FeatureCard()), provenance=dataset.card.provenance,
+        semantics=view.semantics_name, columns=semantics.columns if semantics else None,
+        attributes=view.semantics.shape[1], classes=list(view.class_names),
+        seen=np.isin(np.arange(len(view.class_names)), part.seen).tolist(), images=len(part.train),
+        split="" if split.family == WHOLE else split.id, seed=seed, fitted=started, measured=measured,
+        confidence=confidence,
+    )  # fmt: skip
+    return Model(header, view.semantics, fitted)
+
+
+def _fitted(
+    method: type[Method], config: Any, view: DataView, part: Partition, rehearsal: Partition | None, seed: int,
+    device: str, progress: Callable[[int, int], None],
+) -> Method:  # fmt: skip
+    if not method.info.uses_rehearsal:
+        rehearsal = None
+    train = training_data(method.info, view, part, seed, device, progress, rehearsal)
+    if method.info.transductive:  # what is to be predicted is not known yet
+        train = dataclasses.replace(train, unlabelled=None)
+    fitted = method(config)
+    fitted.fit(train)
+    return fitted
+
+
+def _judged(fitted: Method, view: DataView, part: Partition) -> tuple[dict[str, float], Confidence]:
+    """What a method that was fitted on a game's training images does on its held-out ones."""
+    images = np.concatenate([part.held_out_seen, part.held_out_unseen])
+    classes, truth = np.concatenate([part.seen, part.unseen]), view.labels[images]
+    of_unseen = final_scores(fitted, view, part, part.unseen, part.held_out_unseen)
+    scores = final_scores(fitted, view, part, classes, images)
+    decisions = GzslDecisions.from_scores(scores, classes, np.isin(classes, part.seen))
+    outcome = remeasured(
+        {
+            "zsl_truth": view.labels[part.held_out_unseen], "zsl_predicted": part.unseen[of_unseen.argmax(1)],
+            "gzsl_truth": truth, "gzsl_best_seen": decisions.best_seen, "gzsl_best_unseen": decisions.best_unseen,
+            "gzsl_margin": decisions.margin,
+        }
+    )  # fmt: skip
+    metrics = {name: curve[-1] for name, curve in (outcome.zsl | outcome.gzsl).items()}
+    order = np.argsort(classes)
+    return metrics, _confidence(scores, order[np.searchsorted(classes[order], truth)])
+
+
+def _confidence(scores: FloatArray, columns: IntArray) -> Confidence:
+    temperature = likeliest_temperature(scores, columns)
+    p = softmax(scores / temperature)
+    best, right = p.max(axis=1), p.argmax(axis=1) == columns
+    bins = np.minimum((best * _BINS).astype(int), _BINS - 1)
+    gaps = [abs(best[bins == b].mean() - right[bins == b].mean()) * np.mean(bins == b) for b in np.unique(bins)]
+    surest = np.argsort(-best, kind="stable")
+    return Confidence(temperature, best[surest].tolist(), right[surest].tolist(), float(sum(gaps)))

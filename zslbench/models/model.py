@@ -1,0 +1,231 @@
+"""A fitted method that is used: it names images by classes with pictures, and by classes nobody had pictures of."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zslbench._types import DoubleArray, FloatArray, IntArray
+from zslbench.configuration import close_matches
+from zslbench.errors import InputError
+from zslbench.methods import Candidates, Method
+from zslbench.models.header import Header
+from zslbench.plaintext import plain
+from zslbench.temperature import softmax
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ROWS = 8192
+UNKNOWN = "unknown"
+"""In place of a class, where the model is not sure enough."""
+Kinds = dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes:
+    """Further classes: names, and semantics (C', A) of the columns that the model was fitted on."""
+
+    names: Sequence[str]
+    semantics: FloatArray
+
+
+class Model:
+    """A fitted method with the classes it knows.
+
+    Args:
+        header: what it says of itself.
+        semantics: (C, A) of its classes.
+        method: fitted.
+    """
+
+    def __init__(self, header: Header, semantics: FloatArray, method: Method) -> None:
+        self.header, self.semantics, self.method = header, semantics, method
+
+    @property
+    def class_names(self) -> list[str]:
+        """Classes with and without images, in the order of the data set."""
+        return self.header.classes
+
+    def save(self, path: str | Path) -> None:
+        """Write it to a file, whole or not at all.
+
+        Raises:
+            InputError: the method holds something that cannot be kept, or the file cannot be written.
+        """
+        from zslbench.models.file import write_model
+
+        write_model(Path(path), self.header, self.semantics, self.method)
+
+    def predict(
+        self,
+        features: Any,
+        *,
+        candidates: str | Sequence[str] = "all",
+        classes: Classes | None = None,
+        top: int = 1,
+        reject: float | None = None,
+        files: Sequence[str] | None = None,
+    ) -> "Predictions":
+        """Name images.
+
+        Args:
+            features: (N, D) of the images, made as those that the model was fitted on.
+            candidates: ``all`` classes, the ``unseen`` ones (those without images, and all of `classes`), or names.
+            classes: further classes, which nobody need have known when the model was fitted.
+            top: how many classes are given for each image, the likeliest first.
+            reject: from 0 to 1: where the likeliest class is less sure than answers that were right at this rate on
+                held-out training images, the verdict is ``unknown``.
+            files: what the images are called; their numbers by default.
+
+        Raises:
+            InputError: features of another width, NaN among them, unknown or doubled classes, or no estimate to
+                reject by.
+        """
+        X = self._checked(features)
+        if files is not None and len(files) != len(X):
+            raise InputError(f"files: {len(files)} names are given for {len(X)} images.")
+        names, chosen = self._candidates(candidates, classes)
+        if top < 1:
+            raise InputError(f"top: a whole number from 1 on is expected, found {top}.")
+        confidence = self.header.confidence
+        if reject is not None and confidence is None:
+            raise InputError("reject: this model was fitted without a look at validation classes, and cannot tell.")
+        scores = self.scores(X, chosen)
+        p = softmax(scores / confidence.temperature) if confidence else np.full(scores.shape, np.nan)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+        below = 0.0 if reject is None or confidence is None else confidence.threshold(reject)
+        kinds = np.where(chosen.seen >= 0, "seen", "unseen")
+        return Predictions(
+            list(map(str, range(len(X)))) if files is None else list(files),
+            names, kinds.tolist(), best, np.take_along_axis(scores, best, 1), np.take_along_axis(p, best, 1),
+            _margins(p), below,
+        )  # fmt: skip
+
+    def scores(self, features: FloatArray, candidates: Candidates) -> DoubleArray:
+        """(N, K) of the method after its last epoch."""
+        if self.method.info.transductive:  # which looks at all of them together
+            candidates = dataclasses.replace(candidates, unlabelled=features)
+        *_, last = self.method.scorers(candidates)
+        parts = [np.asarray(last(features[at : at + _ROWS]), np.float64) for at in range(0, len(features), _ROWS)]
+        scores = np.concatenate(parts)
+        if scores.shape != (len(features), len(candidates)) or not np.isfinite(scores).all():
+            raise InputError(
+                f"method {self.header.label!r} gave {scores.shape} scores, or some that are not finite: "
+                f"{(len(features), len(candidates))} finite ones are expected."
+            )
+        return scores
+
+    def _checked(self, features: Any) -> FloatArray:
+        X = np.ascontiguousarray(features, dtype=np.float32)
+        if X.ndim != 2 or X.shape[1] != self.header.width or not len(X):
+            raise InputError(
+                f"features: (images, {self.header.width}) numbers are expected, made as {self.header.features!r} of "
+                f"{self.header.dataset}, found {X.shape}."
+            )
+        if not np.isfinite(X).all():
+            row = int(np.flatnonzero(~np.isfinite(X).all(axis=1))[0])
+            raise InputError(f"features: row {row} holds NaN or infinite numbers.")
+        X.flags.writeable = False
+        return X
+
+    def _candidates(self, wanted: str | Sequence[str], more: Classes | None) -> tuple[list[str], Candidates]:
+        """Names and what the method gets of the chosen classes, in the data set's order, further ones last."""
+        names, semantics = list(self.header.classes), self.semantics
+        label = np.cumsum(self.header.seen) - 1
+        seen: IntArray = np.where(self.header.seen, label, -1).astype(np.int64)
+        if more is not None:
+            if twice := set(more.names) & set(names):
+                raise InputError(f"classes: the model knows {plain(min(twice))!r} already; leave it out, or rename it.")
+            names += more.names
+            semantics = np.concatenate([semantics, np.asarray(more.semantics, np.float32)])
+            seen = np.concatenate([seen, np.full(len(more.names), -1)])
+        if wanted == "all":
+            rows = np.arange(len(names))
+        elif wanted == "unseen":
+            rows = np.flatnonzero(seen < 0)
+            if not len(rows):
+                raise InputError(
+                    "candidates: no class is unseen: the model was fitted on images of every class that it knows; give "
+                    "further classes."
+                )
+        else:
+            listed = wanted.split(",") if isinstance(wanted, str) else list(wanted)
+            for name in listed:
+                if name not in names:
+                    raise InputError(f"candidates: no class {plain(name)!r}.{close_matches(name, names)}")
+            if len(set(listed)) < len(listed) or not listed:
+                raise InputError("candidates: expected some classes, each named once.")
+            rows = np.array(sorted(map(names.index, listed)))
+        return [names[row] for row in rows], Candidates(np.ascontiguousarray(semantics[rows]), seen[rows])
+
+    def __repr__(self) -> str:
+        header = self.header
+        of = f" of {header.split}" if header.split else ""
+        return (
+            f"<{header.label}, fitted on {header.images} images{of} of {sum(header.seen)} classes of {header.dataset}; "
+            f"{header.seen.count(False)} further classes without images>"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a model says of images; arrays are (N, top), the likeliest class first."""
+
+    files: list[str]
+    classes: list[str]
+    """(K,) names of the candidates."""
+    kinds: list[str]
+    """(K,) ``seen`` or ``unseen``."""
+    columns: IntArray
+    """Which candidate."""
+    scores: DoubleArray
+    probabilities: DoubleArray
+    """Made to fit held-out images; NaN where the model was fitted without a look at such."""
+    margins: DoubleArray
+    """(N,) by how much the likeliest class is likelier than the next."""
+    threshold: float
+    """Below it the verdict is ``unknown``; 0 where nothing is rejected."""
+
+    @property
+    def labels(self) -> list[str]:
+        """(N,) the verdict on each image: the likeliest class, or ``unknown``."""
+        first = zip(self.columns[:, 0], self.probabilities[:, 0], strict=True)
+        return [UNKNOWN if p < self.threshold else self.classes[column] for column, p in first]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One for each image and each of its classes: file, rank, class, kind, probability, score, margin, verdict."""
+        found = []
+        for at, (file, verdict) in enumerate(zip(self.files, self.labels, strict=True)):
+            for rank, column in enumerate(self.columns[at]):
+                found.append(
+                    {
+                        "file": file, "rank": rank + 1, "class": self.classes[column], "kind": self.kinds[column],
+                        "probability": float(self.probabilities[at, rank]), "score": float(self.scores[at, rank]),
+                        "margin": float(self.margins[at]), "verdict": verdict,
+                    }
+                )  # fmt: skip
+        return found
+
+    def to_frame(self) -> "pd.DataFrame":
+        """`rows` as a pandas frame; probabilities are fractions."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.rows())
+        return frame.astype({"class": "category", "kind": "category", "verdict": "category"})
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __repr__(self) -> str:
+        return f"<predictions of {len(self)} images among {len(self.classes)} classes>"
+
+
+def _margins(p: DoubleArray) -> DoubleArray:
+    if p.shape[1] == 1:
+        return p[:, 0]
+    highest = -np.sort(-p, axis=1)
+    margins: DoubleArray = highest[:, 0] - highest[:, 1]
+    return margins
