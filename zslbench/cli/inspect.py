@@ -69,9 +69,11 @@ _TOLD = {
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def describe(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
-    """Describe the method or the data set called NAME (a bundled or known data set, or a folder)."""
+    """Describe the method or the data set called NAME (a bundled or known one, or a folder), or a model file."""
     registry = Registry(plugins)
-    if registry.knows(name):
+    if name not in registry.names and Path(name).is_file():
+        described = _describe_model(Path(name))
+    elif registry.knows(name):
         described = describe_method(registry.get(name))
     elif name in bundled_names() or Path(name).is_dir():
         described = _describe_dataset(load_dataset(name))
@@ -209,6 +211,20 @@ def _describe_dataset(data: Dataset) -> dict[str, Any]:
         "provenance": data.card.provenance,
         "citation": data.card.citation,
     }  # fmt: skip
+
+
+def _describe_model(path: Path) -> dict[str, Any]:
+    from zslbench.models.file import read_header
+
+    header = read_header(path)
+    described: dict[str, Any] = {"name": str(path), **msgspec.to_builtins(header)}
+    confidence = described.pop("confidence")
+    if header.confidence:
+        described["calibration"] = {"temperature": confidence["temperature"], "expected error": confidence["error"]}
+    described["classes"] = {
+        name: "seen" if seen else "without images" for name, seen in zip(header.classes, header.seen, strict=True)
+    }
+    return described
 
 
 def _said(cards: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:

@@ -1,18 +1,20 @@
 """A fitted method that is used: it names images by classes with pictures, and by classes nobody had pictures of."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from zslbench import arguments
 from zslbench._types import DoubleArray, FloatArray, IntArray
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.methods import Candidates, Method
 from zslbench.models.header import Header
 from zslbench.plaintext import plain
+from zslbench.spelling import argument
 from zslbench.temperature import softmax
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ class Model:
         reject: float | None = None,
         files: Sequence[str] | None = None,
     ) -> "Predictions":
-        """Name images.
+        """Name images that are features already; `predict_pictures` takes pictures.
 
         Args:
             features: (N, D) of the images, made as those that the model was fitted on.
@@ -89,10 +91,13 @@ class Model:
             raise InputError(f"files: {len(files)} names are given for {len(X)} images.")
         names, chosen = self._candidates(candidates, classes)
         if top < 1:
-            raise InputError(f"top: a whole number from 1 on is expected, found {top}.")
+            raise InputError(f"{argument('top')}: a whole number from 1 on is expected, found {top}.")
         confidence = self.header.confidence
         if reject is not None and confidence is None:
-            raise InputError("reject: this model was fitted without a look at validation classes, and cannot tell.")
+            raise InputError(
+                f"{argument('reject')}: this model was fitted without a look at validation classes, and cannot tell "
+                f"how sure it is."
+            )
         scores = self.scores(X, chosen)
         p = softmax(scores / confidence.temperature) if confidence else np.full(scores.shape, np.nan)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
@@ -103,6 +108,45 @@ class Model:
             names, kinds.tolist(), best, np.take_along_axis(scores, best, 1), np.take_along_axis(p, best, 1),
             _margins(p), below,
         )  # fmt: skip
+
+    def predict_pictures(
+        self,
+        images: str | Path,
+        *,
+        skip_bad: bool = False,
+        weights: str | Path | None = None,
+        device: str = "auto",
+        workers: int = 0,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        **how: Any,
+    ) -> "Predictions":
+        """Name pictures: a file, or a folder or zip with pictures at any depth.
+
+        They are encoded as the images that the model was fitted on were, with the same backbone.
+
+        Args:
+            images: where they are.
+            skip_bad: leave out what cannot be read; `Predictions.skipped` says what.
+            weights: file of the backbone's weights, if the data set was made with one.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            workers: processes that encode; 0 for this one.
+            progress: told the pictures done and in all.
+            how: what `predict` takes.
+
+        Raises:
+            InputError: as `predict`; no picture, one that cannot be read, or a backbone that is not known here.
+        """
+        from zslbench.machine import Device, device_here
+        from zslbench.models.pictures import encode_pictures
+
+        encoded = encode_pictures(
+            Path(arguments.path("images", images, "a picture, or a folder or zip with pictures")), self.header,
+            weights=None if weights is None else Path(weights), skip_bad=arguments.flag("skip_bad", skip_bad),
+            device=device_here(arguments.one_of("device", device, get_args(Device))),
+            workers=arguments.whole("workers", workers), progress=progress,
+        )  # fmt: skip
+        found = self.predict(encoded.features, files=encoded.files, **how)
+        return dataclasses.replace(found, skipped=encoded.skipped)
 
     def scores(self, features: FloatArray, candidates: Candidates) -> DoubleArray:
         """(N, K) of the method after its last epoch."""
@@ -122,12 +166,12 @@ class Model:
         X = np.ascontiguousarray(features, dtype=np.float32)
         if X.ndim != 2 or X.shape[1] != self.header.width or not len(X):
             raise InputError(
-                f"features: (images, {self.header.width}) numbers are expected, made as {self.header.features!r} of "
-                f"{self.header.dataset}, found {X.shape}."
+                f"{argument('features')}: (images, {self.header.width}) numbers are expected, made as "
+                f"{self.header.features!r} of {self.header.dataset}, found {X.shape}."
             )
         if not np.isfinite(X).all():
             row = int(np.flatnonzero(~np.isfinite(X).all(axis=1))[0])
-            raise InputError(f"features: row {row} holds NaN or infinite numbers.")
+            raise InputError(f"{argument('features')}: row {row} holds NaN or infinite numbers.")
         X.flags.writeable = False
         return X
 
@@ -138,7 +182,9 @@ class Model:
         seen: IntArray = np.where(self.header.seen, label, -1).astype(np.int64)
         if more is not None:
             if twice := set(more.names) & set(names):
-                raise InputError(f"classes: the model knows {plain(min(twice))!r} already; leave it out, or rename it.")
+                raise InputError(
+                    f"{argument('classes')}: the model knows {plain(min(twice))!r} already; leave it out, or rename it."
+                )
             names += more.names
             semantics = np.concatenate([semantics, np.asarray(more.semantics, np.float32)])
             seen = np.concatenate([seen, np.full(len(more.names), -1)])
@@ -148,16 +194,16 @@ class Model:
             rows = np.flatnonzero(seen < 0)
             if not len(rows):
                 raise InputError(
-                    "candidates: no class is unseen: the model was fitted on images of every class that it knows; give "
-                    "further classes."
+                    f"{argument('candidates', 'unseen')}: no class is: the model was fitted on images of every class "
+                    f"that it knows; give further ones by {argument('classes')}."
                 )
         else:
             listed = wanted.split(",") if isinstance(wanted, str) else list(wanted)
             for name in listed:
                 if name not in names:
-                    raise InputError(f"candidates: no class {plain(name)!r}.{close_matches(name, names)}")
+                    raise InputError(f"{argument('candidates')}: no class {plain(name)!r}.{close_matches(name, names)}")
             if len(set(listed)) < len(listed) or not listed:
-                raise InputError("candidates: expected some classes, each named once.")
+                raise InputError(f"{argument('candidates')}: expected some classes, each named once.")
             rows = np.array(sorted(map(names.index, listed)))
         return [names[row] for row in rows], Candidates(np.ascontiguousarray(semantics[rows]), seen[rows])
 
@@ -188,6 +234,8 @@ class Predictions:
     """(N,) by how much the likeliest class is likelier than the next."""
     threshold: float
     """Below it the verdict is ``unknown``; 0 where nothing is rejected."""
+    skipped: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Pictures that could not be read -> what is wrong with them."""
 
     @property
     def labels(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from zslbench.datasets.images.decoding import Decoded, Image
 from zslbench.datasets.images.layout import ClassFolders, Passed, natural_key
-from zslbench.datasets.images.sets import ImageSet, digest_of_files, open_images
+from zslbench.datasets.images.sets import ImageSet, any_images, digest_of_files, open_images
 
 __all__ = [
     "ClassFolders",
@@ -10,6 +10,7 @@ __all__ = [
     "Image",
     "ImageSet",
     "Passed",
+    "any_images",
     "digest_of_files",
     "natural_key",
     "open_images",

@@ -11,6 +11,7 @@ import lzma
 import os
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -22,13 +23,13 @@ from numpy.typing import NDArray
 from zslbench.datasets.images import decoding
 from zslbench.datasets.images.decoding import Decoded, Image
 from zslbench.datasets.images.layout import ClassFolders, Layout, Passed, arrange, natural_key
-from zslbench.datasets.images.listing import list_folder, list_zip
+from zslbench.datasets.images.listing import Entry, Listing, list_folder, list_zip
 from zslbench.errors import InputError
 from zslbench.files import read_bytes, regular_file
 from zslbench.hashing import file_digest
 from zslbench.plaintext import plain
 
-__all__ = ["Image", "ImageSet", "Passed", "digest_of_files", "natural_key", "open_images"]
+__all__ = ["Image", "ImageSet", "Passed", "any_images", "digest_of_files", "natural_key", "open_images"]
 
 MAX_FILE_BYTES = 100 * 1024 * 1024
 MAX_PIXELS = 64 * 1024 * 1024
@@ -203,6 +204,39 @@ def open_images(
         store.close()
         raise
     return found
+
+
+def any_images(path: Path | str) -> ImageSet:
+    """List every image below a folder or in a zip file, or one image, whatever folders they lie in: no class is meant.
+
+    ``labels`` are zeros and ``names`` paths, in natural order. Use as a context manager.
+
+    Raises:
+        InputError: nothing is there, or no image; and what `list_folder` and `list_zip` refuse.
+    """
+    path = Path(path)
+    store: _Folder | _Zip
+    if os.path.isdir(path):
+        store, found = _Folder(path), list_folder(path, MAX_FILE_BYTES)
+    else:
+        regular_file(path)
+        if not zipfile.is_zipfile(path):
+            entry = Entry(PurePosixPath(path.name), path.name)
+            store, found = _Folder(path.parent), Listing([entry])
+        else:
+            store = _Zip(path)
+            try:
+                found = list_zip(path, store.archive.infolist(), MAX_FILE_BYTES)
+            except BaseException:
+                store.close()
+                raise
+    if not found.images:
+        store.close()
+        kinds = Counter(other.kind for other in found.others)
+        raise InputError(f"{path}: expected images, found none{f' but {Passed(kinds)}' if kinds else ''}.")
+    entries = sorted(found.images, key=lambda entry: (natural_key(str(entry.path)), str(entry.path)))
+    files = [(0, str(entry.path), entry.key) for entry in entries]
+    return ImageSet(path, Layout([""], files, Passed(Counter(other.kind for other in found.others))), store)
 
 
 def _found(error: InputError) -> str:

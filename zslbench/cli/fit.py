@@ -1,0 +1,93 @@
+"""``zslbench fit``: a model to be used."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import Progress
+
+from zslbench.cli import completion
+from zslbench.cli.options import checked_output, data_options, plugin_option
+from zslbench.cli.streams import say
+from zslbench.console import progress_console
+
+
+@click.command()
+@click.argument("method", shell_complete=completion.method)
+@data_options(required=True, several=False)
+@click.option("--split", type=click.IntRange(min=0), help="Fit on the training images of this split alone.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the fit.")
+@click.option(
+    "--validate/--no-validate", default=True, show_default=True,
+    help="Fit once more without some classes first, to learn how good and how sure the model is.",
+)  # fmt: skip
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to fit."
+)
+@plugin_option
+@click.option(
+    "-o", "--output", "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), required=True,
+    help="The model file, such as scenes.zsl.",
+)  # fmt: skip
+def fit(
+    method: str,
+    dataset: str,
+    features: str | None,
+    semantics: str | None,
+    maps: str | None,
+    split_family: str | None,
+    split: int | None,
+    seed: int,
+    validate: bool,
+    device: str,
+    plugins: tuple[Path, ...],
+    output: Path,
+) -> None:
+    """Fit METHOD on all labelled images of a data set, and keep it to name other images with.
+
+    Classes that the data set describes and has no image of are unseen classes of the model. METHOD is name or
+    name[param=value,...], as in `zslbench run`.
+    """
+    import zslbench as zb
+
+    checked_output(output, inputs=list(plugins))
+    data = zb.load(dataset, features, semantics, maps)
+    if split is None and split_family is not None:
+        raise click.UsageError("--split-family names the family of a split: give --split as well.")
+    chosen = None if split is None else data.splits(split_family, split + 1)[split]
+    with Progress(console=progress_console(), transient=True) as shown:
+        task = shown.add_task(f"Fitting {method}", total=None)
+
+        def progress(done: int, total: int) -> None:
+            shown.update(task, completed=done, total=total)
+
+        model = zb.fit(
+            method, data, split=chosen, seed=seed, validate=validate, device=device, plugins=plugins, progress=progress
+        )
+    model.save(output)
+    say(*described(model.header), f"next       zslbench predict {output} --images FOLDER")
+
+
+def described(header: Any) -> list[str]:
+    """What a model says of itself, a line each."""
+    from zslbench.plaintext import plain
+
+    without = header.seen.count(False)
+    lines = [
+        f"model      {header.label} (version {header.method_version})",
+        f"fitted on  {header.images} images of {sum(header.seen)} classes of {plain(header.dataset)}"
+        + (f", the training images of split {header.split}" if header.split else ""),
+        f"also knows {without} classes without images" if without else "also knows no class without images",
+        f"takes      {plain(header.features)}, {header.width} numbers an image; {plain(header.semantics)}, "
+        f"{header.attributes} a class",
+    ]
+    if header.measured and header.confidence:
+        measured = header.measured
+        numbers = "  ".join(f"{name} {100 * measured[name]:.1f}" for name in ("T1", "S", "U", "H"))
+        lines += [
+            f"validation {numbers} (percent; fitted on fewer classes, the others played unseen)",
+            f"confidence expected calibration error {100 * header.confidence.error:.1f} points",
+        ]
+    else:
+        lines.append("validation none: probabilities are unknown")
+    return lines
