@@ -98,7 +98,7 @@ def _unknown(context: click.Context) -> str:
     names = {"describe": [given.get("name")], "cite": given.get("names"), "reproduce": [given.get("name")]}
     known = {*registry.names, *bundled_names(), *known_names(), *published_names(), *published_methods()}
     for name in filter(None, names.get(str(command)) or ()):
-        if name.removesuffix("+cal") not in known:
+        if name.partition("+")[0] not in known and not name.endswith(".zsl"):  # a model file
             return f"{context.command_path}: {name!r} is unknown."
     return ""
 

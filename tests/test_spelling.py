@@ -98,6 +98,16 @@ def test_both_spellings(named: tuple[Any, ...], python: str, option: str) -> Non
     assert argument(*named) == python
 
 
+def test_a_trial_within_a_command_does_not_fix_the_spelling(tmp_path: Path, in_process: Callable[..., Any]) -> None:
+    """What a trial in this process takes for the original state is not how the command spells arguments."""
+    tiny = write_synthetic(tmp_path / "tiny")
+    with spelt(as_option):
+        data = zb.load(tiny)
+        zb.evaluate("eszsl", data, data.splits()[0])
+    zb.evaluate("eszsl", data, data.splits()[0])
+    assert argument("workers", 0) == "workers=0"
+
+
 def test_an_option_that_is_called_otherwise() -> None:
     """The command that runs says what its option is called, and how a flag is denied."""
 

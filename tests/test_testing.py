@@ -153,6 +153,9 @@ BREAKS = {
         "another device", "pass  # here: fit\n",
         "import torch; train.tensor(train.features) @ torch.ones(train.features.shape[1], 1)\n", "on the same device",
     ),
+    "a number of this object": (
+        "kept as a file", "pass  # here: score", "scores = scores * id(self)", "kept and read back",
+    ),
     "what cannot be pickled": ("another process", "pass  # here: init", "self.f = lambda: 0", "cannot be pickled"),
     "a number of this process": (
         "another process", "pass  # here: fitted", "self.W_ *= os.getpid()", "in a fresh process",

@@ -20,7 +20,7 @@ def argument(name: str, *value: Any) -> str:
     >>> argument("workers"), argument("workers", 0), argument("skip_bad", True)
     ('workers', 'workers=0', 'skip_bad=True')
     """
-    return _spell(name, *value)
+    return _spelling[-1](name, *value)
 
 
 def _as_python(name: str, *value: Any) -> str:
@@ -28,15 +28,15 @@ def _as_python(name: str, *value: Any) -> str:
     return "=".join([name, *map(repr, shown)])
 
 
-_spell: Callable[..., str] = _as_python
+_spelling: list[Callable[..., str]] = [_as_python]
+"""The last one is in force. A list, since a name that leads to another function by now looks like a method's patch."""
 
 
 @contextlib.contextmanager
 def spelt(spell: Callable[..., str]) -> Iterator[None]:
     """Within the block, arguments are spelt by a function that takes what `argument` takes. It holds in all threads."""
-    global _spell
-    before, _spell = _spell, spell
+    _spelling.append(spell)
     try:
         yield
     finally:
-        _spell = before
+        _spelling.pop()

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from pictures import picture
 
+from zslbench.datasets.images.hashes import difference_hashes
 from zslbench.datasets.prepare import duplicates
-from zslbench.datasets.prepare.duplicates import difference_hashes, find_duplicates
+from zslbench.datasets.prepare.duplicates import find_duplicates
 
 PIL = pytest.importorskip("PIL.Image", reason="needs the extra 'images'")
 

@@ -13,9 +13,10 @@ import pytest
 from filelock import FileLock
 from pictures import MEAN, write_pictures
 
+from zslbench.datasets.backbones import batches
+from zslbench.datasets.backbones.batches import EncodingJob
 from zslbench.datasets.images import open_images
-from zslbench.datasets.prepare import batches, encoding
-from zslbench.datasets.prepare.batches import EncodingJob
+from zslbench.datasets.prepare import encoding
 from zslbench.datasets.prepare.encoding import encoded
 from zslbench.errors import InputError
 

@@ -16,11 +16,11 @@ from pictures import MEAN
 from zslbench.cli.data import data
 from zslbench.datasets import Dataset, semantics
 from zslbench.datasets.backbones import BACKBONES
+from zslbench.datasets.backbones.batches import EncodingJob, run
 from zslbench.datasets.card import Card, FeatureCard, SemanticsCard
 from zslbench.datasets.examine import examine
 from zslbench.datasets.images import open_images
 from zslbench.datasets.prepare import RECIPES, Options, compare_folders, prepare, recipes
-from zslbench.datasets.prepare.batches import EncodingJob, run
 from zslbench.datasets.prepare.pipeline import BATCH_CPU
 from zslbench.datasets.prepare.recipes import UCM
 from zslbench.datasets.semantics.encoder import embed_classes

@@ -44,6 +44,31 @@ def write_model(path: Path, header: Header, semantics: "FloatArray", method: "Me
     write_whole(path, content)
 
 
+def written_method(method: "Method") -> bytes:
+    """A fitted method alone, as the bytes that a model file has for it.
+
+    Raises:
+        StateError: it holds something that cannot be kept.
+    """
+    from safetensors.numpy import save
+
+    tree, arrays = taken(method)
+    return save(arrays, {_STATE: msgspec.json.encode(tree).decode()})
+
+
+def read_method(content: bytes, method: "type[Method]") -> "Method":
+    """The reverse of `written_method`.
+
+    Raises:
+        StateError: the bytes are not those of such a method.
+    """
+    from safetensors.numpy import load
+
+    length = int.from_bytes(content[:8], "little")
+    metadata = msgspec.json.decode(content[8 : 8 + length])["__metadata__"]
+    return given_back(msgspec.json.decode(metadata[_STATE]), load(content), method)
+
+
 def read_header(path: Path) -> Header:
     """What a model file says of itself; the method is not needed.
 

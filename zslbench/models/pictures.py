@@ -48,8 +48,8 @@ def encode_pictures(
         InputError: no picture, one that cannot be read, or features that were not made by a backbone known here.
     """
     from zslbench.datasets.backbones import find_backbone
+    from zslbench.datasets.backbones.batches import EncodingJob, run
     from zslbench.datasets.images import any_images
-    from zslbench.datasets.prepare.batches import EncodingJob, run
 
     try:
         backbone = find_backbone(header.features)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from zslbench.derived import Derived
 from zslbench.methods import Method, TrainingData
-from zslbench.variants import made_of
+from zslbench.variants import base_name, made_of
 
 Tree = Any
 Arrays = dict[str, NDArray[Any]]
@@ -131,7 +131,7 @@ class _Writer:
     def _object(self, thing: Any, where: str) -> dict[str, Tree]:
         kind = type(thing)
         if isinstance(thing, Derived):
-            kind, added = root_of(kind), "+" + thing.info.name.partition("+")[2]
+            kind, added = root_of(kind), thing.info.name.removeprefix(base_name(thing.info.name))
         else:
             added = ""
         if not hasattr(thing, "__dict__") or not self._may_name(kind.__module__):

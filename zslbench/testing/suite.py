@@ -5,6 +5,7 @@ from typing import Any
 from zslbench.methods import Method
 from zslbench.testing.declarations import configuration, metadata
 from zslbench.testing.devices import another_device
+from zslbench.testing.keeping import kept_as_a_file
 from zslbench.testing.processes import another_process
 from zslbench.testing.results import Check, Result, related, run_check
 from zslbench.testing.shapes import SHAPES
@@ -24,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     rows_on_their_own,
     one_row,
     another_device,
+    kept_as_a_file,
     *SHAPES,
     another_process,
 )

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.datasets.backbones import versions
-from zslbench.datasets.prepare.batches import NOTE, EncodingJob, run
+from zslbench.datasets.backbones.batches import NOTE, EncodingJob, run
 from zslbench.errors import InputError
 from zslbench.files import read_bytes, regular_file
 from zslbench.spelling import argument

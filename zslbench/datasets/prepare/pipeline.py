@@ -18,11 +18,11 @@ from zslbench import shelltext
 from zslbench.classnames import other_place
 from zslbench.datasets import semantics as text
 from zslbench.datasets.backbones import Backbone, find_backbone, versions
+from zslbench.datasets.backbones.batches import EncodingJob
 from zslbench.datasets.card import Card, FeatureCard
 from zslbench.datasets.container import equal_semantics
 from zslbench.datasets.images import ClassFolders, ImageSet, Passed, digest_of_files, open_images
 from zslbench.datasets.images.decoding import said
-from zslbench.datasets.prepare.batches import EncodingJob
 from zslbench.datasets.prepare.claims import other_pictures, withdraw, without_claims
 from zslbench.datasets.prepare.duplicates import THRESHOLD, Duplicates, find_duplicates
 from zslbench.datasets.prepare.encoding import Encoded, encoded

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.backbones import Backbone, load_encoder
 from zslbench.datasets.images import Image, ImageSet
-from zslbench.datasets.prepare.duplicates import difference_hashes
+from zslbench.datasets.images.hashes import difference_hashes
 from zslbench.errors import InputError
 from zslbench.spelling import argument
 

@@ -1,0 +1,305 @@
+"""Models: fitted, kept, loaded and used; what cannot be kept or read is refused in one line."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import zslbench as zb
+from zslbench import Method, MethodInfo
+from zslbench.errors import InputError
+from zslbench.models.header import Confidence
+from zslbench.models.model import Classes, Predictions
+from zslbench.models.state import StateError, given_back, taken
+from zslbench.registry import Registry
+from zslbench.testing import CHECKS, name_of
+
+(KEPT,) = (check for check in CHECKS if name_of(check) == "kept as a file")
+REGISTRY = Registry()
+
+
+@pytest.fixture(scope="module")
+def data() -> Any:
+    """The bundled data set."""
+    return zb.load("ucm")
+
+
+@pytest.fixture(scope="module")
+def split(data: Any) -> Any:
+    """One with 16 seen and 5 unseen classes."""
+    return data.splits("16/5")[3]
+
+
+@pytest.fixture(scope="module")
+def model(data: Any, split: Any) -> Any:
+    """A cheap method, fitted on the training images of the split."""
+    return zb.fit("eszsl+cal", data, split=split)
+
+
+def accuracy(truth: Any, found: list[str]) -> float:
+    """Per class, averaged."""
+    right = np.array(found) == truth
+    return float(np.mean([right[truth == name].mean() for name in np.unique(truth)]))
+
+
+@pytest.mark.parametrize("method", ["eszsl+cal", "gfzsl+gate", "sae"])
+def test_a_model_is_as_good_as_the_trial(method: str, data: Any, split: Any, tmp_path: Path) -> None:
+    """Saved, loaded and asked for the split's test images, it gives the trial's S, U and T1 to the image."""
+    measured = zb.evaluate(method, data, split)
+    path = tmp_path / "m.zsl"
+    zb.fit(method, data, split=split, validate=False).save(path)
+    loaded, part = zb.load_model(path), split.partition("test")
+    features, names = data.view.features, np.array(data.class_names)[data.labels]
+    for images, expected in ((part.held_out_seen, measured.S), (part.held_out_unseen, measured.U)):
+        assert accuracy(names[images], loaded.predict(features[images]).labels) == pytest.approx(expected, abs=1e-12)
+    zsl = loaded.predict(features[part.held_out_unseen], candidates="unseen")
+    assert accuracy(names[part.held_out_unseen], zsl.labels) == pytest.approx(measured.T1, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in REGISTRY.names if not REGISTRY.get(name).info.oracle])
+def test_every_hosted_method_can_be_kept(name: str) -> None:
+    """None of them skips the check of the conformance suite."""
+    import sys
+
+    sys.path.insert(0, str(Path(__file__).parent / "methods"))
+    from quick import quick
+
+    method, config, _ = REGISTRY.build(quick(name))
+    KEPT(method, config)
+
+
+def test_classes_that_nobody_knew(model: Any, data: Any, split: Any) -> None:
+    """Rows of semantics that are given with the images stand beside the model's classes, as unseen ones."""
+    twin = model.semantics[[data.class_names.index("beach")]]
+    found = model.predict(data.view.features[:20], classes=Classes(["shore"], twin), top=22)
+    assert found.classes[-1] == "shore"
+    assert found.kinds[-1] == "unseen"
+    for columns, scores in zip(found.columns, found.scores, strict=True):
+        by_class = {found.classes[column]: score for column, score in zip(columns, scores, strict=True)}
+        if not model.header.seen[data.class_names.index("beach")]:
+            assert by_class["shore"] == pytest.approx(by_class["beach"])
+    with pytest.raises(InputError, match="knows 'beach' already"):
+        model.predict(data.view.features[:2], classes=Classes(["beach"], twin))
+
+
+def test_candidates_by_name(model: Any, data: Any) -> None:
+    """Only the classes that are named are given; order and spelling do not matter, close names are offered."""
+    found = model.predict(data.view.features[:5], candidates=["river", "beach"], top=9)
+    assert found.classes == ["beach", "river"]
+    assert found.columns.shape == (5, 2)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
+    for wrong, said in (("beech", "Did you mean 'beach'"), ("beach,beach", "each named once")):
+        with pytest.raises(InputError, match=said):
+            model.predict(data.view.features[:1], candidates=wrong)
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        (np.zeros((2, 3)), r"\(images, 1280\) numbers are expected"),
+        (np.zeros(1280), "numbers are expected"),
+        (np.zeros((0, 1280)), "numbers are expected"),
+        (np.full((2, 1280), np.nan), "row 0 holds NaN"),
+    ],
+)
+def test_features_that_do_not_fit(model: Any, features: Any, said: str) -> None:
+    """Another width, no image, NaN: one line."""
+    with pytest.raises(InputError, match=said):
+        model.predict(features)
+
+
+def test_without_validation_nothing_is_said_of_confidence(data: Any, split: Any) -> None:
+    """Probabilities are empty, not made up, and rejecting is refused."""
+    quick = zb.fit("eszsl", data, split=split, validate=False)
+    found = quick.predict(data.view.features[:3])
+    assert np.isnan(found.probabilities).all()
+    assert found.to_frame()["probability"].isna().all()
+    with pytest.raises(InputError, match=r"reject: .*without a look at validation"):
+        quick.predict(data.view.features[:3], reject=0.5)
+
+
+def test_the_threshold_by_hand() -> None:
+    """Answers at 0.9 (right), 0.8 (wrong), 0.7 and 0.6 (right): rates 1, 1/2, 2/3, 3/4."""
+    confidence = Confidence(1.0, [0.9, 0.8, 0.7, 0.6], [True, False, True, True], 0.0)
+    assert [confidence.threshold(rate) for rate in (1.0, 0.75, 0.7, 0.5, 0.0)] == [0.9, 0.6, 0.6, 0.6, 0.6]
+
+
+def test_rejected_images_are_unknown(model: Any, data: Any) -> None:
+    """The verdict is unknown exactly below the threshold, and the classes are given all the same."""
+    found = model.predict(data.view.features[::40], reject=0.95)
+    below = found.probabilities[:, 0] < found.threshold
+    assert 0 < below.sum() < len(found)
+    assert [label == "unknown" for label in found.labels] == below.tolist()
+    assert set(found.to_frame()["class"]) <= set(data.class_names)
+
+
+def test_a_transductive_method_looks_at_the_images_that_are_given(data: Any, split: Any) -> None:
+    """Its predictions for some images depend on which others come with them, and follow the image, not its place."""
+    fitted = zb.fit("eszsl+propagate", data, split=split, validate=False)
+    some = data.view.features[split.partition("test").held_out_unseen]
+    forwards, backwards = fitted.predict(some), fitted.predict(some[::-1])
+    assert forwards.labels == backwards.labels[::-1]
+
+
+# What is kept
+
+
+@dataclass(frozen=True)
+class NoConfig:
+    """No parameter."""
+
+
+class Holder(Method):
+    """Holds what it is given."""
+
+    info = MethodInfo(name="holder", title="Holder", family="linear", citation="")
+    Config = NoConfig
+
+    def fit(self, train: Any) -> None:
+        """Nothing."""
+
+    def scorers(self, candidates: Any) -> Any:
+        """Nothing."""
+        yield from ()
+
+
+def through(thing: Any) -> Any:
+    """A value as it comes back."""
+    holder = Holder(NoConfig())
+    holder.thing = thing  # type: ignore[attr-defined]
+    tree, arrays = taken(holder)
+    return given_back(json.loads(json.dumps(tree)), arrays, Holder).thing  # type: ignore[attr-defined]
+
+
+def test_values_come_back() -> None:
+    """Plain values, nested containers, arrays in either order, tensors, modules, shared parts, float specials."""
+    import torch
+
+    fortran = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    assert through(fortran).flags.f_contiguous
+    shared = [1, 2]
+    value = {"a": (1, 2.5, None, True, "x", b"\0\xff"), 3: {1, 2}, "twice": [shared, shared], "inf": float("inf")}
+    back = through(value)
+    assert back == value
+    assert back["twice"][0] is back["twice"][1]
+    layer = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU())
+    x = torch.randn(4, 3)
+    torch.testing.assert_close(through(layer)(x), layer(x), rtol=0, atol=0)
+    assert isinstance(through(np.float32(1.5)), np.float32)
+    loop: list[Any] = []
+    loop.append(through([1]))
+    np.testing.assert_array_equal(through(np.zeros((0, 4))), np.zeros((0, 4)))
+
+
+@pytest.mark.parametrize("thing", [lambda: 0, object(), np.array(["a"]), open, (i for i in ())])
+def test_what_cannot_be_kept_is_named(thing: Any) -> None:
+    """A closure, a foreign object, text in an array: the message says where it is held."""
+    with pytest.raises(StateError, match="thing"):
+        through(thing)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"object": ["os", "_wrap_close"], "added": "", "state": []},
+        {"object": ["@.missing", "X"], "added": "", "state": []},
+        {"function": ["os", "system"]},
+        {"function": ["torch", "load"]},
+        {"partial": [{"function": ["builtins", "eval"]}, {"tuple": ["1"]}, {"dict": []}]},
+        {"again": 7},
+        {"unheard": 1},
+        {"array": "nowhere", "order": "C"},
+        ["a list"],
+        {"object": ["zslbench.methods", "TrainingData"], "added": "", "state": []},
+    ],
+)
+def test_a_file_makes_nothing_but_the_method(tree: Any) -> None:
+    """Classes and functions of elsewhere, dangling references and foreign trees are refused."""
+    with pytest.raises(StateError):
+        given_back(tree, {}, Holder)
+
+
+def test_damaged_and_foreign_files(model: Any, tmp_path: Path) -> None:
+    """No file, no model, cut off, another format, another version of the method: one line each."""
+    path = tmp_path / "m.zsl"
+    model.save(path)
+    whole = path.read_bytes()
+    other = tmp_path / "other.zsl"
+    cases = {
+        b"junk": "no model of zslbench, or is damaged",
+        whole[: len(whole) // 2]: "no model of zslbench, or is damaged",
+        whole.replace(b'\\"method_version\\":1', b'\\"method_version\\":9'): "fitted by version 9 of eszsl",
+        whole.replace(b'\\"format\\":1', b'\\"format\\":7'): "format 7",
+        whole.replace(b"eszsl+cal", b"eszsx+cal"): "is not installed here",
+    }
+    for content, said in cases.items():
+        other.write_bytes(content)
+        with pytest.raises(InputError, match=said):
+            zb.load_model(other)
+    with pytest.raises(InputError, match="found nothing there"):
+        zb.load_model(tmp_path / "none.zsl")
+    with pytest.raises(InputError, match="a folder"):
+        zb.load_model(tmp_path)
+
+
+def test_the_commands(data: Any, tmp_path: Path) -> None:
+    """fit, describe and predict work one after the other, for people and for programs."""
+    from zslbench.cli import cli
+
+    def zslbench(*line: str) -> Any:
+        return CliRunner().invoke(cli, list(line), catch_exceptions=True)
+
+    kept, features = tmp_path / "m.zsl", tmp_path / "f.npy"
+    np.save(features, data.view.features[:4])
+    made = zslbench("fit", "eszsl+cal", "--dataset", "ucm", "--split", "3", "-o", str(kept))
+    assert made.exit_code == 0, made.output
+    assert "of 16 classes of ucm" in made.stdout
+    assert "zslbench predict" in made.stdout
+    told = json.loads(zslbench("describe", str(kept), "--json").stdout)
+    assert told["method"] == "eszsl+cal"
+    assert list(told["classes"].values()).count("without images") == 5
+    rows = json.loads(zslbench("predict", str(kept), "--features", str(features), "--top", "3", "--json").stdout)
+    assert [row["rank"] for row in rows] == [1, 2, 3] * 4
+    table = tmp_path / "p.csv"
+    assert zslbench("predict", str(kept), "--features", str(features), "-o", str(table)).exit_code == 0
+    assert len(table.read_text().splitlines()) == 5
+    parquet = tmp_path / "p.parquet"
+    assert zslbench("predict", str(kept), "--features", str(features), "-o", str(parquet)).exit_code == 0
+    assert parquet.stat().st_size > 500
+    assert "unknown" not in zslbench("predict", str(kept), "--features", str(features)).stdout
+
+
+def test_further_classes_from_a_table(model: Any, data: Any, tmp_path: Path) -> None:
+    """Attributes are known by name, in any order; a missing and an unknown one are named."""
+    from zslbench.models.further import read_classes
+
+    columns, row = model.header.columns, model.semantics[0]
+    path = tmp_path / "more.csv"
+    order = np.random.default_rng(0).permutation(len(columns))
+    lines = [
+        ",".join(["class", *(columns[i] for i in order)]),
+        ",".join(["new", *(repr(float(row[i])) for i in order)]),
+    ]
+    path.write_text("\n".join(lines))
+    found = read_classes(path, model.header)
+    assert list(found.names) == ["new"]
+    np.testing.assert_array_equal(found.semantics[0], row)
+    path.write_text("\n".join(lines).replace(columns[order[0]], "asphallt", 1))
+    with pytest.raises(InputError, match="knows no attribute 'asphallt'"):
+        read_classes(path, model.header)
+    short = [",".join(line.split(",")[:-1]) for line in lines]
+    path.write_text("\n".join(short))
+    with pytest.raises(InputError, match=f"attributes of the model are missing: {columns[order[-1]]}"):
+        read_classes(path, model.header)
+
+
+def test_predictions_say_what_they_are(model: Any, data: Any) -> None:
+    """Their representation is short, and a frame has a row for every image and rank."""
+    found: Predictions = model.predict(data.view.features[:7], top=2)
+    assert repr(found) == "<predictions of 7 images among 21 classes>"
+    assert len(found.to_frame()) == 14
+    assert "16 classes of ucm" in repr(model)
