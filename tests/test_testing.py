@@ -154,7 +154,7 @@ BREAKS = {
         "import torch; train.tensor(train.features) @ torch.ones(train.features.shape[1], 1)\n", "on the same device",
     ),
     "a number of this object": (
-        "kept as a file", "pass  # here: score", "scores = scores * id(self)", "kept and read back",
+        "kept as a file", "pass  # here: score\n", "scores = scores * id(self)\n", "kept and read back",
     ),
     "what cannot be pickled": ("another process", "pass  # here: init", "self.f = lambda: 0", "cannot be pickled"),
     "a number of this process": (
