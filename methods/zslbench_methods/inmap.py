@@ -28,7 +28,8 @@ class InMaP(LooksAtAll):
     and halves lr whenever the norm of the gradient grows. The score is the cosine of image and proxy.
 
     Equal weights suppose that classes are about equally frequent and all present: with some absent, their share of the
-    images is handed to them all the same.
+    images is handed to them all the same. In GZSL the pool is unequal by its making, all images of unseen classes and a
+    fifth of the seen ones', and U suffers.
 
     Source: the released program (github.com/idstcv/InMaP, 5a6f7c9, Apache-2.0), in its variant with Sinkhorn's
     distance; its settings are the defaults.

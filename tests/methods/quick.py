@@ -13,6 +13,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "ale": {"epochs": 2},
     "cada": _ENCODERS | _CLASSIFIER | {"epochs": 2},
     "cegzsl": _GENERATOR | {"embedding": 12, "projection": 8, "comparator": 9, "zsl_epochs": 2},
+    "clip-adapter": {"epochs": 2},
     "clswgan": _GENERATOR | {"seen_epochs": 2},
     "cmt": {"hidden": 16, "iterations": 4},
     "cnzsl": {"hidden": 16, "epochs": 2},
