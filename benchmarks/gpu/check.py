@@ -54,6 +54,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "devise": {"epochs": 3},
     "dsva": {"epochs": 2, "batches_per_epoch": 100},
     "fvaegan": {"hidden": 256, "epochs": 3, "lr": 1e-3, "classifier_epochs": 6},
+    "hsva": {"preset": "small", "epochs": 6, "zsl_epochs": 6, "gzsl_epochs": 6},
     "latem": {"epochs": 3},
     "mcfa": {"epochs": 5, "zsl_epochs": 6, "gzsl_epochs": 6},
     "sje": {"epochs": 3},

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from zslbench import Candidates, Method, MethodInfo, Preset, Range, Scorer, TrainingData, param
+from zslbench import Candidates, Method, MethodInfo, Preset, Scorer, TrainingData
 from zslbench_methods.common.batches import distinct
-from zslbench_methods.common.configs import AutoencoderConfig, LatentClassifierConfig
+from zslbench_methods.common.configs import AutoencoderConfig, LatentClassifierConfig, WarmUpConfig
+from zslbench_methods.common.schedules import warm_up
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,26 +64,8 @@ class CADAVAE(Method):
     )
 
     @dataclass(frozen=True)
-    class Alignment(AutoencoderConfig):
+    class Alignment(WarmUpConfig, AutoencoderConfig):
         """The first stage: the autoencoders and the weights of their losses."""
-
-        epochs: int = param(100, "epochs of the autoencoders", ge=1)
-        batch: int = param(50, "images per step", ge=1)
-        lr: float = param(1.5e-4, "Adam's step size (AMSGrad)", gt=0, search=Range(5e-5, 1e-3, log=True))
-        beta: float = param(0.25, "final weight of the KL term", ge=0, search=Range(0.01, 2.0, log=True))
-        beta_start: int = param(0, "epoch after which the KL term's weight grows", ge=0)
-        beta_end: int = param(93, "epoch at which it is reached", ge=0)
-        cross: float = param(2.37, "final weight of the cross-reconstruction", ge=0, search=Range(0.1, 20.0, log=True))
-        cross_start: int = param(21, "epoch after which the cross-reconstruction's weight grows", ge=0)
-        cross_end: int = param(75, "epoch at which it is reached", ge=0)
-        distance: float = param(
-            8.13,
-            "final weight of the distance between the Gaussians",
-            ge=0,
-            search=Range(0.1, 50.0, log=True),
-        )
-        distance_start: int = param(6, "epoch after which the distance's weight grows", ge=0)
-        distance_end: int = param(22, "epoch at which it is reached", ge=0)
 
     @dataclass(frozen=True)
     class Config(LatentClassifierConfig, Alignment):
@@ -165,10 +148,3 @@ def loss(
         (mu_visual, mu_semantic), (logvar_visual, logvar_semantic) = mu.chunk(2), logvar.chunk(2)
         total = total + distance * wasserstein(mu_visual, logvar_visual, mu_semantic, logvar_semantic).sum()
     return total
-
-
-def warm_up(epoch: int, start: int, end: int, final: float) -> float:
-    """A loss weight that is 0 until epoch `start`, grows linearly and stays `final` from epoch `end` on."""
-    if epoch >= end:
-        return final
-    return final * (epoch - start) / (end - start) if epoch > start else 0.0

@@ -22,6 +22,8 @@ SHORT: dict[str, dict[str, Any]] = {
     "dsva": {"epochs": 2, "batches_per_epoch": 2},
     "fvaegan": _GENERATOR,
     "inmap": {"steps": 20},
+    "hsva": _CLASSIFIER
+    | {"epochs": 2, "hidden": 9, "structure": 8, "shared": 7, "latent": 5, "head": 6, "directions": 4},
     "latem": {"epochs": 2},
     "mcfa": _ENCODERS | _CLASSIFIER | {"epochs": 2},
     "relation": {"embedding": 16, "hidden": 16, "episodes": 20},
@@ -37,6 +39,9 @@ LEARNING: dict[str, dict[str, Any]] = {
              "semantic_encoder": 128, "semantic_decoder": 128, "gzsl_epochs": 1},
     "dsva": {"epochs": 3, "lr": 1e-2, "late_lr": 1e-2, "batches_per_epoch": 100},
     "eszsl": {"log10_gamma": 0.0},
+    "hsva": {"epochs": 60, "lr": 1e-3, "hidden": 64, "structure": 64, "shared": 64, "latent": 32, "head": 32,
+             "directions": 16, "beta_end": 54, "cross_start": 12, "cross_end": 45, "distance_end": 15,
+             "gzsl_epochs": 1},
     "relation": {"embedding": 128, "hidden": 128, "episodes": 2000, "lr": 1e-3, "halved": 1000},
     "sae": {},
     "sse": {"rounds": 0},

@@ -36,6 +36,30 @@ class AutoencoderConfig:
 
 
 @dataclass(frozen=True)
+class WarmUpConfig:
+    """How aligned autoencoders are trained: their losses' weights grow as `schedules.warm_up` says. Defaults:
+    CADA-VAE's released program's."""
+
+    epochs: int = param(100, "epochs of the autoencoders", ge=1)
+    batch: int = param(50, "images per step", ge=1)
+    lr: float = param(1.5e-4, "Adam's step size (AMSGrad)", gt=0, search=Range(5e-5, 1e-3, log=True))
+    beta: float = param(0.25, "final weight of the KL term", ge=0, search=Range(0.01, 2.0, log=True))
+    beta_start: int = param(0, "epoch after which the KL term's weight grows", ge=0)
+    beta_end: int = param(93, "epoch at which it is reached", ge=0)
+    cross: float = param(2.37, "final weight of the cross-reconstruction", ge=0, search=Range(0.1, 20.0, log=True))
+    cross_start: int = param(21, "epoch after which the cross-reconstruction's weight grows", ge=0)
+    cross_end: int = param(75, "epoch at which it is reached", ge=0)
+    distance: float = param(
+        8.13,
+        "final weight of the distance between the Gaussians",
+        ge=0,
+        search=Range(0.1, 50.0, log=True),
+    )
+    distance_start: int = param(6, "epoch after which the distance's weight grows", ge=0)
+    distance_end: int = param(22, "epoch at which it is reached", ge=0)
+
+
+@dataclass(frozen=True)
 class LatentClassifierConfig:
     """The classifier on their latents, `latent_classifier.LatentClassifier`. Defaults: CADA-VAE's for CUB."""
 

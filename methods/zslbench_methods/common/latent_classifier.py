@@ -1,4 +1,4 @@
-"""The second stage of CADA-VAE and MCFA: a softmax classifier trained on sampled latents.
+"""The second stage of CADA-VAE, MCFA and HSVA: a softmax classifier trained on sampled latents.
 
 Unseen classes are trained from latents of their semantics, seen classes (GZSL) from latents of their images;
 test images are classified by the mean that the visual encoder gives them.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,13 +21,40 @@ from zslbench_methods.common.layers import Affine
 from zslbench_methods.common.scaling import MinMax
 from zslbench_methods.common.scoring import Represented
 from zslbench_methods.common.softmax import Array, log_probabilities, softmax_regression
-from zslbench_methods.common.vae import AlignedVAEs
+
+
+class Encoder(Protocol):
+    """The encoder of images or of semantics."""
+
+    def gaussian(self, x: Tensor) -> Tensor:
+        """(B, width) -> (B, 2 L): the mean and the log-variance side by side."""
+
+
+class Encoders(Protocol):
+    """Two encoders into one latent space and the way latents are sampled there, such as `vae.AlignedVAEs`."""
+
+    latent: int
+    published: bool
+
+    @property
+    def visual(self) -> Encoder:
+        """Of images."""
+
+    @property
+    def semantic(self) -> Encoder:
+        """Of semantics."""
+
+    def sample(self, mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
+        """Latents (B, L)."""
+
+    def noise(self, *rows: int, generator: torch.Generator) -> Tensor:
+        """What `sample` needs for that many rows, drawn on the CPU."""
 
 
 class LatentClassifier:
     """Trains a fresh classifier for every set of candidates and yields a scorer per epoch of it."""
 
-    def __init__(self, vaes: AlignedVAEs, scale: MinMax, train: TrainingData, config: LatentClassifierConfig) -> None:
+    def __init__(self, vaes: Encoders, scale: MinMax, train: TrainingData, config: LatentClassifierConfig) -> None:
         self.vaes, self.scale, self.train, self.config = vaes, scale, train, config
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
