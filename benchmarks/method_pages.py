@@ -11,6 +11,7 @@ python benchmarks/method_pages.py --check     # exit code 1 if a page is out of 
 import inspect
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,22 @@ def main() -> int:
 
 def pages() -> dict[str, str]:
     """Name of a method -> its page."""
-    registry, store = Registry(), Store(STORE)
+    registry, store = built_in(), Store(STORE)
     rows = [row for table in leaderboard(store.records(), store.plans()) for row in table.rows]
     return {
         name: page(registry.get(name), [row for row in rows if base_name(row.method) == name])
         for name in registry.names
     }
+
+
+def built_in() -> Registry:
+    """The methods of this repository, all of them: an installation may be older than pyproject.toml."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        declared = tomllib.load(file)["project"]["entry-points"]["zslbench.methods"]
+    registry = Registry()
+    if differ := sorted(set(registry.names) ^ set(declared)):
+        sys.exit(f"installed methods are not those of pyproject.toml ({', '.join(differ)}): install zslbench again")
+    return registry
 
 
 def page(method: type[Method], rows: list[Row]) -> str:

@@ -11,11 +11,10 @@ import sys
 import unicodedata
 from pathlib import Path
 
-from method_pages import checked
+from method_pages import built_in, checked
 from tabulate import tabulate
 
 from zslbench.records import Store
-from zslbench.registry import Registry
 from zslbench.report.tables import as_markdown, json_schema
 from zslbench.results.citations import cited
 from zslbench.results.comparison import compare_rows
@@ -98,7 +97,7 @@ def short(tables: list[Table]) -> str:
 
 def methods() -> str:
     """Every built-in method with its page, family, source and needs, and what it was checked against."""
-    registry = Registry()
+    registry = built_in()
     rows = []
     for name in registry.names:
         info, compared = registry.get(name).info, ", ".join(against for against, _ in checked(registry.get(name)))
