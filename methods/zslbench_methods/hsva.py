@@ -61,7 +61,8 @@ class HSVA(Method):
 
     - formula: every term and weight in NumPy, discrepancy and warm-ups also by hand; who is moved by which of the four
       updates (test_hsva.py)
-    - program: read term by term (losses, layers, starting weights, step sizes, warm-ups, last classifier); not run
+    - reading: the released program, term by term (losses, layers, starting weights, step sizes, warm-ups, last
+      classifier); not run
     """
 
     info = MethodInfo(
