@@ -18,7 +18,7 @@ from zslbench.cli.options import (
     notes_option,
     result_console,
     store_option,
-    track_option,
+    stored_options,
 )
 from zslbench.terms import METRICS, SELECTIONS
 
@@ -29,13 +29,11 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt"
 @click.command()
 @click.argument("names", nargs=-1, metavar="[A B ...]", shell_complete=completion.stored_method)
 @store_option
-@click.option("--dataset", shell_complete=completion.stored_datasets, help="On this data set.")
-@click.option("--split-family", shell_complete=completion.stored_families, help="On this split family.")
+@stored_options
 @click.option("--features", help="With these features.")
 @click.option("--semantics", help="With these semantics.")
 @click.option("--data", help="With the data of this hash, as the leaderboard's heading shows it.")
 @click.option("--protocol", type=int, help="Measured by this version of the protocol.")
-@track_option
 @click.option(
     "--metric", type=click.Choice(METRICS), default="H", show_default=True,
     help="What is compared.",
@@ -45,7 +43,6 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt"
     help="Which epoch counts, as in the leaderboard.",
 )  # fmt: skip
 @notes_option
-@click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
 @click.option("--all", "every_pair", is_flag=True, help="Every pair of all ranked rows, not the best with each other.")
 @click.option(
     "--format", "form", type=click.Choice(["table", "md", "csv", "json", "latex"]),

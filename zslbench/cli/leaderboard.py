@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from zslbench.cli import completion
 from zslbench.cli.options import (
     WHERE_ALL_IS,
     as_text,
@@ -20,8 +19,8 @@ from zslbench.cli.options import (
     notes_option,
     result_console,
     store_option,
+    stored_options,
     table_options,
-    track_option,
 )
 from zslbench.cli.streams import say
 
@@ -32,11 +31,8 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".
 @click.command()
 @store_option
 @table_options
-@click.option("--dataset", shell_complete=completion.stored_datasets, help="Only this data set.")
-@click.option("--split-family", shell_complete=completion.stored_families, help="Only this split family.")
-@track_option
+@stored_options
 @methods_option
-@click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
 @click.option(
     "--format",
     "form",
@@ -54,17 +50,14 @@ def leaderboard(
     store: Path,
     select: Any,
     sort: str,
-    dataset: str | None,
-    split_family: str | None,
-    track: str | None,
     methods: str | None,
-    splits: int | None,
     form: str | None,
     all_notes: bool,
     wide: bool,
     output: Path | None,
     excel_safe: bool,
     as_json: bool,
+    **where: Any,
 ) -> int:
     """Print the leaderboard of everything stored; trains nothing. Ranks are those among all rows."""
     from zslbench.report import latex, tables
@@ -76,7 +69,6 @@ def leaderboard(
     if output is not None:
         checked_output(output, store)
     named = [] if methods is None else [methods]
-    where: dict[str, Any] = {"dataset": dataset, "split_family": split_family, "track": track, "splits": splits}
     result = Results(existing_store(store)).leaderboard(select, sort, methods=named, **where)
 
     def as_table() -> Any:

@@ -193,10 +193,21 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def track_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--track``: what methods were allowed to see."""
+def stored_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--dataset``, ``--split-family``, ``--track`` and ``--splits``: which of the stored tables are meant.
+
+    They are what `zslbench.results.Results.leaderboard` takes, and best handed on as `**where`.
+    """
     known = ", ".join([STRICT, *TRACKS.values()])
-    return click.option("--track", help=f"Only this track: {known}, or several of the latter with +.")(command)
+    options = (
+        click.option("--dataset", shell_complete=completion.stored_datasets, help="Only this data set."),
+        click.option("--split-family", shell_complete=completion.stored_families, help="Only this split family."),
+        click.option("--track", help=f"Only this track: {known}, or several of the latter with +."),
+        click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def notes_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,14 +5,13 @@ from typing import Any
 
 import click
 
-from zslbench.cli import completion
 from zslbench.cli.options import (
     checked_output,
     existing_store,
     methods_option,
     store_option,
+    stored_options,
     table_options,
-    track_option,
 )
 from zslbench.cli.streams import say
 
@@ -24,11 +23,8 @@ from zslbench.cli.streams import say
 )  # fmt: skip
 @store_option
 @table_options
-@click.option("--dataset", shell_complete=completion.stored_datasets, help="Only this data set.")
-@click.option("--split-family", shell_complete=completion.stored_families, help="Only this split family.")
-@track_option
+@stored_options
 @methods_option
-@click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits.")
 @click.option(
     "--images", type=click.Path(path_type=Path),
     help="Folder (or zip) with a folder of images per class: shows some of every unseen class.",
@@ -42,13 +38,10 @@ def report(
     store: Path,
     select: Any,
     sort: str,
-    dataset: str | None,
-    split_family: str | None,
-    track: str | None,
     methods: str | None,
-    splits: int | None,
     images: Path | None,
     plots_folder: Path | None,
+    **where: Any,
 ) -> int:
     """Write everything stored as one HTML file: leaderboard, figures, tests, provenance. Opens without a network."""
     from zslbench.errors import InputError
@@ -64,7 +57,6 @@ def report(
     if plots_folder:
         checked_output(plots_folder, store)
     stored, named = existing_store(store), [] if methods is None else [methods]
-    where: dict[str, Any] = {"dataset": dataset, "split_family": split_family, "track": track, "splits": splits}
     tables = Results(stored).leaderboard(select, sort, methods=named, **where)
     rows = [row for table in tables for row in table.rows]
     if not any(row.metrics for row in rows):
