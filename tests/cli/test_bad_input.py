@@ -50,7 +50,7 @@ def arguments(methods: str = "eszsl", dataset: str = "toy", **options: object) -
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (arguments("ezsl"), "unknown method 'ezsl'. Did you mean 'eszsl'? Known: "),
+        (arguments("eszl"), "unknown method 'eszl'. Did you mean 'eszsl'? Known: "),
         (arguments(""), "no method named: expected name or name[param=value,...]"),
         (arguments("eszsl[log10_gamma"), "cannot read the method list at 'eszsl[log10_gamma': expected name or"),
         (arguments("eszsl[gamma=1]"),
@@ -205,10 +205,10 @@ def test_an_output_that_cannot_be_written_is_named(complain):
 
 def test_the_real_command_ends_with_two_and_one_line(zslbench, synthetic):
     """In a process of its own the command behaves the same, without a traceback."""
-    done = zslbench(*arguments("ezsl", dataset=str(synthetic)))
+    done = zslbench(*arguments("eszl", dataset=str(synthetic)))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [done.stderr.strip()]
-    assert done.stderr.startswith("zslbench: unknown method 'ezsl'. Did you mean 'eszsl'? Known: ")
+    assert done.stderr.startswith("zslbench: unknown method 'eszl'. Did you mean 'eszsl'? Known: ")
 
 
 def test_a_disk_that_fills_up_ends_the_run_readably(zslbench, synthetic, tmp_path):
