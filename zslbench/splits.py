@@ -166,7 +166,8 @@ class Split:
         if stage == "validation" and part is not None:
             names, key = self.class_names, f"{self.dataset}/{self.family}/{self.index}/rehearsal"
             ranked = sorted(part.seen.tolist(), key=lambda label: _rank(f"{key}/{names[label]}"))
-            classes = ranked[: _validation_size(len(part.seen), len(self.unseen), len(names))]
+            every = len(np.union1d(self.labels, self.unseen))
+            classes = ranked[: _validation_size(len(part.seen), len(self.unseen), every)]
             part = self._play_unseen(part.train, part.seen, classes, "rehearsal") if classes else None
         return part if part is not None and len(part.held_out_seen) else None
 
@@ -181,10 +182,16 @@ class Split:
         )
 
 
+def with_images(roster: Roster) -> list[int]:
+    """The classes that splits play: those with images."""
+    present: list[int] = np.unique(roster.labels).tolist()
+    return present
+
+
 def split_families(roster: Roster) -> list[str]:
     """The split families of a data set: its card's and its split files', and the seeded published rule for sizes."""
     named = list(dict.fromkeys([*roster.split_families, *roster.split_files]))
-    sized = [family for family in named if _seen_unseen(family, len(roster.class_names))]
+    sized = [family for family in named if _seen_unseen(family, len(with_images(roster)))]
     return [*named, *(f"zsvidat-{family}" for family in sized)]
 
 
@@ -207,12 +214,12 @@ def make_splits(roster: Roster, family: str, count: int | None = None) -> list[S
         entries = _first(_read_entries(files[family]), count, files[family])
         return splits_from(roster, entries, family, f"split file {files[family]}")
     published = family.startswith("zsvidat-")
-    sizes = _seen_unseen(family.removeprefix("zsvidat-"), len(roster.class_names))
+    sizes = _seen_unseen(family.removeprefix("zsvidat-"), len(with_images(roster)))
     if sizes is None:
         known = split_families(roster)
         raise InputError(
             f"unknown split family {family!r} for {roster.name}.{close_matches(family, known)} "
-            f"Known: {', '.join(known)}, or any S/U with S + U = {len(roster.class_names)}."
+            f"Known: {', '.join(known)}, or any S/U with S + U = {len(with_images(roster))}."
         )
     most = len(ZSVIDAT_SEEDS) if published else min(_MAX_GENERATED, math.comb(sum(sizes), sizes[1]))
     if count is None:
@@ -229,7 +236,7 @@ def whole(roster: Roster) -> Split:
 
     Classes that play unseen in the validation stage are drawn by hashing, as in other splits.
     """
-    seen = np.unique(roster.labels).tolist()
+    seen = with_images(roster)
     unseen = sorted(set(range(len(roster.class_names))) - set(seen))
     size = _validation_size(len(seen), len(unseen), len(roster.class_names))
     validation = sorted(_ranked_classes(roster, seen, f"{roster.name}/{WHOLE}/0/validation")[:size])
@@ -328,9 +335,9 @@ def _seen_unseen(family: str, classes: int) -> tuple[int, int] | None:
 def _generate(roster: Roster, family: str, sizes: tuple[int, int], count: int) -> list[Split]:
     splits: list[Split] = []
     taken: set[tuple[int, ...]] = set()
-    draw = 0
+    draw, classes = 0, with_images(roster)
     while len(splits) < count:  # every set of unseen classes has the same chance, so this ends
-        ranked = _ranked_classes(roster, range(sum(sizes)), f"{roster.name}/{family}/{draw}/unseen")
+        ranked = _ranked_classes(roster, classes, f"{roster.name}/{family}/{draw}/unseen")
         unseen = tuple(sorted(ranked[: sizes[1]]))
         draw += 1
         if unseen in taken:
@@ -343,9 +350,10 @@ def _generate(roster: Roster, family: str, sizes: tuple[int, int], count: int) -
 def _zsvidat(roster: Roster, family: str, sizes: tuple[int, int], index: int) -> Split:
     labels = np.arange(1, sum(sizes) + 1)
     np.random.RandomState(ZSVIDAT_SEEDS[index]).shuffle(labels)  # the rule names this generator
-    unseen = tuple(sorted(int(label) - 1 for label in labels[sizes[0] :]))
+    classes = np.array(with_images(roster))[labels - 1]
+    unseen = tuple(sorted(classes[sizes[0] :].tolist()))
     held_out: list[int] = []
-    for label in labels[: sizes[0]] - 1:
+    for label in classes[: sizes[0]]:
         images = np.flatnonzero(roster.labels == label)
         held_out.extend(images[int(0.8 * len(images)) :].tolist())
     return _build(roster, family, index, unseen, None, held_out, f"{roster.name} {family}")
@@ -356,7 +364,7 @@ def _validation_size(seen: int, unseen: int, classes: int) -> int:
     return min(max(2, round(seen * unseen / classes)), seen // 2)
 
 
-def _ranked_classes(roster: Roster, classes: Sequence[int] | range, key: str) -> list[int]:
+def _ranked_classes(roster: Roster, classes: Sequence[int], key: str) -> list[int]:
     return sorted(classes, key=lambda label: _rank(f"{key}/{roster.class_names[label]}"))
 
 
@@ -383,12 +391,15 @@ def _build(
     where: str,
 ) -> Split:
     labels: IntArray = roster.labels
-    seen = [label for label in range(len(roster.class_names)) if label not in unseen]
+    classes = with_images(roster)
+    if strange := set(unseen) - set(classes):
+        raise InputError(f"{where}: class {roster.class_names[min(strange)]!r} has no image to be tested on.")
+    seen = [label for label in classes if label not in unseen]
     if not seen:
         raise InputError(f"{where}: every class is unseen; at least one must be seen.")
     key = f"{roster.name}/{family}/{index}"
     if validation is None:
-        size = _validation_size(len(seen), len(unseen), len(roster.class_names))
+        size = _validation_size(len(seen), len(unseen), len(classes))
         validation = tuple(sorted(_ranked_classes(roster, seen, f"{key}/validation")[:size]))
     elif overlap := set(validation) - set(seen):
         raise InputError(f"{where}: validation class {roster.class_names[min(overlap)]!r} is unseen.")

@@ -59,6 +59,8 @@ class Card(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     citation: str = ""
     licence: str = ""
     classes: list[str]
+    without_images: list[str] = []
+    """Those that are described and have no image, on purpose: models can name them, no split plays them."""
     default_features: str
     default_semantics: str
     split_families: list[str] = []
@@ -97,6 +99,9 @@ def read_card(folder: Path) -> Card:
     if len(set(card.classes)) != len(card.classes) or len(card.classes) < 2:
         raise InputError(f"{path}: 'classes' must name at least two classes, each once.")
     card.classes = list(check_class_names(card.classes, str(path)))
+    card.without_images = list(check_class_names(card.without_images, str(path)))
+    if unknown := set(card.without_images) - set(card.classes):
+        raise InputError(f"{path}: 'without_images' names {plain(min(unknown))!r}, which is none of its classes.")
     named = {"name": [card.name], "split_families": card.split_families}
     named |= {kind: list(getattr(card, kind)) for kind in ("features", "maps", "semantics")}
     for key, names in named.items():
@@ -112,6 +117,8 @@ def card_toml(card: Card) -> bytes:
     import tomli_w
 
     said = {key: value for key, value in msgspec.to_builtins(card).items() if value is not None and value != {}}
+    if not card.without_images:
+        del said["without_images"]
     return tomli_w.dumps(said, multiline_strings=True).encode("utf-8", "replace")  # half a character is none
 
 

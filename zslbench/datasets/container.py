@@ -315,9 +315,16 @@ class Dataset:
                 f"{path}: labels run from {labels.min()} to {labels.max()}; the card names {classes} classes, "
                 f"so 0 to {classes - 1} is expected."
             )
-        empty = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
-        if len(empty):
-            raise InputError(f"{path}: class {self.class_names[empty[0]]!r} has no image.")
+        described = set(self.card.without_images)
+        for name, count in zip(self.class_names, np.bincount(labels, minlength=classes), strict=True):
+            if count == 0 and name not in described:
+                raise InputError(
+                    f"{path}: class {name!r} has no image; where that is meant, the card names it in 'without_images'."
+                )
+            if count and name in described:
+                raise InputError(f"{path}: {count} images are of class {name!r}, which the card says has none.")
+        if classes - len(described) < 2:
+            raise InputError(f"{self.folder}: fewer than two classes have images.")
         labels.flags.writeable = False
         return labels
 

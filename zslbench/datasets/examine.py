@@ -39,6 +39,9 @@ class Examination(msgspec.Struct):
     images: int = 0
     classes: int = 0
     images_per_class: dict[str, float] = {}
+    """Of those that have any."""
+    without_images: list[str] = []
+    """Classes that are described alone."""
     """``min``, ``median`` and ``max``."""
     features: dict[str, dict[str, Any]] = {}
     maps: dict[str, dict[str, Any]] = {}
@@ -59,6 +62,8 @@ def examine(folder: Path | str) -> Examination:
         return found
     counts = data.images_per_class
     found.name, found.images, found.classes = data.name, len(data.labels), len(data.class_names)
+    found.without_images = list(data.card.without_images)
+    counts = counts[counts > 0]
     found.images_per_class = {"min": int(counts.min()), "median": float(np.median(counts)), "max": int(counts.max())}
     if (small := int((counts < 2).sum())) > 0:
         found.warnings.append(f"{small} class(es) have one image: they can only be unseen.")
@@ -243,7 +248,7 @@ def _splits(found: Examination, data: Dataset) -> dict[str, tuple[int, ...]]:
             continue
         unseen[family] = split.unseen
         found.splits[family] = {
-            "seen": len(data.class_names) - len(split.unseen),
+            "seen": len(data.class_names) - len(data.card.without_images) - len(split.unseen),
             "unseen": len(split.unseen),
             "validation": len(split.validation),
             "test_seen_images": len(split.test_seen),

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from zslbench.datasets.card import CARD, Card, FeatureCard, card_toml
 from zslbench.datasets.filenames import FILES, check_files, files_text
 from zslbench.errors import InputError
+from zslbench.plaintext import plain
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _BLOCK_BYTES = 1 << 24
@@ -52,7 +53,7 @@ def write_dataset(
     refuse_existing(folder)
     filled = copy.deepcopy(card)
     given = {"features": features, "maps": maps or {}, "semantics": semantics}
-    checked = checked_labels(labels, len(card.classes))
+    checked = checked_labels(labels, card)
     for kind, arrays in given.items():
         if getattr(card, kind).keys() != arrays.keys():
             raise InputError(f"card has {kind} {sorted(getattr(card, kind))}, arrays are {sorted(arrays)}")
@@ -99,12 +100,14 @@ def refuse_existing(folder: Path | str) -> None:
         raise InputError(f"{folder}: exists already, choose another folder or remove it first")
 
 
-def checked_labels(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
-    """The labels as int64; InputError unless each class has one, and none is of no class."""
+def checked_labels(labels: NDArray[Any], card: Card) -> NDArray[np.int64]:
+    """The labels as int64; InputError unless each class but those described alone has one, and none is of no class."""
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"labels: expected (N,) integers, found {labels.shape} {labels.dtype}")
-    if not np.array_equal(np.unique(labels), np.arange(classes)):
-        raise InputError(f"labels: expected every class index 0..{classes - 1} to occur and no other")
+    expected = [number for number, name in enumerate(card.classes) if name not in card.without_images]
+    if not np.array_equal(np.unique(labels), expected):
+        but = f" but those of {', '.join(map(plain, card.without_images))}" if card.without_images else ""
+        raise InputError(f"labels: expected every class index 0..{len(card.classes) - 1}{but} to occur and no other")
     return labels.astype(np.int64)
 
 

@@ -40,7 +40,9 @@ def _lines(found: Examination) -> list[str]:
     if found.name:
         few, usual, many = (f"{value:g}" for value in found.images_per_class.values())
         lines.append(f"name       {plain(found.name)}")
-        lines.append(f"images     {found.images} in {found.classes} classes; per class {few} to {many}, median {usual}")
+        without = f" and {len(found.without_images)} described alone" if found.without_images else ""
+        classes = f"{found.classes - len(found.without_images)} classes{without}"
+        lines.append(f"images     {found.images} in {classes}; per class {few} to {many}, median {usual}")
     for kind in ("features", "maps", "semantics"):
         lines += [f"{kind:<10} {name}: {_said(facts)}" for name, facts in getattr(found, kind).items()]
     lines += [f"splits     {family}: {_said(facts)}" for family, facts in found.splits.items()]

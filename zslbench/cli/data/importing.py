@@ -125,13 +125,22 @@ def mcfa(
 @click.option("--maps", help="(N, P, D): .npy or .npz[:MEMBER], local features.")
 @click.option("--space", default="", help="Name of the space that features and semantics share, such as CLIP's.")
 @click.option("--pretraining", default="", help="What the features' backbone was trained on; kept in the card.")
+@click.option(
+    "--without-images", default="", help="Comma-separated classes that are described and have no image, on purpose."
+)
 @_labels_are
 @_shared
-def arrays(name: str | None, out: Path | None, as_json: bool, features: str, **sources: Any) -> None:
+def arrays(
+    name: str | None, out: Path | None, as_json: bool, features: str, without_images: str, **sources: Any
+) -> None:
     """Plain arrays. Features may be larger than memory."""
     from zslbench.datasets.importing.arrays import read_arrays
 
-    _import(lambda scratch: read_arrays(features, scratch=scratch, **sources), Path(features), name, out, as_json)
+    described = [each.strip() for each in without_images.split(",") if each.strip()]
+    _import(
+        lambda scratch: read_arrays(features, scratch=scratch, without_images=described, **sources),
+        Path(features), name, out, as_json,
+    )  # fmt: skip
 
 
 def _names(path: Path | None) -> tuple[tuple[str, ...] | None, list[str]]:

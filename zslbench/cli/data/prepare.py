@@ -48,6 +48,10 @@ _STAGES = {"images": "Encoding images", "descriptions": "Encoding descriptions"}
 )
 @click.option("--classes", type=click.Path(path_type=Path), help="File of class names, one a line, in label order.")
 @click.option(
+    "--without-images", default="",
+    help="Comma-separated classes that --semantics describes and that have no pictures: models can name them.",
+)  # fmt: skip
+@click.option(
     "--class-folders",
     type=click.Choice(["auto", "leaf", "top"]),
     default="auto",
@@ -91,6 +95,7 @@ def prepare(
     maps: str | None,
     semantics: tuple[str, ...],
     classes: Path | None,
+    without_images: str,
     class_folders: ClassFolders,
     card_name: str | None,
     title: str | None,
@@ -125,6 +130,7 @@ def prepare(
         licence=licence,
         citation=None if citation is None else _read(citation, "BibTeX"),
         classes=None if classes is None else _read_classes(classes),
+        without_images=tuple(name.strip() for name in without_images.split(",") if name.strip()),
         class_folders=class_folders,
         split_families=split_families,
         backbone=backbone,

@@ -60,6 +60,8 @@ class Imported:
     """Entries of split files by family."""
     notes: list[str] = field(default_factory=list)
     """What was found and decided, for the user and the card."""
+    without_images: tuple[str, ...] = ()
+    """Classes that are described and have no image."""
     layout: str = ""
     """What kind of files these are, for the card."""
     files: list[Path] = field(default_factory=list)
@@ -102,6 +104,7 @@ def write(found: Imported, name: str, out: Path) -> Written:
     card = Card(
         name=name,
         classes=list(found.class_names),
+        without_images=list(found.without_images),
         default_features=next(iter(found.features)),
         default_semantics=next(iter(found.semantics)),
         split_families=families,
@@ -183,7 +186,7 @@ def say_conversion(array: NDArray[Any], what: str, notes: list[str]) -> None:
 
 def _families(found: Imported, name: str) -> list[str]:
     """The split families that the card can name: those of the files, and of their sizes those that can be played."""
-    count = len(found.class_names)
+    count = len(found.class_names) - len(found.without_images)
     named = list(found.splits)
     draft = PlainRoster(name, found.class_names, found.labels)
     sizes: dict[str, None] = {}
@@ -194,7 +197,7 @@ def _families(found: Imported, name: str) -> list[str]:
         try:
             make_splits(draft, family)
         except InputError as error:
-            single = np.flatnonzero(np.bincount(found.labels, minlength=count) == 1)
+            single = np.flatnonzero(np.bincount(found.labels) == 1)
             some = f", {plain(found.class_names[single[0]])!r} among them" if len(single) else ""
             found.notes.append(
                 f"WARNING splits drawn by hashing, such as {family}, cannot be played: {error} {len(single)} class(es) "

@@ -39,6 +39,7 @@ def read_arrays(
     space: str = "",
     pretraining: str = "",
     labels_are: LabelsAre | None = None,
+    without_images: Sequence[str] = (),
 ) -> Imported:
     """A data set from one file per array; ``FILE.npz:MEMBER`` names a member of an .npz.
 
@@ -53,6 +54,7 @@ def read_arrays(
         space: name of the joint space of features and semantics, if they share one.
         pretraining: what the features' backbone was trained on, for the card.
         labels_are: ``names`` or ``numbers`` of classes, where the labels can be both.
+        without_images: classes that are described and have no image.
 
     Raises:
         InputError: a file is missing, damaged or does not fit the others.
@@ -64,8 +66,9 @@ def read_arrays(
         arrays["maps"] = read_images(maps, 3, "maps", scratch, notes)
     images = len(arrays["features"])
     known = labels_of(
-        _labels(labels, scratch), class_names, argument("labels", labels), notes, images=images, labels_are=labels_are
-    )
+        _labels(labels, scratch), class_names, argument("labels", labels), notes, images=images, labels_are=labels_are,
+        without_images=without_images,
+    )  # fmt: skip
     for role, source in (("features", features), ("maps", maps)):
         if source is not None and len(arrays[role]) != len(known):
             turned = " Is it transposed?" if arrays[role].shape[-1] == len(known) else ""
@@ -85,6 +88,7 @@ def read_arrays(
         semantics_cards={"imported": card},
         notes=notes,
         layout="plain arrays",
+        without_images=tuple(without_images),
         files=[*map(_file, sources.values()), classes],
     )
 

@@ -104,6 +104,7 @@ def labels_of(
     images: int | None = None,
     labels_are: LabelsAre | None = None,
     usual: LabelsAre | None = None,
+    without_images: Sequence[str] | None = None,
 ) -> IntArray:
     """Labels from 0 from class numbers (from 0 or 1) or class names; says in `notes` what it found.
 
@@ -115,6 +116,7 @@ def labels_of(
         images: how many there are, where it is known: then one text too many may be a header.
         labels_are: what the user says they are.
         usual: what they are in files of this layout, where both are possible and differ; None leaves it to the user.
+        without_images: classes that no label is of; None where the user cannot say so.
 
     Raises:
         InputError: not (N,) integers or names, a number out of range, an unknown name, or two readings that differ.
@@ -141,12 +143,14 @@ def labels_of(
         readings["numbers"] = _by_number(numbers, class_names, what)
     except InputError as error:
         problems["numbers"] = error
-    chosen = labels_are or _chosen(readings, len(class_names), usual or ("names" if literal else None), what, notes)
+    chosen = labels_are or _chosen(
+        readings, len(class_names) - len(without_images or ()), usual or ("names" if literal else None), what, notes
+    )
     chosen = chosen or ("names" if _mostly_names(texts) else "numbers")
     if chosen not in readings:
         raise problems[chosen]
     labels, said = readings[chosen]
-    check_every_class(labels, class_names, what)
+    check_every_class(labels, class_names, what, without_images)
     notes += said
     return labels
 
@@ -156,15 +160,26 @@ def _mostly_names(texts: Sequence[str]) -> bool:
     return sum(number(text) is None for text in texts) * 2 > len(texts)
 
 
-def check_every_class(labels: IntArray, class_names: Sequence[str], what: str) -> None:
-    """Raise InputError if a class has no image."""
+def check_every_class(
+    labels: IntArray, class_names: Sequence[str], what: str, without_images: Sequence[str] | None = None
+) -> None:
+    """Raise InputError if a class has no image, or one of those has that are said to have none."""
     counts = np.bincount(labels, minlength=len(class_names))
+    for name in without_images or ():
+        if name not in class_names:
+            raise InputError(
+                f"{argument('without_images')}: no class {plain(name)!r}.{close_matches(name, class_names)}"
+            )
+        if count := int(counts[list(class_names).index(name)]):
+            raise InputError(f"{what}: {count} images are of class {plain(name)!r}, which is said to have none.")
+    counts[[list(class_names).index(name) for name in without_images or ()]] = 1
     if (empty := np.flatnonzero(counts == 0)).size:
         first = re.sub(r"[^a-z]", "", class_names[0].lower())
         header = f" Is the first class, {class_names[0]!r}, a header?" if first in _HEADERS else ""
+        meant = "" if without_images is None else f" Those that are meant to: {argument('without_images')}."
         raise InputError(
             f"{what}: {len(empty)} class(es) have no image, {plain(class_names[empty[0]])!r} among them: are labels "
-            f"and class names of the same data set?{header}"
+            f"and class names of the same data set?{header}{meant}"
         )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench import shelltext
-from zslbench.classnames import other_place
+from zslbench.classnames import check_class_names, other_place
 from zslbench.datasets import semantics as text
 from zslbench.datasets.backbones import Backbone, find_backbone, versions
 from zslbench.datasets.backbones.batches import EncodingJob
@@ -31,6 +31,7 @@ from zslbench.datasets.writing import refuse_existing, write_dataset
 from zslbench.errors import InputError
 from zslbench.hashing import file_digest
 from zslbench.machine import Device, cores, device_here
+from zslbench.plaintext import plain as plain_text
 from zslbench.spelling import argument
 from zslbench.splits import PlainRoster, make_splits, usual_family
 
@@ -55,6 +56,7 @@ class Options:
     licence: str | None = None
     citation: str | None = None
     classes: tuple[str, ...] | None = None
+    without_images: tuple[str, ...] = ()
     class_folders: ClassFolders = "auto"
     split_families: tuple[str, ...] | None = None
     backbone: str | None = None
@@ -120,7 +122,7 @@ def prepare(
     with open_images(
         images, recipe.classes, per_class=recipe.images_per_class, class_folders=options.class_folders
     ) as found:
-        classes, total = found.classes, len(found)
+        classes, total = (*found.classes, *_described(options.without_images, found)), len(found)
         warnings: list[str] = []
         claimed, doubt = withdraw(plain, recipe.name, classes, total)
         if doubt:
@@ -154,6 +156,7 @@ def prepare(
             ]
             alike = _alike(blocks, classes)
             card = _card(recipe, backbone, families, classes, blocks)
+            card.without_images = list(classes[len(found.classes) :])
             maps = {} if made.local is None else {f"{backbone.name}_{options.grid}x{options.grid}": made.local}
             card.maps = {name: _feature_card(backbone, _map_title(backbone, options.grid)) for name in maps}
             card.provenance = _provenance(recipe, job, options, made, twins, blocks, notes + alike)
@@ -163,6 +166,18 @@ def prepare(
             )  # fmt: skip
             warnings += [*_warnings(found, made, twins), *alike]
             return Prepared(out, written, len(labels), warnings, notes, found.passed)
+
+
+def _described(names: Sequence[str], images: ImageSet) -> tuple[str, ...]:
+    """Classes that are described alone; InputError if one has images, or is named twice."""
+    known = set(images.classes)
+    for name in (checked := check_class_names(names, argument("without_images"))):
+        if name in known:
+            count = int((images.labels == images.classes.index(name)).sum())
+            raise InputError(
+                f"{argument('without_images')}: class {plain_text(name)!r} has {count} images in {images.source}."
+            )
+    return checked
 
 
 def _backbone(recipe: Recipe, options: Options) -> Backbone:
@@ -182,7 +197,7 @@ def _families(recipe: Recipe, classes: Sequence[str], labels: NDArray[np.int64])
             f"class {classes[single[0]]!r} has one image: at least two are expected, one to train on and one to test; "
             f"add some or take the class out."
         )
-    proposed = usual_family(len(classes))
+    proposed = usual_family(len(np.unique(labels)))
     families = list(recipe.split_families) or [proposed]
     plan = PlainRoster(recipe.name, tuple(classes), labels, [proposed])
     for family in families:
