@@ -105,7 +105,7 @@ class CEGZSL(Method):
             "small": Preset(
                 {"hidden": 256, "embedding": 256, "projection": 64, "comparator": 64, "epochs": 60, "batch": 128,
                  "lr": 1e-3, "instance_weight": 0.03, "class_weight": 0.03, "samples": 300, "zsl_epochs": 50},
-                "narrow, for two cores; the best of three settings on validation classes of the bundled data set",
+                "narrow, for two cores; of four settings the best H on validation classes of the bundled data set",
             ),
             "awa1": Preset(
                 {"epochs": 130, "batch": 4096, "decay_epochs": 50, "samples": 1800, "classifier_batch": 1800},

@@ -108,7 +108,7 @@ class HSVA(Method):
         PRESETS: ClassVar = {
             "small": Preset(
                 {"hidden": 256, "structure": 256, "shared": 256, "head": 64, "epochs": 100},
-                "narrow, for two cores; of three step sizes validation classes of the bundled data set chose this",
+                "narrow, for two cores; of three settings the best T1, not H, on the bundled validation classes",
             )
         } | {
             name: Preset(
