@@ -72,7 +72,8 @@ class SSE(Method):
         """The demonstration has the ReLU and γ = 10; the publication chooses by cross-validation.
 
         Map and γ are those of the best T1 on validation classes of four splits of the bundled data set (six settings
-        compared, and three more on fewer splits); a smaller γ gives a better AUSUC and lower H. The rest is the demonstration's.
+        compared, and three more on fewer splits); a smaller γ gives a better AUSUC and lower H. The rest is the
+        demonstration's.
         """
 
         map: Literal["relu", "intersection"] = param(
