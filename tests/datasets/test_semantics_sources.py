@@ -20,8 +20,9 @@ from zslbench.datasets.semantics import (
     sentence,
     unique_names,
 )
-from zslbench.datasets.semantics.descriptions import PROMPT, read_prompts, spoken
+from zslbench.datasets.semantics.descriptions import read_prompts, spoken
 from zslbench.datasets.semantics.encoder import embed_classes
+from zslbench.datasets.semantics.prompts import PROMPT, RANDOM_WORDS, SETS, waffled
 from zslbench.errors import InputError
 
 CLASSES = ("beach", "storage_tank", "footballField")
@@ -335,6 +336,49 @@ def test_names_are_embedded_and_options_name_the_block(counting):
     np.testing.assert_allclose(block.array[:, 0] / block.array[:, 1], [1, 2, 2], rtol=1e-6)
     assert block.name == "names"
     assert only("names:minilm").name == "names-minilm"
+
+
+def test_a_set_of_prompts_has_a_name(counting):
+    """'names:SET' is the set's prompts, averaged; array and card bear its name; an unknown one is told of them."""
+    assert read_prompts("aerial") == list(SETS["aerial"])
+    assert all(prompt.count("{}") == 1 for prompts in SETS.values() for prompt in prompts)
+    assert all(len(set(prompts)) == len(prompts) for prompts in SETS.values())
+    block = only("names:aerial")
+    assert (block.name, only("names:photo").name) == ("names-aerial", "names-photo")
+    assert f"{len(SETS['aerial'])} prompts (set 'aerial')" in block.card.title
+    units = [np.array([len(prompt.split()), 1]) / np.hypot(len(prompt.split()), 1) for prompt in SETS["aerial"]]
+    mean = np.mean(units, axis=0)  # of 'beach', which is one word as '{}' is
+    np.testing.assert_allclose(block.array[0], mean / np.linalg.norm(mean), rtol=1e-5)
+    refused("names:landscape", r"or one of the sets bare, photo, aerial, found 'landscape'")
+
+
+def test_random_suffixes_are_a_control(counting):
+    """'waffle' has 15 suffixes of words and 15 of letters, equal for all classes, of class names' shape, by draw."""
+    names = [spoken(name) for name in CLASSES]
+    prompts = waffled(names, 0)
+    assert prompts == waffled(names[::-1], 0) != waffled(names, 1)
+    assert len(prompts) == 30
+    suffixes = [prompt.removeprefix("an aerial image of a {}, which has ").removesuffix(".") for prompt in prompts]
+    assert all(set(suffix.split()) <= set(RANDOM_WORDS) for suffix in suffixes[:15])
+    assert not any(set(suffix.split()) & set(RANDOM_WORDS) for suffix in suffixes[15:])
+    # beach, storage tank, football field: 5/3 words on average, of 29/5 letters
+    assert {len(suffix.split()) for suffix in suffixes} == {2}
+    assert {len(word) for suffix in suffixes[15:] for word in suffix.split()} == {6}
+    block = only("waffle:3")
+    assert (block.name, only("waffle").name, only("waffle:0").name) == ("waffle-3", "waffle", "waffle")
+    assert "random letters, draw 3: a control" in block.card.title
+    assert only("waffle:minilm").name == "waffle-minilm"
+    refused("waffle:x", r"waffle: expected the number of a draw behind ':', such as waffle:3, found 'x'")
+
+
+def test_random_words_name_no_class_and_none_twice():
+    """Nothing on the list is a class or an attribute of the bundled data set."""
+    from zslbench.datasets import load_dataset
+
+    data = load_dataset("ucm")
+    said = " ".join([*data.class_names, *(data.card.semantics["attributes"].columns or [])]).lower()
+    assert len(set(RANDOM_WORDS)) == len(RANDOM_WORDS)
+    assert not set(map(str.lower, RANDOM_WORDS)) & set(re.findall(r"[a-z]+", said))
 
 
 def test_phrases_scored_by_class_names(tmp_path, counting):

@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.card import SemanticsCard
 from zslbench.datasets.semantics.block import SemanticsBlock
-from zslbench.datasets.semantics.descriptions import PROMPT, prompted
+from zslbench.datasets.semantics.descriptions import prompted
 from zslbench.datasets.semantics.encoder import TextEncoder, embed_classes, unit_rows
 from zslbench.datasets.semantics.files import read_lines
+from zslbench.datasets.semantics.prompts import PROMPT
 from zslbench.errors import InputError
 
 _BLOCK_ROWS = 8192

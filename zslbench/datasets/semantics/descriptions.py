@@ -22,9 +22,8 @@ from zslbench.datasets.semantics.files import (
     read_toml,
     shown,
 )
+from zslbench.datasets.semantics.prompts import PROMPT, SETS, SUFFIXES, waffled
 from zslbench.errors import InputError
-
-PROMPT = "an aerial image of a {}"
 
 
 def description_block(path: Path, classes: Sequence[str], encoder: TextEncoder) -> SemanticsBlock:
@@ -34,11 +33,29 @@ def description_block(path: Path, classes: Sequence[str], encoder: TextEncoder) 
     return _embedded(block_name(path), title, texts, encoder)
 
 
-def name_block(prompts: Sequence[str], classes: Sequence[str], encoder: TextEncoder) -> SemanticsBlock:
-    """Embed the class names, put into the prompts, as a block ``names``."""
+def name_block(given: str, classes: Sequence[str], encoder: TextEncoder) -> SemanticsBlock:
+    """Embed the class names, put into the prompts of `read_prompts`, as a block ``names``, or ``names-SET``."""
+    prompts = read_prompts(given)
     said = f"the prompt {prompts[0]!r}" if len(prompts) == 1 else f"{len(prompts)} prompts"
-    title = f"Class names in {said}, mean of the unit-length embeddings, {encoder.name}"
-    return _embedded("names", title, prompted(prompts, classes), encoder)
+    of_set = f" (set {given!r})" if given in SETS else ""
+    title = f"Class names in {said}{of_set}, mean of the unit-length embeddings, {encoder.name}"
+    return _embedded(f"names-{given}" if given in SETS else "names", title, prompted(prompts, classes), encoder)
+
+
+def waffle_block(given: str, classes: Sequence[str], encoder: TextEncoder) -> SemanticsBlock:
+    """Embed the class names with random suffixes, of the draw `given` (a whole number), as ``waffle`` or ``waffle-N``.
+
+    InputError if the draw is no whole number.
+    """
+    if not re.fullmatch(r"\d{0,9}", given, re.ASCII):
+        raise InputError(f"waffle: expected the number of a draw behind ':', such as waffle:3, found {shown(given)}.")
+    draw = int(given or 0)
+    prompts = waffled([spoken(name) for name in classes], draw)
+    title = (
+        f"Class names in {PROMPT!r} with {SUFFIXES} suffixes of random words and {SUFFIXES} of random letters, "
+        f"draw {draw}: a control; mean of the unit-length embeddings, {encoder.name}"
+    )
+    return _embedded(f"waffle-{draw}" if draw else "waffle", title, prompted(prompts, classes), encoder)
 
 
 def read_descriptions(path: Path | str, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -65,18 +82,24 @@ def read_descriptions(path: Path | str, classes: Sequence[str]) -> dict[str, tup
 
 
 def read_prompts(given: str) -> list[str]:
-    """Return the prompts of the source ``names`` or ``names:GIVEN``: the default, the one given, or a file's lines.
+    """Return the prompts of the source ``names`` or ``names:GIVEN``: the default, those of a named set, the one given,
+    or a file's lines.
 
     InputError if a prompt does not hold ``{}`` exactly once, or nothing else.
     """
     if not given:
         return [PROMPT]
+    if given in SETS:
+        return list(SETS[given])
     is_file = given.endswith(".txt") or Path(given).is_file()
     prompts = read_lines(given) if is_file and "{}" not in given else [given]
     for number, prompt in enumerate(prompts):
         where = "names" if prompt == given else f"{given}: prompt {number + 1}"
         if prompt.count("{}") != 1:
-            raise InputError(f"{where}: expected a prompt with '{{}}' once, for the class name, found {shown(prompt)}.")
+            sets = f", or one of the sets {', '.join(SETS)}" if where == "names" else ""
+            raise InputError(
+                f"{where}: expected a prompt with '{{}}' once, for the class name{sets}, found {shown(prompt)}."
+            )
         as_text(prompt, where)
     return prompts
 

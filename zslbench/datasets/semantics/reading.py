@@ -6,7 +6,8 @@
 ``FILE.json``             texts of classes
 ``FILE.npy``              class vectors, rows in the order of the classes
 ``words:FILE``            means of word vectors (GloVe or word2vec text, may be gzipped)
-``names``                 class names in a prompt; ``names:PROMPT`` or ``names:FILE.txt``
+``names``                 class names in a prompt; ``names:PROMPT``, ``names:SET`` or ``names:FILE.txt``
+``waffle``                class names with random words: a control; ``waffle:DRAW``
 ``automatic:FILE.txt``    phrases scored by class names
 ========================  =============================================================
 
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING
 from zslbench.datasets.semantics.automatic import automatic_block
 from zslbench.datasets.semantics.block import SemanticsBlock
 from zslbench.datasets.semantics.clip_text import clip_encoder
-from zslbench.datasets.semantics.descriptions import description_block, name_block, read_prompts
+from zslbench.datasets.semantics.descriptions import description_block, name_block, waffle_block
 from zslbench.datasets.semantics.encoder import TextEncoder
 from zslbench.datasets.semantics.files import read_toml
 from zslbench.datasets.semantics.sentence import SENTENCE_ENCODER
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
 _OPTIONS = ("by-order", "minilm", "clip")
 _EXPECTED = (
-    "expected FILE.csv, FILE.toml, FILE.json, FILE.npy, words:FILE, names, names:PROMPT, names:FILE.txt or "
-    "automatic:FILE.txt"
+    "expected FILE.csv, FILE.toml, FILE.json, FILE.npy, words:FILE, names, names:PROMPT, names:SET, names:FILE.txt, "
+    "waffle, waffle:DRAW or automatic:FILE.txt"
 )
 
 
@@ -55,12 +56,14 @@ def read_semantics(source: str, classes: Sequence[str], backbone: Backbone | Non
     """
     plain, option = _split_option(source)
     kind, _, rest = plain.partition(":")
-    if kind in ("names", "words", "automatic") and not rest and plain != "names":
+    if kind in ("names", "waffle", "words", "automatic") and not rest and plain not in ("names", "waffle"):
         raise InputError(f"semantics {source[:200]!r}: nothing stands behind ':'; {_EXPECTED}.")
     if kind == "words" and rest:
         return [_without_option(option, source, word_block(Path(rest), classes))]
     if kind == "names":
-        return [_texts(lambda encoder: name_block(read_prompts(rest), classes, encoder), option, source, backbone)]
+        return [_texts(lambda encoder: name_block(rest, classes, encoder), option, source, backbone)]
+    if kind == "waffle":
+        return [_texts(lambda encoder: waffle_block(rest, classes, encoder), option, source, backbone)]
     if kind == "automatic" and rest:
         return [_texts(lambda encoder: automatic_block(Path(rest), classes, encoder), option, source, backbone)]
     path, suffix = Path(plain), Path(plain).suffix.lower()
@@ -121,6 +124,6 @@ def _useless(option: str, source: str) -> InputError:
     where = (
         "a .csv table"
         if option == "by-order"
-        else "texts (.toml, .json, names, automatic)" + (" and .npy" if option == "clip" else "")
+        else "texts (.toml, .json, names, waffle, automatic)" + (" and .npy" if option == "clip" else "")
     )
     return InputError(f"semantics {source[:200]!r}: ':{option}' applies to {where} only.")
