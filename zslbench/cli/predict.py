@@ -41,6 +41,10 @@ _FORMATS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "tabl
 @click.option(
     "-o", "--output", "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE."
 )
+@click.option(
+    "--html", "page", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a page with the pictures and their three likeliest classes too.",
+)  # fmt: skip
 @plugin_option
 @excel_option
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
@@ -58,6 +62,7 @@ def predict(
     workers: int | None,
     form: str | None,
     output: Path | None,
+    page: Path | None,
     plugins: tuple[Path, ...],
     excel_safe: bool,
     as_json: bool,
@@ -77,11 +82,21 @@ def predict(
     if form == "parquet" and output is None:
         raise click.UsageError("Parquet is no text: name a file by --output.")
     inputs = [path for path in (model, images, features, classes) if path is not None]
-    if output is not None:
-        checked_output(output, inputs=inputs)
+    if page is not None and images is None:
+        raise click.UsageError("--html shows pictures: give them by --images.")
+    if page is not None and page == output:
+        raise click.UsageError("--html and --output name the same file.")
+    for path in (output, page):
+        if path is not None:
+            checked_output(path, inputs=inputs)
     loaded = zb.load_model(model, plugins)
     further = None if classes is None else read_classes(classes, loaded.header)
-    how: dict[str, Any] = {"candidates": candidates, "classes": further, "top": top, "reject": reject}
+    how: dict[str, Any] = {
+        "candidates": candidates,
+        "classes": further,
+        "top": top if page is None else max(top, 3),
+        "reject": reject,
+    }
     if features is not None:
         found = loaded.predict(load_npy(features), **how)
     else:
@@ -97,6 +112,14 @@ def predict(
         tell(f"zslbench: left out: {problem}")
     if found.skipped:
         tell(f"zslbench: {len(found.skipped)} of {len(found) + len(found.skipped)} pictures cannot be read.")
+    if page is not None:
+        from zslbench.files import write_whole
+        from zslbench.report.gallery import gallery
+
+        assert images is not None
+        write_whole(page, gallery(found, images, loaded.header))
+        tell(f"zslbench: {page}")
+        found = found.first(top)
     _write(found, form, output, excel_safe)
 
 

@@ -243,6 +243,12 @@ class Predictions:
         first = zip(self.columns[:, 0], self.probabilities[:, 0], strict=True)
         return [UNKNOWN if p < self.threshold else self.classes[column] for column, p in first]
 
+    def first(self, top: int) -> "Predictions":
+        """The same with no more than so many classes for each image."""
+        return dataclasses.replace(
+            self, columns=self.columns[:, :top], scores=self.scores[:, :top], probabilities=self.probabilities[:, :top]
+        )
+
     def rows(self) -> list[dict[str, Any]]:
         """One for each image and each of its classes: file, rank, class, kind, probability, score, margin, verdict."""
         found = []

@@ -121,12 +121,12 @@ def _example(data: Dataset, found: ImageSet, image: int, predicted: Mapping[int,
     return Example(as_uri(found[image]), plain(found.names[image]), name, answer == found.labels[image])
 
 
-def as_uri(image: Image) -> str:
-    """A data URI of an image (H, W, 3), no side longer than 112 pixels."""
+def as_uri(image: Image, side: int = _SIDE) -> str:
+    """A data URI of an image (H, W, 3), no side longer than so many pixels."""
     import PIL.Image
 
     small = PIL.Image.fromarray(image)
-    small.thumbnail((_SIDE, _SIDE))
+    small.thumbnail((side, side))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=70, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
