@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     metavar="NAME=SOURCE",
     multiple=True,
     help="What describes the classes, as `data prepare` takes it: FILE.csv, FILE.toml, FILE.json, FILE.npy, "
-    "words:FILE, names, automatic:FILE.txt; may be repeated.",
+    "words:FILE, names, waffle, automatic:FILE.txt; may be repeated.",
 )
 @click.option(
     "--features", metavar="NAME=FILE", multiple=True, help="(N, D): .npy or .npz[:MEMBER], in the order of the rows."

@@ -43,8 +43,8 @@ _STAGES = {"images": "Encoding images", "descriptions": "Encoding descriptions"}
 @click.option(
     "--semantics",
     multiple=True,
-    help="What describes the classes: FILE.csv, FILE.toml, FILE.json, FILE.npy, words:FILE, names, automatic:FILE.txt; "
-    "may be repeated, the first is the default.  [default: names]",
+    help="What describes the classes: FILE.csv, FILE.toml, FILE.json, FILE.npy, words:FILE, names, waffle, "
+    "automatic:FILE.txt; may be repeated, the first is the default.  [default: names]",
 )
 @click.option("--classes", type=click.Path(path_type=Path), help="File of class names, one a line, in label order.")
 @click.option(
