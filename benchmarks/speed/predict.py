@@ -38,6 +38,7 @@ def main() -> None:
     features = np.tile(data.view.features, (10, 1))
     models = {method: zb.fit(method, data, split=split, validate=False) for method in METHODS}
     rates: dict[str, list[float]] = {}
+    first = models[METHODS[0]]
     with tempfile.TemporaryDirectory() as folder, limited_threads(1):
         pictures = Path(folder)
         _draw(pictures)
@@ -45,7 +46,6 @@ def main() -> None:
             for method, model in models.items():
                 rate = _rate(lambda model=model: model.predict(features, top=3), len(features))
                 rates.setdefault(f"{method}, from features", []).append(rate)
-            first = models[METHODS[0]]
             for workers in (0, 2):
                 rate = _rate(lambda workers=workers: first.predict_pictures(pictures, workers=workers), PICTURES)
                 rates.setdefault(f"{METHODS[0]}, from pictures, {workers or 'no'} workers", []).append(rate)
