@@ -45,6 +45,7 @@ class Registry:
         imported = [import_plugin(given) for given in plugins]
         self._plugins = {plugin.path: plugin for plugin, _ in imported}
         self._owners: dict[str, str] = {}
+        self._packages: dict[str, str] = {}
         _check_own_modules(self._plugins.values())
         for plugin, module in imported:
             for method in _methods_of(plugin, module):
@@ -110,8 +111,10 @@ class Registry:
         name = base_name(name)
         if name in self._owners:
             return self._owners[name]
-        point = self._installed.get(name)
-        return "" if point is None else _package(point)
+        if name not in self._packages:  # reading a package's metadata takes a while, and this is asked of every trial
+            point = self._installed.get(name)
+            self._packages[name] = "" if point is None else _package(point)
+        return self._packages[name]
 
     def plugins_of(self, owner: str) -> list[Plugin]:
         """The plugin of that owner as it was read, for other processes; none for an installed package."""

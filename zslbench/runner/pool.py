@@ -5,8 +5,8 @@ a bounded number of times; a job past its time is killed and recorded; a worker 
 """
 
 import time
-from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +29,7 @@ from zslbench.runner.cluster import Slots
 from zslbench.runner.events import MAX_ATTEMPTS, Events, Finished, Notice, Opened, Returned, Started, Tick, Told
 from zslbench.runner.identity import Home, Identity
 from zslbench.runner.plan import Job
+from zslbench.runner.waiting import Waiting
 from zslbench.runner.worker import Worker
 from zslbench.spelling import argument
 
@@ -108,7 +109,8 @@ class Pool:
         self.starting: dict[Any, _Actor] = {}  # the answer to come -> who will give it
         self.idle: list[_Actor] = []
         self.tasks: dict[Any, _Task] = {}  # the result to come -> its task
-        self.waiting: deque[tuple[Job, int]] = deque()
+        self.lane_of: dict[str, Lane] = {}  # of the methods
+        self.waiting = Waiting(self._lane)
         self.failed_starts = 0
         self.told = Told()
         self.folder = ""
@@ -123,9 +125,10 @@ class Pool:
                     self._kill(actor)
 
     def _run(self, jobs: Sequence[Job]) -> Events:
-        self.waiting.extend((job, 1) for job in jobs)
-        on_gpus = min(self.slots.on_gpus(self.per_gpu), self._on_gpu(jobs))
-        yield Opened(on_gpus + min(self.slots.count - on_gpus, len(jobs) - self._on_gpu(jobs)))
+        self.waiting.add(jobs)
+        wanted = self._waiting_for_gpus()
+        on_gpus = min(self.slots.on_gpus(self.per_gpu), wanted)
+        yield Opened(on_gpus + min(self.slots.count - on_gpus, len(jobs) - wanted))
         last_look = alive = time.monotonic()
         patient = True
         while self.waiting or self.tasks:
@@ -165,10 +168,13 @@ class Pool:
         return [*self.starting.values(), *self.idle, *(task.actor for task in self.tasks.values())]
 
     def _lane(self, job: Job) -> Lane:
-        return Lane(self.registry.owner(job.trial.method), device_of(job.info, self.slots.device))
+        method = job.trial.method
+        if method not in self.lane_of:
+            self.lane_of[method] = Lane(self.registry.owner(method), device_of(job.info, self.slots.device))
+        return self.lane_of[method]
 
-    def _on_gpu(self, jobs: Iterable[Job]) -> int:
-        return sum(self._lane(job).device == "cuda" for job in jobs)
+    def _waiting_for_gpus(self) -> int:
+        return sum(count for lane, count in self.waiting.lanes.items() if lane.device == "cuda")
 
     def _room(self, device: str) -> int:
         """How many more workers may start there now."""
@@ -185,15 +191,14 @@ class Pool:
             rest = (self.slots.gpus - sum(1 / per_gpu for per_gpu in earlier)) * self.per_gpu
             return min(free, int(min(on_gpus, rest + len(earlier))) - actors["cuda"])
         # Cores are kept for the trials on GPUs, the narrower place, as long as there are some.
-        wanted = self._on_gpu(job for job, _ in self.waiting) + sum(t.actor.per_gpu > 0 for t in self.tasks.values())
+        wanted = self._waiting_for_gpus() + sum(t.actor.per_gpu > 0 for t in self.tasks.values())
         return min(free, self.slots.count - min(on_gpus, wanted) - actors["cpu"])
 
     def _neediest(self) -> Lane | None:
         """Whose methods wait most, of those for whom there is room: those that have no worker, in the queue's order,
         then the most jobs per worker."""
         room = {device: self._room(device) for device in ("cpu", "cuda")}
-        lanes = (self._lane(job) for job, _ in self.waiting)
-        waiting = Counter(lane for lane in lanes if room[lane.device] > 0)
+        waiting = {lane: count for lane, count in self.waiting.lanes.items() if room[lane.device] > 0}
         have = Counter(actor.lane for actor in self._actors())
         wanting = [lane for lane in waiting if not have[lane]] or [
             lane for lane in waiting if waiting[lane] > sum(actor.lane == lane for actor in self.starting.values())
@@ -203,10 +208,9 @@ class Pool:
     def _end_unwanted(self) -> None:
         """A worker without a job of its lane's makes room for one whose jobs wait, and so does one of too many on the
         cores that trials on GPUs need."""
-        waiting = {self._lane(job) for job, _ in self.waiting}
-        if waiting:
+        if self.waiting.lanes:
             for actor in list(self.idle):
-                if actor.lane not in waiting or (actor.lane.device == "cpu" and self._room("cpu") < 0):
+                if actor.lane not in self.waiting.lanes or (actor.lane.device == "cpu" and self._room("cpu") < 0):
                     self.idle.remove(actor)
                     self._kill(actor)
 
@@ -229,17 +233,15 @@ class Pool:
         self.failed_starts = 0
         self.idle.append(actor)
 
-    def _next_job(self) -> tuple[int, _Actor] | None:
+    def _next_job(self) -> tuple[Job, int, _Actor] | None:
         """The first job in the queue that has an idle worker of its lane's."""
         ready = {actor.lane: actor for actor in self.idle}
-        for index, (job, _) in enumerate(self.waiting if ready else ()):
-            if (actor := ready.get(self._lane(job))) is not None:
-                return index, actor
-        return None
+        if (place := self.waiting.first(ready)) is None:
+            return None
+        job, tries = self.waiting.take(place)
+        return job, tries, ready[self._lane(job)]
 
-    def _hand_out(self, index: int, actor: _Actor) -> Started:
-        job, tries = self.waiting[index]
-        del self.waiting[index]
+    def _hand_out(self, job: Job, tries: int, actor: _Actor) -> Started:
         self.idle.remove(actor)
         place = Path(self.folder, f"{job.trial.key}-{tries}")
         reference = actor.handle.run.remote(job.trial, self._split(job), str(place))
@@ -258,7 +260,7 @@ class Pool:
             self._check_idle()
             failed = isinstance(death, self.ray.exceptions.RayTaskError)
             if task.tries < MAX_ATTEMPTS:
-                self.waiting.appendleft((task.job, task.tries + 1))
+                self.waiting.again(task.job, task.tries + 1)
                 what = "failed" if failed else "died"
                 yield Returned(task.job, f"its worker {what}, attempt {task.tries} of {MAX_ATTEMPTS}")
                 return
@@ -267,7 +269,7 @@ class Pool:
             return
         if self._out_of_gpu_memory(task, result) and (notice := self._make_room(task)):
             yield notice
-            self.waiting.appendleft((task.job, task.tries))
+            self.waiting.again(task.job, task.tries)
             yield Returned(task.job, "it ran out of GPU memory")
             return
         if result.traces.lasting:
