@@ -1,9 +1,11 @@
 """Classes that are described and of which there is no image: read, checked, never played, and named by models."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 from conftest import write_synthetic
 
@@ -12,6 +14,8 @@ from zslbench.datasets import Dataset
 from zslbench.datasets.examine import examine
 from zslbench.datasets.importing.arrays import read_arrays
 from zslbench.errors import InputError
+from zslbench.report.contents import sections
+from zslbench.report.examples import examples
 from zslbench.splits import WHOLE, make_splits, read_splits, split_families, whole
 
 SIZES = [12, 12, 0, 12, 12, 12, 0, 12]
@@ -122,3 +126,36 @@ def test_arrays_are_imported(tmp_path: Path) -> None:
                         (["b", "c"], "4 images are of class 'b'")):  # fmt: skip
         with pytest.raises(InputError, match=said):
             read_arrays(**given, without_images=names)
+
+
+def test_the_import_command_writes_them(tmp_path: Path, in_process: Any) -> None:
+    """What was read is also written, and the card keeps the names."""
+    given = sources(tmp_path)
+    del given["scratch"]
+    options = [word for name, value in given.items() for word in (f"--{name}", value)]
+    command = ("data", "import", "arrays", *options, "--out", tmp_path / "out", "--without-images", "c", "--name", "d")
+    code, out, err = in_process(*command)
+    assert (code, err) == (0, "")
+    assert "8 in 2 classes and 1 described alone" in out
+    assert Dataset(tmp_path / "out").card.without_images == ["c"]
+
+
+def test_a_report_shows_images_of_the_others(tmp_path: Path, in_process: Any) -> None:
+    """No picture is asked for of a class that has none, and each is matched to its own class."""
+    results = zb.run("eszsl", declared(tmp_path / "d"), splits=2, workers=0, store=tmp_path / "s", quiet=True)
+    rng = np.random.default_rng(0)
+    for number, count in enumerate(SIZES):
+        for image in range(count):
+            folder = tmp_path / "photos" / f"class{number}"
+            folder.mkdir(parents=True, exist_ok=True)
+            PIL.Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8)).save(folder / f"{image:02}.png")
+    data = Dataset(tmp_path / "d")
+    found = sections(results.leaderboard(), results.store, "")
+    section = dataclasses.replace(found[0], dataset=data)
+    shown = examples(section, tmp_path / "photos")
+    assert shown is not None
+    assert shown.label
+    for name, pictures in shown.classes.items():
+        assert {picture.name.partition("/")[0] for picture in pictures} == {name}
+        for picture in pictures:
+            assert picture.correct == (picture.predicted == name)

@@ -15,6 +15,7 @@ from zslbench.errors import InputError
 from zslbench.plaintext import plain
 from zslbench.report.contents import Section
 from zslbench.spelling import argument
+from zslbench.splits import with_images
 
 PER_CLASS = 4
 MOST_IMAGES = 120
@@ -64,14 +65,16 @@ def examples(section: Section, images: Path) -> Examples | None:
     rows = _predicted(section, section.dataset)
     if not rows:
         return None
-    with open_images(images, section.dataset.class_names) as found:
-        known = np.array_equal(found.labels, section.dataset.labels)
+    present = with_images(section.dataset)
+    with open_images(images, [section.dataset.class_names[label] for label in present]) as found:
+        labels = np.array(present)[found.labels]
+        known = np.array_equal(labels, section.dataset.labels)
         certain = known and section.dataset.card.provenance.get("images_sha256") == found.sha256
         per_class = max(1, min(PER_CLASS, MOST_IMAGES // len(rows))) if known else 1
         classes = {
             section.class_name(label): [
-                _example(section.dataset, found, image, predicted if known else {})
-                for image in _spread(np.flatnonzero(found.labels == label), per_class)
+                _example(section.dataset, found, image, label, predicted if known else {})
+                for image in _spread(np.flatnonzero(labels == label), per_class)
             ]
             for label, predicted in sorted(rows.items())
         }
@@ -115,10 +118,10 @@ def _spread(indices: IntArray, count: int) -> list[int]:
     return [int(each) for each in indices[np.linspace(0, len(indices) - 1, min(count, len(indices))).astype(int)]]
 
 
-def _example(data: Dataset, found: ImageSet, image: int, predicted: Mapping[int, int]) -> Example:
+def _example(data: Dataset, found: ImageSet, image: int, label: int, predicted: Mapping[int, int]) -> Example:
     answer = predicted.get(image)
     name = None if answer is None else plain(data.class_names[answer])
-    return Example(as_uri(found[image]), plain(found.names[image]), name, answer == found.labels[image])
+    return Example(as_uri(found[image]), plain(found.names[image]), name, answer == label)
 
 
 def as_uri(image: Image, side: int = _SIDE) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zslbench.cli.data.counted import counted
 from zslbench.cli.options import emit
 from zslbench.cli.streams import say
 from zslbench.jsontext import pretty
@@ -40,8 +41,7 @@ def _lines(found: Examination) -> list[str]:
     if found.name:
         few, usual, many = (f"{value:g}" for value in found.images_per_class.values())
         lines.append(f"name       {plain(found.name)}")
-        without = f" and {len(found.without_images)} described alone" if found.without_images else ""
-        classes = f"{found.classes - len(found.without_images)} classes{without}"
+        classes = counted(found.classes, found.without_images)
         lines.append(f"images     {found.images} in {classes}; per class {few} to {many}, median {usual}")
     for kind in ("features", "maps", "semantics"):
         lines += [f"{kind:<10} {name}: {_said(facts)}" for name, facts in getattr(found, kind).items()]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zslbench.cli.data.counted import counted
 from zslbench.cli.data.next_step import first_run
 from zslbench.cli.options import emit
 from zslbench.cli.streams import say
@@ -171,6 +172,7 @@ def _import(
         "folder": str(made.folder),
         "images": made.images,
         "classes": len(made.card.classes),
+        "without_images": made.card.without_images,
         "features": {title: known.dim for title, known in made.card.features.items()},
         "semantics": list(made.card.semantics),
         "split_families": made.card.split_families,
@@ -181,7 +183,7 @@ def _import(
         emit(json.dumps(result, indent=2))
         return
     say(f"folder    {result['folder']}")
-    say(f"images    {made.images} in {result['classes']} classes")
+    say(f"images    {made.images} in {counted(len(made.card.classes), made.card.without_images)}")
     say("features  " + ", ".join(f"{title} ({width})" for title, width in result["features"].items()))
     say("semantics " + ", ".join(made.card.semantics))
     say("splits    " + (", ".join(made.card.split_families) or "none named: any S/U"))

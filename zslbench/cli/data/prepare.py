@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zslbench.cli.data.counted import counted
 from zslbench.cli.data.next_step import first_run
 from zslbench.cli.options import emit
 from zslbench.cli.streams import say, tell
@@ -157,6 +158,7 @@ def prepare(
         "folder": str(made.folder),
         "images": made.images,
         "classes": len(card.classes),
+        "without_images": card.without_images,
         "skipped": provenance.get("skipped", []),
         "passed_over": {"files": dict(made.passed.files), "folders": list(made.passed.folders)},
         "notes": made.notes,
@@ -175,10 +177,10 @@ def prepare(
 
 
 def _lines(result: dict[str, Any], passed: str) -> list[str]:
-    folder = result["folder"]
+    folder, classes = result["folder"], counted(result["classes"], result["without_images"])
     lines = [
         f"folder   {folder}",
-        f"images   {result['images']} in {result['classes']} classes, sha256 {result['images_sha256']}",
+        f"images   {result['images']} in {classes}, sha256 {result['images_sha256']}",
         f"splits   {', '.join(result['split_families'])} (seen/unseen classes)",
         *(f"sha256   {digest}  {name}" for name, digest in result["sha256"].items()),
     ]

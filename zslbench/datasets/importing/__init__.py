@@ -225,4 +225,4 @@ def _titles(files: Sequence[Path]) -> dict[str, Path]:
 
 def _check_classes(found: Imported) -> None:
     check_class_names(found.class_names, found.layout)
-    check_every_class(found.labels, found.class_names, found.layout)
+    check_every_class(found.labels, found.class_names, found.layout, found.without_images or None)

@@ -326,6 +326,7 @@ def _command(recipe: Recipe, images: ImageSet, options: Options) -> str:
         maps=f"{options.grid}x{options.grid}" if options.grid else None,
         class_folders=None if options.class_folders == "auto" else options.class_folders,
         semantics=options.semantics,
+        without_images=",".join(options.without_images) or None,
         skip_bad=options.skip_bad,
     )  # fmt: skip
 
