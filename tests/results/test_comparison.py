@@ -65,6 +65,20 @@ def test_unlike_results_are_refused(changes: dict[str, Any], said: str) -> None:
     assert only_table([other]) is other
 
 
+def test_names_choose_among_tables() -> None:
+    """Where one table alone has all of the names, it is meant; names of two tables are told what parts them."""
+    one, other = table(row("a", STEADY), row("b", STEADY)), table(row("c", STEADY), row("b", STEADY), features="more")
+    assert only_table([one, other], ["b", "a"]) is one
+    assert only_table([one, other], ["b", "c"]) is other
+    for names, said in (
+        (["b"], "choose with features='made' or features='more'"),
+        (["a", "b", "c"], "'a' and 'c' differ in their features, made and more: not compared"),
+        (["a", "aa"], "no results of 'aa'"),
+    ):
+        with pytest.raises(InputError, match=said):
+            only_table([one, other], names)
+
+
 def test_no_table_is_refused() -> None:
     """Nothing stored is one clear line."""
     with pytest.raises(InputError, match="nothing to compare"):

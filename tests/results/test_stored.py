@@ -1,6 +1,7 @@
 """What a notebook asks of stored results is what the commands print."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT
@@ -62,3 +63,24 @@ def test_tables_are_chosen_by_what_their_heading_says(tmp_path: Path) -> None:
             assert found.dataset == table.dataset
     with pytest.raises(InputError, match="matches the options"):
         results.leaderboard(dataset="b", protocol=1)
+
+
+def test_what_is_asked_for_is_checked(tmp_path: Path) -> None:
+    """Another kind of thing, or a word that is none, is one line; several methods may be one text."""
+    results = Results(write_store(tmp_path / "store", [(done(trial("m", 0), [0.5]), None)]))
+    calls: list[tuple[Any, str]] = [
+        (lambda: results.leaderboard(select="best"), "select: one of last, val, test-max is expected"),  # type: ignore[arg-type]
+        (lambda: results.leaderboard(sort="Z"), "sort: one of T1, OA, S, U, H, AUSUC is expected"),
+        (lambda: results.leaderboard(splits="two"), "splits: a whole number is expected"),  # type: ignore[arg-type]
+        (lambda: results.leaderboard(track="all"), "track='all' is none of strict"),
+        (lambda: results.leaderboard(methods=3), "methods: a text or several is expected"),  # type: ignore[arg-type]
+        (lambda: results.leaderboard(methods="m,n"), "no results of 'n'"),
+        (lambda: results.compare("m", 3), "names: the label of a row, or a method's name, is expected"),  # type: ignore[arg-type]
+        (lambda: results.compare(metric="h"), "metric: one of T1"),
+        (lambda: results.predictions("n"), "no results of 'n'. There are: m"),
+        (lambda: results.predictions(3), "label: the label of a row is expected"),  # type: ignore[arg-type]
+    ]
+    for call, said in calls:
+        with pytest.raises(InputError, match=said):
+            call()
+    assert [row.label for row in results.leaderboard(methods="m")[0].rows] == ["m"]

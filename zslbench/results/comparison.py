@@ -14,6 +14,7 @@ from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
 from zslbench.results.leaderboard import Row, Table, lacking_validation
+from zslbench.results.rows import limited
 from zslbench.results.stats import ALPHA, Paired, Ranking, compare_all, rank_blocks, shared_splits, too_few
 from zslbench.spelling import argument
 from zslbench.terms import STRICT
@@ -59,14 +60,25 @@ class Comparison(msgspec.Struct, omit_defaults=True):
     track: str = STRICT
 
 
-def only_table(tables: Sequence[Table]) -> Table:
+def only_table(tables: Sequence[Table], names: Sequence[str] = ()) -> Table:
     """The one table whose rows may be compared.
 
+    Args:
+        tables: of a leaderboard.
+        names: labels or names of methods, in any of the tables; where one table alone has all of them, it is meant.
+
     Raises:
-        InputError: no table, or several; the message names two of them, what differs and how to choose.
+        InputError: no table, or several; the message names two of them, what differs and how to choose. A name that
+            no table has, or names that no table has all of.
     """
     if not tables:
         raise InputError("there is nothing to compare: no stored trial matches the options.")
+    if names and len(tables) > 1:
+        limited(tables, ",".join(names))  # or one line on the name that none has
+        holding = {name: [table for table in tables if _is_in(table, name)] for name in names}
+        tables = [table for table in tables if all(_is_in(table, name) for name in names)]
+        if not tables:
+            raise _apart(holding)
     first, *others = tables
     for other in others:
         for name, (words, choice) in _CHOICES.items():
@@ -78,6 +90,22 @@ def only_table(tables: Sequence[Table]) -> Table:
                     f"choose with {argument(choice, one)} or {argument(choice, two)}."
                 )
     return first
+
+
+def _is_in(table: Table, name: str) -> bool:
+    return any(name in (row.label, row.method) for row in table.rows)
+
+
+def _apart(holding: dict[str, list[Table]]) -> InputError:
+    """Of names that no table has all of: two that never stand together, and what differs."""
+    first, *others = holding
+    for other in others:
+        one, two = holding[first][0], holding[other][0]
+        if all(table is not mine for table in holding[other] for mine in holding[first]):
+            fields = ((words, getattr(one, name), getattr(two, name)) for name, (words, _) in _CHOICES.items())
+            words, here, there = next(field for field in fields if field[1] != field[2])
+            return InputError(f"{first!r} and {other!r} differ in their {words}, {here} and {there}: not compared.")
+    return InputError(f"{', '.join(map(repr, holding))} stand in no common table: not compared.")
 
 
 def chosen(table: Table, names: Sequence[str]) -> list[Row]:

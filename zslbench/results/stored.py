@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zslbench import arguments
+from zslbench.configuration import close_matches
 from zslbench.datasets import Dataset, load_dataset
 from zslbench.errors import InputError
 from zslbench.records import Latest, Plan, Record, Store
@@ -11,7 +13,8 @@ from zslbench.results.citations import cited
 from zslbench.results.comparison import Comparison, compare_rows, only_table
 from zslbench.results.leaderboard import Table, leaderboard
 from zslbench.results.rows import limited
-from zslbench.terms import Selection
+from zslbench.spelling import argument
+from zslbench.terms import METRICS, SELECTIONS, Selection
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,16 +120,31 @@ class Results:
         Raises:
             InputError: nothing stored matches.
         """
+        select, sort = arguments.one_of("select", select, SELECTIONS), arguments.one_of("sort", sort, METRICS)
+        given = {"dataset": dataset, "split_family": split_family, "features": features, "semantics": semantics,
+                 "data": data, "track": track}  # fmt: skip
+        wanted: dict[str, Any] = {
+            name: arguments.text(name, value) for name, value in given.items() if value is not None
+        }
+        if protocol is not None:
+            wanted["protocol"] = arguments.whole("protocol", protocol)
+        splits = None if splits is None else arguments.whole("splits", splits, 1)
+        named = arguments.texts("methods", methods) if methods else []
         plans = self.store.plans() if self._plan is None else [self._plan]
         keys = self._keys()
         records = (record for record in self.store.records() if keys is None or record.key in keys)
         tables = leaderboard(records, plans, selection=select, sort=sort, splits=splits)
-        given = {"dataset": dataset, "family": split_family, "features": features, "semantics": semantics, "data": data,
-                 "protocol": protocol, "track": track}  # fmt: skip
-        wanted = {name: value for name, value in given.items() if value is not None}
-        tables = [table for table in tables if all(getattr(table, name) == value for name, value in wanted.items())]
-        if methods:
-            tables = limited(tables, ",".join(methods))
+        for name, value in wanted.items():
+            field = "family" if name == "split_family" else name
+            known = dict.fromkeys(str(getattr(table, field)) for table in tables)
+            tables = [table for table in tables if getattr(table, field) == value]
+            if known and not tables:
+                raise InputError(
+                    f"no trial in {self.folder} matches the options: {argument(name, value)} is none of "
+                    f"{', '.join(known)}."
+                )
+        if named:
+            tables = limited(tables, named if isinstance(named, str) else ",".join(named))
         if not tables:
             raise InputError(f"no trial in {self.folder} matches the options.")
         return Leaderboard(cited(tables))
@@ -149,8 +167,12 @@ class Results:
         Raises:
             InputError: an unknown name, fewer than two, or rows that may not be compared.
         """
+        for name in names:
+            arguments.text("names", name, "the label of a row, or a method's name,")
+        metric = arguments.one_of("metric", metric, METRICS)
         tables = self.leaderboard(select, metric, **where)
-        return Compared(compare_rows(only_table(tables), list(names), metric, best_alone=not names and not every_pair))
+        best_alone = not names and not every_pair
+        return Compared(compare_rows(only_table(tables, names), list(names), metric, best_alone=best_alone))
 
     def records(self) -> "pd.DataFrame":
         """A row per stored trial; see `zslbench.results.frames.records_frame`."""
@@ -173,7 +195,8 @@ class Results:
                 ``image`` and ``file`` name. That of the run, or of the package, by default; else they are empty.
 
         Raises:
-            InputError: a file of predictions is missing or was altered, or `data` is no data set.
+            InputError: nothing is stored of this label, a file of predictions is missing or was altered, or `data` is
+                no data set.
         """
         from zslbench.results.frames import predictions_frame
         from zslbench.results.pictures import Pictures
@@ -182,8 +205,15 @@ class Results:
         dataset = getattr(given, "dataset", given)
         if not isinstance(dataset, Dataset | None):
             raise InputError(f"data: what zslbench.load returns is expected, found {type(data).__name__}.")
-        wanted = (one for one in self._records() if label in (None, one.label))
-        return predictions_frame(self.store, wanted, Pictures([] if dataset is None else [dataset]))
+        stored = list(self._records())
+        if label is not None:
+            known = dict.fromkeys(one.label for one in stored)
+            if arguments.text("label", label, "the label of a row") not in known:
+                raise InputError(
+                    f"no results of {label!r}.{close_matches(label, known)} There are: {', '.join(known)}."
+                )
+            stored = [one for one in stored if one.label == label]
+        return predictions_frame(self.store, stored, Pictures([] if dataset is None else [dataset]))
 
     def failures(self) -> list[Record]:
         """The trials that failed and have not been done since."""
