@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -13,7 +14,7 @@ import zslbench as zb
 from zslbench import Method, MethodInfo
 from zslbench.errors import InputError
 from zslbench.models.header import Confidence
-from zslbench.models.model import Classes, Predictions
+from zslbench.models.model import Classes, Model, Predictions
 from zslbench.models.state import StateError, given_back, taken
 from zslbench.registry import Registry
 from zslbench.testing import CHECKS, name_of
@@ -104,12 +105,45 @@ def test_candidates_by_name(model: Any, data: Any) -> None:
         (np.zeros(1280), "numbers are expected"),
         (np.zeros((0, 1280)), "numbers are expected"),
         (np.full((2, 1280), np.nan), "row 0 holds NaN"),
+        (np.full((2, 1280), 1e300), "row 0 holds NaN or infinite"),
+        (np.full((2, 1280), "a"), "real numbers are expected, found <U1"),
+        (np.ones((2, 1280), complex), "real numbers are expected, found complex128"),
+        ("f.npy", "real numbers are expected"),
     ],
 )
 def test_features_that_do_not_fit(model: Any, features: Any, said: str) -> None:
     """Another width, no image, NaN: one line."""
     with pytest.raises(InputError, match=said):
         model.predict(features)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"top": "3"}, "top: a whole number is expected"),
+        ({"top": 0}, "top: a whole number from 1 on"),
+        ({"reject": 2}, "reject: a number from 0 to 1"),
+        ({"reject": "x"}, "reject: a number from 0 to 1"),
+        ({"candidates": 3}, "candidates: names of classes"),
+        ({"candidates": []}, "candidates: names of classes"),
+        ({"classes": {"a": 1}}, "classes: zslbench.models.model.Classes is expected"),
+        ({"classes": Classes(["a"], np.zeros((1, 3)))}, r"classes: \(1, 60\) finite numbers"),
+        ({"classes": Classes(["a", "a"], np.zeros((2, 60)))}, "'a'"),
+    ],
+)
+def test_what_is_asked_is_checked(model: Any, data: Any, asked: Any, said: str) -> None:
+    """Another kind of thing is one line; of pictures it is told before any is read."""
+    with pytest.raises(InputError, match=said):
+        model.predict(data.view.features[:1], **asked)
+    with pytest.raises(InputError, match=said):
+        model.predict_pictures("there are no such pictures", **asked)
+
+
+def test_features_stay_the_caller_s(model: Any) -> None:
+    """What is handed over can be written to afterwards, and spaces beside names do not count."""
+    mine = np.ones((1, 1280), np.float32)
+    assert model.predict(mine, candidates="river, beach", top=2).classes == ["beach", "river"]
+    mine[0] = 2
 
 
 def test_without_validation_nothing_is_said_of_confidence(data: Any, split: Any) -> None:
@@ -223,6 +257,13 @@ def test_a_file_makes_nothing_but_the_method(tree: Any) -> None:
         given_back(tree, {}, Holder)
 
 
+def remade(model: Any, folder: Path, **changes: Any) -> bytes:
+    """The file of a model whose header says something else."""
+    path = folder / "remade.zsl"
+    Model(msgspec.structs.replace(model.header, **changes), model.semantics, model.method).save(path)
+    return path.read_bytes()
+
+
 def test_damaged_and_foreign_files(model: Any, tmp_path: Path) -> None:
     """No file, no model, cut off, another format, another version of the method: one line each."""
     path = tmp_path / "m.zsl"
@@ -232,9 +273,12 @@ def test_damaged_and_foreign_files(model: Any, tmp_path: Path) -> None:
     cases = {
         b"junk": "no model of zslbench, or is damaged",
         whole[: len(whole) // 2]: "no model of zslbench, or is damaged",
-        whole.replace(b'\\"method_version\\":1', b'\\"method_version\\":9'): "fitted by version 9 of eszsl",
+        remade(model, tmp_path, method_version=9): "fitted by version 9 of eszsl",
+        whole.replace(b'\\"method_version\\":1', b'\\"method_version\\":9'): "was altered or damaged",
+        whole.replace(b"river", b"rivez"): "was altered or damaged",
+        whole[:-1] + bytes([whole[-1] ^ 1]): "was altered or damaged",
         whole.replace(b'\\"format\\":1', b'\\"format\\":7'): "format 7",
-        whole.replace(b"eszsl+cal", b"eszsx+cal"): "is not installed here",
+        remade(model, tmp_path, method="eszsx+cal"): "is not installed here",
     }
     for content, said in cases.items():
         other.write_bytes(content)

@@ -501,7 +501,7 @@ def load_model(path: str | Path, plugins: Iterable[str | Path] = ()) -> Model:
     from zslbench.models.model import Model
 
     found = Path(arguments.path("path", path, "a model file"))
-    return Model(*read_model(found, Registry(plugins)))
+    return Model(*read_model(found, Registry(arguments.paths("plugins", plugins))))
 
 
 @arguments.verb

@@ -78,6 +78,17 @@ def positive(name: str, value: Any) -> float:
     return float(value)
 
 
+def share(name: str, value: Any) -> float:
+    """A number from 0 to 1.
+
+    Raises:
+        InputError: it is none.
+    """
+    if isinstance(value, bool | str) or not hasattr(value, "__float__") or not 0 <= float(value) <= 1:
+        raise wrong(name, "a number from 0 to 1", value)
+    return float(value)
+
+
 def flag(name: str, value: Any) -> bool:
     """True or False.
 

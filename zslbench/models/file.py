@@ -8,6 +8,7 @@ import numpy as np
 
 from zslbench.errors import InputError
 from zslbench.files import open_regular, write_whole
+from zslbench.hashing import array_digest, digest
 from zslbench.models.header import FORMAT, Header
 from zslbench.models.state import StateError, given_back, taken
 from zslbench.plaintext import plain
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from zslbench._types import FloatArray
     from zslbench.methods import Method
 
-_HEADER, _STATE, _SEMANTICS = "zslbench model", "state", "semantics"
+_HEADER, _STATE, _SEMANTICS, _DIGEST = "zslbench model", "state", "semantics", "sha256"
 
 
 def write_model(path: Path, header: Header, semantics: "FloatArray", method: "Method") -> None:
@@ -40,8 +41,8 @@ def write_model(path: Path, header: Header, semantics: "FloatArray", method: "Me
     except StateError as error:
         raise InputError(f"method {header.label!r} cannot be kept in a file: {error}.") from error
     metadata = {_HEADER: msgspec.json.encode(header).decode(), _STATE: msgspec.json.encode(tree).decode()}
-    content = save(arrays | {_SEMANTICS: np.ascontiguousarray(semantics)}, metadata)
-    write_whole(path, content)
+    arrays |= {_SEMANTICS: np.ascontiguousarray(semantics)}
+    write_whole(path, save(arrays, metadata | {_DIGEST: _digest(metadata, arrays)}))
 
 
 def written_method(method: "Method") -> bytes:
@@ -73,7 +74,7 @@ def read_header(path: Path) -> Header:
     """What a model file says of itself; the method is not needed.
 
     Raises:
-        InputError: no model file, or one of another version.
+        InputError: no model file, one of another version, or one that was altered.
     """
     return _opened(path)[0]
 
@@ -86,7 +87,8 @@ def read_model(path: Path, registry: Registry) -> tuple[Header, "FloatArray", "M
         registry: where its method is found.
 
     Raises:
-        InputError: no model file, one of another version, one whose method is missing or another by now.
+        InputError: no model file, one of another version, one that was altered, or one whose method is missing or
+            another by now.
     """
     header, state, arrays = _opened(path)
     if base_name(header.method) not in registry.names:
@@ -107,6 +109,12 @@ def read_model(path: Path, registry: Registry) -> tuple[Header, "FloatArray", "M
         raise InputError(f"{path}: {plain(error, 300)}.") from error
 
 
+def _digest(metadata: dict[str, str], arrays: dict[str, np.ndarray]) -> str:
+    """Of all that a model file holds."""
+    hashes = {name: array_digest(np.atleast_1d(array)) for name, array in arrays.items()}
+    return digest([metadata[_HEADER], metadata[_STATE], hashes])
+
+
 def _opened(path: Path) -> tuple[Header, object, dict[str, np.ndarray]]:
     from safetensors import SafetensorError, safe_open
 
@@ -123,6 +131,8 @@ def _opened(path: Path) -> tuple[Header, object, dict[str, np.ndarray]]:
         version = msgspec.json.decode(metadata[_HEADER], type=_Version).format
         if version != FORMAT:
             raise InputError(f"{path}: a model file of format {version}; this version of zslbench reads {FORMAT}.")
+        if metadata.get(_DIGEST) != _digest(metadata, arrays):
+            raise InputError(f"{path} was altered or damaged after it was written: its contents have another SHA-256.")
         header = msgspec.json.decode(metadata[_HEADER], type=Header)
         state = msgspec.json.decode(metadata[_STATE])
     except (msgspec.DecodeError, RecursionError) as error:

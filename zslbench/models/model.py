@@ -9,6 +9,7 @@ import numpy as np
 
 from zslbench import arguments
 from zslbench._types import DoubleArray, FloatArray, IntArray
+from zslbench.classnames import check_class_names
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.methods import Candidates, Method
@@ -59,7 +60,7 @@ class Model:
         """
         from zslbench.models.file import write_model
 
-        write_model(Path(path), self.header, self.semantics, self.method)
+        write_model(Path(arguments.path("path", path, "the name of a file")), self.header, self.semantics, self.method)
 
     def predict(
         self,
@@ -89,19 +90,11 @@ class Model:
         X = self._checked(features)
         if files is not None and len(files) != len(X):
             raise InputError(f"files: {len(files)} names are given for {len(X)} images.")
-        names, chosen = self._candidates(candidates, classes)
-        if top < 1:
-            raise InputError(f"{argument('top')}: a whole number from 1 on is expected, found {top}.")
+        names, chosen, top, below = self._asked(candidates, classes, top, reject)
         confidence = self.header.confidence
-        if reject is not None and confidence is None:
-            raise InputError(
-                f"{argument('reject')}: this model was fitted without a look at validation classes, and cannot tell "
-                f"how sure it is."
-            )
         scores = self.scores(X, chosen)
         p = softmax(scores / confidence.temperature) if confidence else np.full(scores.shape, np.nan)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-        below = 0.0 if reject is None or confidence is None else confidence.threshold(reject)
         kinds = np.where(chosen.seen >= 0, "seen", "unseen")
         return Predictions(
             list(map(str, range(len(X)))) if files is None else list(files),
@@ -139,6 +132,7 @@ class Model:
         from zslbench.machine import Device, device_here
         from zslbench.models.pictures import encode_pictures
 
+        self._asked(**{name: how[name] for name in ("candidates", "classes", "top", "reject") if name in how})
         encoded = encode_pictures(
             Path(arguments.path("images", images, "a picture, or a folder or zip with pictures")), self.header,
             weights=None if weights is None else Path(weights), skip_bad=arguments.flag("skip_bad", skip_bad),
@@ -163,7 +157,11 @@ class Model:
         return scores
 
     def _checked(self, features: Any) -> FloatArray:
-        X = np.ascontiguousarray(features, dtype=np.float32)
+        given = np.asarray(features)
+        if given.dtype.kind not in "fiub":
+            raise InputError(f"{argument('features')}: real numbers are expected, found {given.dtype} {given.shape}.")
+        with np.errstate(over="ignore"):  # what becomes infinite is named below
+            X = np.ascontiguousarray(given, dtype=np.float32).view()  # whose flags are not the caller's
         if X.ndim != 2 or X.shape[1] != self.header.width or not len(X):
             raise InputError(
                 f"{argument('features')}: (images, {self.header.width}) numbers are expected, made as "
@@ -175,6 +173,28 @@ class Model:
         X.flags.writeable = False
         return X
 
+    def _asked(
+        self,
+        candidates: str | Sequence[str] = "all",
+        classes: Classes | None = None,
+        top: int = 1,
+        reject: float | None = None,
+    ) -> tuple[list[str], Candidates, int, float]:
+        """What `predict` takes besides images, checked: names, what the method gets, how many, and the threshold."""
+        top, confidence, below = arguments.whole("top", top, 1), self.header.confidence, 0.0
+        if reject is not None:
+            reject = arguments.share("reject", reject)
+            if confidence is None:
+                raise InputError(
+                    f"{argument('reject')}: this model was fitted without a look at validation classes, and cannot "
+                    f"tell how sure it is."
+                )
+            below = confidence.threshold(reject)
+        if classes is not None and not isinstance(classes, Classes):
+            raise arguments.wrong("classes", "zslbench.models.model.Classes", classes)
+        names, chosen = self._candidates(arguments.texts("candidates", candidates, "names of classes"), classes)
+        return names, chosen, top, below
+
     def _candidates(self, wanted: str | Sequence[str], more: Classes | None) -> tuple[list[str], Candidates]:
         """Names and what the method gets of the chosen classes, in the data set's order, further ones last."""
         names, semantics = list(self.header.classes), self.semantics
@@ -185,8 +205,14 @@ class Model:
                 raise InputError(
                     f"{argument('classes')}: the model knows {plain(min(twice))!r} already; leave it out, or rename it."
                 )
-            names += more.names
-            semantics = np.concatenate([semantics, np.asarray(more.semantics, np.float32)])
+            added = np.asarray(more.semantics, np.float32)
+            if added.shape != (len(more.names), semantics.shape[1]) or not np.isfinite(added).all():
+                raise InputError(
+                    f"{argument('classes')}: {(len(more.names), semantics.shape[1])} finite numbers are expected, a "
+                    f"row for each name, found {added.shape}."
+                )
+            names += check_class_names(more.names, argument("classes"))
+            semantics = np.concatenate([semantics, added])
             seen = np.concatenate([seen, np.full(len(more.names), -1)])
         if wanted == "all":
             rows = np.arange(len(names))
@@ -198,11 +224,11 @@ class Model:
                     f"that it knows; give further ones by {argument('classes')}."
                 )
         else:
-            listed = wanted.split(",") if isinstance(wanted, str) else list(wanted)
+            listed = [name.strip() for name in wanted.split(",")] if isinstance(wanted, str) else list(wanted)
             for name in listed:
                 if name not in names:
                     raise InputError(f"{argument('candidates')}: no class {plain(name)!r}.{close_matches(name, names)}")
-            if len(set(listed)) < len(listed) or not listed:
+            if len(set(listed)) < len(listed):
                 raise InputError(f"{argument('candidates')}: expected some classes, each named once.")
             rows = np.array(sorted(map(names.index, listed)))
         return [names[row] for row in rows], Candidates(np.ascontiguousarray(semantics[rows]), seen[rows])
