@@ -1,6 +1,7 @@
 """Models: fitted, kept, loaded and used; what cannot be kept or read is refused in one line."""
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -306,6 +307,13 @@ def test_the_commands(data: Any, tmp_path: Path) -> None:
     told = json.loads(zslbench("describe", str(kept), "--json").stdout)
     assert told["method"] == "eszsl+cal"
     assert list(told["classes"].values()).count("without images") == 5
+    seen, lines = told["classes"], zslbench("describe", str(kept)).stdout.splitlines()
+    assert "unseen     " + ", ".join(name for name, kind in seen.items() if kind != "seen") in lines
+    assert set(made.stdout.splitlines()[:-1]) < set(lines), "fit and describe say the same"
+    played = sum(
+        line.startswith("validation T1 ") and "without 4 classes, which played unseen" in line for line in lines
+    )
+    assert (played, told["played"]) == (1, 4)
     rows = json.loads(zslbench("predict", str(kept), "--features", str(features), "--top", "3", "--json").stdout)
     assert [row["rank"] for row in rows] == [1, 2, 3] * 4
     table = tmp_path / "p.csv"
@@ -347,3 +355,40 @@ def test_predictions_say_what_they_are(model: Any, data: Any) -> None:
     assert repr(found) == "<predictions of 7 images among 21 classes>"
     assert len(found.to_frame()) == 14
     assert "16 classes of ucm" in repr(model)
+
+
+def test_what_fit_prints_next_can_be_pasted(data: Any, tmp_path: Path) -> None:
+    """A name with a space is quoted, and the plugin of the method is named; CSV options do not go with JSON."""
+    from zslbench.cli import cli
+
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    kept, plugin = str(tmp_path / "my model.zsl"), str(tmp_path / "mine.py")
+    made = CliRunner().invoke(cli, ["fit", "mine", "--plugin", plugin, "--dataset", "ucm", "-o", kept])
+    assert made.exit_code == 0, made.output
+    program, *words = shlex.split(made.stdout.splitlines()[-1].removeprefix("next       "))
+    assert (program, words[:4]) == ("zslbench", ["predict", kept, "--images", "FOLDER"])
+    np.save(tmp_path / "f.npy", data.view.features[:2])
+    words[2:4] = ["--features", str(tmp_path / "f.npy")]
+    assert CliRunner().invoke(cli, [*words, "--json"]).exit_code == 0
+    assert CliRunner().invoke(cli, [*words, "--json", "--excel-safe"]).exit_code != 0
+
+
+PLUGIN = """
+from dataclasses import dataclass
+import numpy as np
+from zslbench import Method, MethodInfo
+
+
+class Mine(Method):
+    info = MethodInfo(name="mine", title="Mine", family="linear", citation="")
+
+    @dataclass(frozen=True)
+    class Config:
+        pass
+
+    def fit(self, train):
+        self.W = np.zeros((train.features.shape[1], train.semantics.shape[1]))
+
+    def scorers(self, candidates):
+        yield lambda features: features @ self.W @ candidates.semantics.T
+"""

@@ -234,11 +234,13 @@ def make_splits(roster: Roster, family: str, count: int | None = None) -> list[S
 def whole(roster: Roster) -> Split:
     """Every image to train on: classes without images are the unseen ones, and none is held out for a test.
 
-    Classes that play unseen in the validation stage are drawn by hashing, as in other splits.
+    Classes that play unseen in the validation stage are drawn by hashing, as in other splits: as large a share of the
+    seen ones as the unseen ones are of all, and no fewer than in the usual family, since fewer would measure little.
     """
     seen = with_images(roster)
     unseen = sorted(set(range(len(roster.class_names))) - set(seen))
-    size = _validation_size(len(seen), len(unseen), len(roster.class_names))
+    usual = int(usual_family(len(seen)).partition("/")[2])
+    size = _validation_size(len(seen), max(usual, len(unseen)), len(roster.class_names))
     validation = sorted(_ranked_classes(roster, seen, f"{roster.name}/{WHOLE}/0/validation")[:size])
     none = np.array([], dtype=np.int64)
     names = tuple(roster.class_names)

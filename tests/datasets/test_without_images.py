@@ -73,6 +73,13 @@ def test_the_whole_holds_nothing_out(tmp_path: Path) -> None:
     assert set(game.seen) | set(game.unseen) == set(part.seen)
 
 
+def test_a_model_is_measured_on_enough_classes() -> None:
+    """Where every class has images, as many of them play unseen as a usual split has unseen ones: 5 of 21."""
+    game = whole(zb.load("ucm").dataset).rehearsal("test")
+    assert game is not None
+    assert (len(game.seen), len(game.unseen)) == (16, 5)
+
+
 def test_splits_of_full_data_sets_are_what_they_were(synthetic: Path) -> None:
     """What has images everywhere is split as ever."""
     assert make_splits(Dataset(synthetic), "6/2", 1)[0].hash == FULL

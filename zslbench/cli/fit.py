@@ -10,6 +10,7 @@ from zslbench.cli import completion
 from zslbench.cli.options import checked_output, data_options, plugin_option
 from zslbench.cli.streams import say
 from zslbench.console import progress_console
+from zslbench.shelltext import command
 
 
 @click.command()
@@ -55,7 +56,8 @@ def fit(
     if split is None and split_family is not None:
         raise click.UsageError("--split-family names the family of a split: give --split as well.")
     chosen = None if split is None else data.splits(split_family, split + 1)[split]
-    with Progress(console=progress_console(), transient=True) as shown:
+    console = progress_console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as shown:
         task = shown.add_task(f"Fitting {method}", total=None)
 
         def progress(done: int, total: int) -> None:
@@ -65,7 +67,8 @@ def fit(
             method, data, split=chosen, seed=seed, validate=validate, device=device, plugins=plugins, progress=progress
         )
     model.save(output)
-    say(*described(model.header), f"next       zslbench predict {output} --images FOLDER")
+    pasted = command("zslbench", "predict", output, images="FOLDER", plugin=plugins if model.header.source else ())
+    say(*described(model.header), f"next       {pasted}")
 
 
 def described(header: Any) -> list[str]:
@@ -85,7 +88,7 @@ def described(header: Any) -> list[str]:
         measured = header.measured
         numbers = "  ".join(f"{name} {100 * measured[name]:.1f}" for name in ("T1", "S", "U", "H"))
         lines += [
-            f"validation {numbers} (percent; fitted on fewer classes, the others played unseen)",
+            f"validation {numbers} (percent; fitted without {header.played} classes, which played unseen)",
             f"confidence expected calibration error {100 * header.confidence.error:.1f} points",
         ]
     else:

@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import typing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from zslbench.cli import completion
 from zslbench.cli.options import emit, plugin_option, prose, result_console
-from zslbench.cli.streams import tell
+from zslbench.cli.streams import say, tell
 from zslbench.configuration import Choice, Range, close_matches, describe_type, presets
 from zslbench.datasets import Dataset, bundled_names, load_dataset
 from zslbench.datasets.known import known_names, load_known
@@ -25,6 +25,9 @@ from zslbench.registry import Registry
 from zslbench.shelltext import command
 from zslbench.splits import split_families
 from zslbench.terms import track_in_words
+
+if TYPE_CHECKING:
+    from zslbench.models.header import Header
 
 
 @click.command("list")
@@ -70,9 +73,15 @@ _TOLD = {
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def describe(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
     """Describe the method or the data set called NAME (a bundled or known one, or a folder), or a model file."""
+    from zslbench.models.file import read_header
+
     registry = Registry(plugins)
     if name not in registry.names and Path(name).is_file():
-        described = _describe_model(Path(name))
+        header = read_header(Path(name))
+        if not as_json:
+            say(*(prose(line, " " * 11) for line in [f"file       {plain(name)}", *_model_lines(header)]))
+            return
+        described = {"name": name, **_describe_model(header)}
     elif registry.knows(name):
         described = describe_method(registry.get(name))
     elif name in bundled_names() or Path(name).is_dir():
@@ -213,18 +222,32 @@ def _describe_dataset(data: Dataset) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _describe_model(path: Path) -> dict[str, Any]:
-    from zslbench.models.file import read_header
-
-    header = read_header(path)
-    described: dict[str, Any] = {"name": str(path), **msgspec.to_builtins(header)}
+def _describe_model(header: "Header") -> dict[str, Any]:
+    described: dict[str, Any] = msgspec.to_builtins(header)
     confidence = described.pop("confidence")
     if header.confidence:
         described["calibration"] = {"temperature": confidence["temperature"], "expected error": confidence["error"]}
     described["classes"] = {
-        name: "seen" if seen else "without images" for name, seen in zip(header.classes, header.seen, strict=True)
+        name: "seen" if seen else "without images"
+        for name, seen in zip(header.classes, described.pop("seen"), strict=True)
     }
     return described
+
+
+def _model_lines(header: "Header") -> list[str]:
+    from zslbench.cli.fit import described
+
+    settings = ", ".join(f"{name}={value}" for name, value in header.config.items())
+    sides = {
+        side: ", ".join(plain(name) for name, of in zip(header.classes, header.seen, strict=True) if of == seen)
+        for side, seen in (("seen", True), ("unseen", False))
+    }
+    return [
+        *described(header),
+        f"settings   {one_line(settings) or 'none'}",
+        f"made       {header.fitted} by zslbench {header.zslbench}, seed {header.seed}",
+        *(f"{side:<10} {names}" for side, names in sides.items() if names),
+    ]
 
 
 def _said(cards: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:

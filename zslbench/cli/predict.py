@@ -6,7 +6,15 @@ from typing import Any
 import click
 from rich.progress import Progress
 
-from zslbench.cli.options import checked_output, chosen_form, emit, excel_option, plugin_option, result_console
+from zslbench.cli.options import (
+    check_excel,
+    checked_output,
+    chosen_form,
+    emit,
+    excel_option,
+    plugin_option,
+    result_console,
+)
 from zslbench.cli.streams import tell
 from zslbench.console import progress_console
 
@@ -79,6 +87,7 @@ def predict(
     if (images is None) == (features is None):
         raise click.UsageError("give pictures by --images, or features by --features.")
     form = chosen_form(form, output, _FORMATS, "table", as_json)
+    check_excel(excel_safe, form)
     if form == "parquet" and output is None:
         raise click.UsageError("Parquet is no text: name a file by --output.")
     inputs = [path for path in (model, images, features, classes) if path is not None]
@@ -101,7 +110,8 @@ def predict(
         found = loaded.predict(load_npy(features), **how)
     else:
         assert images is not None
-        with Progress(console=progress_console(), transient=True) as shown:
+        console = progress_console()
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as shown:
             task = shown.add_task("Encoding pictures", total=None)
             found = loaded.predict_pictures(
                 images, skip_bad=skip_bad, weights=weights, device=device,

@@ -70,11 +70,12 @@ def fit_model(
     if len(part.seen) < 2:
         raise InputError(f"{view.dataset} has images of {len(part.seen)} class; two at least are needed to fit on.")
     started, drawn = now(), trial_seed(view, split, seed)
-    confidence, measured = None, None
+    confidence, measured, played = None, None, 0
     with undisturbed(owner, drawn), limited_threads(THREADS):
         if validate and (game := split.rehearsal("test")) is not None:
             tried = _fitted(method, config, view, game, split.rehearsal("validation"), drawn, device, progress)
             measured, confidence = _judged(tried, view, game)
+            played = len(game.unseen)
         rehearsal = split.rehearsal("test") if info.uses_rehearsal else None
         fitted = _fitted(method, config, view, part, rehearsal, drawn, device, progress)
     semantics = dataset.card.semantics.get(view.semantics_name)
@@ -87,7 +88,7 @@ def fit_model(
         attributes=view.semantics.shape[1], classes=list(view.class_names),
         seen=np.isin(np.arange(len(view.class_names)), part.seen).tolist(), images=len(part.train),
         split="" if split.family == WHOLE else split.id, seed=seed, fitted=started, measured=measured,
-        confidence=confidence,
+        played=played, confidence=confidence,
     )  # fmt: skip
     return Model(header, view.semantics, fitted)
 

@@ -74,4 +74,6 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     measured: dict[str, float] | None
     """T1, OA, S, U, H and AUSUC as fractions in the validation stage of the same images; None where it was not
     played."""
+    played: int
+    """How many classes played unseen there; 0 where it was not played."""
     confidence: Confidence | None
