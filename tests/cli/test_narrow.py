@@ -16,6 +16,7 @@ import pytest
 from conftest import ROOT
 from rich.console import Console
 
+import zslbench as zb
 from zslbench.datasets import bundled_names
 from zslbench.datasets.known import known_names
 from zslbench.grid import Column, Grid
@@ -136,3 +137,13 @@ def test_a_grid_by_hand():
     ]
     assert drawn(table(), 20)[:3] == ["short", "    n 1; what it is a", "    few words of prose"]
     assert len(drawn(table(whole=True), 20)) == 4
+
+
+def test_a_model_is_described_on_a_narrow_terminal(tmp_path):
+    """Below its path, lines are folded between words, and nothing of that is written out as a control."""
+    zb.fit("eszsl", "ucm", validate=False).save(tmp_path / "a.zsl")
+    lines = on_a_narrow_terminal(60, "describe", tmp_path / "a.zsl")
+    assert max(map(len, lines[2:])) <= 60
+    assert "\\n" not in "".join(lines)
+    words = " ".join(lines).replace(",", " ").split()
+    assert {"agricultural", "tenniscourt", "log10_gamma=3.0"} <= set(words)

@@ -86,9 +86,9 @@ def downloads(_: click.Context) -> Iterable[str]:
     return known_names()
 
 
-@_offering("dir")
+@_offering("file")
 def described(ctx: click.Context) -> Iterable[str]:
-    """Methods and data sets."""
+    """Methods and data sets; a model's file, or a folder."""
     from zslbench.datasets.known import known_names
 
     return [*_methods(), *_datasets(), *known_names()]

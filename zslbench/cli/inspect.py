@@ -79,7 +79,8 @@ def describe(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
     if name not in registry.names and Path(name).is_file():
         header = read_header(Path(name))
         if not as_json:
-            say(*(prose(line, " " * 11) for line in [f"file       {plain(name)}", *_model_lines(header)]))
+            lines = [f"file       {plain(name)}", *_model_lines(header)]
+            say(*(part for line in lines for part in prose(line, " " * 11).split("\n")))
             return
         described = {"name": name, **_describe_model(header)}
     elif registry.knows(name):

@@ -14,6 +14,7 @@ from zslbench.cli.options import (
     emit,
     excel_option,
     plugin_option,
+    prose,
     result_console,
     where_options,
 )
@@ -102,7 +103,7 @@ def tune(
         console = result_console()
         console.print(outputs.as_table(report), crop=False)
         hint = f"Compare them with: {shelltext.command('zslbench', 'run', suite=planned.suite)}"
-        console.print(f"{report.caveat} {hint}", markup=False, soft_wrap=True)
+        console.print(f"{prose(report.caveat)}\n{hint}", markup=False, soft_wrap=True)
     if report.best is None:
         tell(f"no configuration could be measured on every split: see {report.ledger.folder / 'table.csv'}.")
     return 0 if report.best else 1
