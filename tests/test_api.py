@@ -188,6 +188,12 @@ def test_open_results_says_what_it_expects(data, tmp_path, monkeypatch, in_proce
     assert line(opened.leaderboard).startswith("no trial in store matches")
 
 
+def test_a_method_without_info_is_told_what_it_lacks(data, tmp_path):
+    """The base class itself, for one."""
+    said = line(lambda: zb.run(zb.Method, data, workers=0, store=tmp_path / "s"))
+    assert said.endswith("found the class Method. Give it its `info`, a zslbench.MethodInfo.")
+
+
 def test_whole_numbers_of_numpy_are_taken(data, tmp_path):
     """What somebody computes is no mistake, and the trials are the same."""
     outcome = zb.evaluate("eszsl", data, data.splits(count=np.int64(1))[0], seed=np.int64(3))

@@ -91,6 +91,18 @@ def test_zsl_is_the_method_s_own(view: DataView, split: Split) -> None:
     np.testing.assert_array_equal(*(next(iter(m.scorers(zsl)))(features) for m in (ours, base)))
 
 
+def test_of_seen_classes_alone_their_expert_speaks(view: DataView, split: Split) -> None:
+    """A trial never asks that, but a model does whose every class has images."""
+    part = split.partition("test")
+    fitted = gated(ESZSL)(ESZSL.Config())
+    fitted.fit(training_data(fitted.info, view, part, 0, "cpu", lambda *_: None, split.rehearsal("test")))
+    asked = candidates(view, part, part.seen[[3, 1]])
+    (scorer,) = fitted.scorers(asked)
+    images = view.features[part.held_out_seen]
+    expected = softmax(fitted.expert_.logits(images)[:, asked.seen], axis=1)
+    np.testing.assert_allclose(scorer(images), expected)
+
+
 def test_it_chooses_without_test_images(view: DataView, split: Split) -> None:
     """The gate is the same whatever the test images are."""
     method, part = gated(ESZSL), split.partition("test")

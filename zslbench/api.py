@@ -671,8 +671,10 @@ def _resolved(
         if isinstance(method, str):
             specs += parse_methods(method)
             continue
-        if not (inspect.isclass(method) and issubclass(method, Method)):
+        if not (inspect.isclass(method) and issubclass(method, Method) and hasattr(method, "info")):
             hint = " Give the class itself." if isinstance(method, Method) else ""
+            if inspect.isclass(method) and issubclass(method, Method):
+                hint = " Give it its `info`, a zslbench.MethodInfo."
             raise InputError(
                 f"method: a name or a subclass of zslbench.Method is expected, found {arguments.kind_of(method)}.{hint}"
             )

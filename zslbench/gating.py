@@ -9,7 +9,8 @@ p_u = sigmoid((theta - g) / T), n_u unseen and n_s seen classes,
     p(y) = (1 - p_u) (p_S(y) +      p_u  / n_s)      for a seen one
 
 (section 3 of the publication, and the authors' program, yuvalatzmon/COSMO at 95f5972: the more an expert's classes are
-doubted, the flatter it is). Where unseen classes alone are candidates, the method is left as it is.
+doubted, the flatter it is). Where unseen classes alone are candidates, the method is left as it is;
+where seen ones alone are, their expert is.
 
 All that is chosen is chosen on the split's validation classes, as for ``NAME+cal``: the method and the seen expert are
 fitted without them; the held-out images of that game train the gate and choose theta, T (0.1, 0.3, 1 or 3) by the
@@ -88,6 +89,9 @@ class _Gated(Derived):
         if not candidates.generalized:
             yield from self.fitted_.scorers(candidates)
             return
+        if (candidates.seen >= 0).all():  # nothing is to be weighed: a model may be asked so
+            yield _Seen(self.expert_, candidates.seen)
+            return
         for epoch, scorer in enumerate(self.fitted_.scorers(_unseen_of(candidates))):
             gate = self.gates_[min(epoch, len(self.gates_) - 1)]
             yield _Behind(gate, scorer, self.expert_, candidates.seen)
@@ -110,6 +114,17 @@ class _Behind:
         """Probabilities (N, K)."""
         of_seen = self.expert.logits(features)[:, self.seen[self.seen >= 0]]
         return self.gate(np.asarray(self.scorer(features, *maps), np.float64), of_seen, self.seen >= 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    expert: "SeenExpert"
+    seen: IntArray
+    """(K,) of the candidates."""
+
+    def __call__(self, features: FloatArray, *maps: Any) -> Any:
+        """Probabilities (N, K), of seen classes alone."""
+        return softmax(self.expert.logits(features)[:, self.seen])
 
 
 class SeenExpert:
