@@ -325,6 +325,26 @@ def test_the_commands(data: Any, tmp_path: Path) -> None:
     assert "unknown" not in zslbench("predict", str(kept), "--features", str(features)).stdout
 
 
+def test_fit_says_where_a_method_failed_and_spares_other_files(tmp_path: Path) -> None:
+    """One line with the author's file and line, exit code 1; the output's name must be a model's."""
+    from zslbench.cli import cli
+
+    plugin, output = tmp_path / "bad.py", tmp_path / "m.zsl"
+    plugin.write_text(
+        "from dataclasses import dataclass\nfrom zslbench import Method, MethodInfo\n\n"
+        "class Bad(Method):\n    info = MethodInfo(name='bad', title='Bad', family='linear', citation='')\n\n"
+        "    @dataclass(frozen=True)\n    class Config:\n        pass\n\n"
+        "    def fit(self, train):\n        raise ValueError('no')\n\n"
+        "    def scorers(self, candidates):\n        yield None\n"
+    )
+    line = ["fit", "bad", "--dataset", "ucm", "--plugin", str(plugin), "-o"]
+    found = CliRunner().invoke(cli, [*line, str(output)], standalone_mode=False)
+    assert found.return_value == 1
+    assert found.stderr.strip() == f"zslbench: bad failed: ValueError: no ({plugin}, line 12)"
+    assert not output.exists()
+    assert "ends in .zsl" in CliRunner().invoke(cli, [*line, str(plugin)]).output
+
+
 def test_further_classes_from_a_table(model: Any, data: Any, tmp_path: Path) -> None:
     """Attributes are known by name, in any order; a missing and an unknown one are named."""
     from zslbench.models.further import read_classes

@@ -8,9 +8,13 @@ from rich.progress import Progress
 
 from zslbench.cli import completion
 from zslbench.cli.options import checked_output, data_options, plugin_option
-from zslbench.cli.streams import say
+from zslbench.cli.streams import say, tell
 from zslbench.console import progress_console
+from zslbench.plaintext import one_line
 from zslbench.shelltext import command
+
+SUFFIX = ".zsl"
+"""Of a model file: a name that nothing else has is not overwritten by mistake."""
 
 
 @click.command()
@@ -43,14 +47,18 @@ def fit(
     device: str,
     plugins: tuple[Path, ...],
     output: Path,
-) -> None:
+) -> int:
     """Fit METHOD on all labelled images of a data set, and keep it to name other images with.
 
     Classes that the data set describes and has no image of are unseen classes of the model. METHOD is name or
     name[param=value,...], as in `zslbench run`.
     """
     import zslbench as zb
+    from zslbench.runner.attempt import describe_failure
+    from zslbench.runner.failures import failing_line, nearby
 
+    if output.suffix != SUFFIX:
+        raise click.UsageError(f"--output {output}: a model file's name ends in {SUFFIX}.")
     checked_output(output, inputs=list(plugins))
     data = zb.load(dataset, features, semantics, maps)
     if split is None and split_family is not None:
@@ -63,12 +71,22 @@ def fit(
         def progress(done: int, total: int) -> None:
             shown.update(task, completed=done, total=total)
 
-        model = zb.fit(
-            method, data, split=chosen, seed=seed, validate=validate, device=device, plugins=plugins, progress=progress
-        )
+        try:
+            model = zb.fit(
+                method, data, split=chosen, seed=seed, validate=validate, device=device, plugins=plugins,
+                progress=progress,
+            )  # fmt: skip
+        except zb.InputError:
+            raise
+        except Exception as error:
+            failure = describe_failure(error)
+            where = f" ({nearby(line)})" if (line := failing_line(failure)) else ""
+            tell(f"zslbench: {method} failed: {failure.type}: {one_line(failure.message)}{where}")
+            return 1
     model.save(output)
     pasted = command("zslbench", "predict", output, images="FOLDER", plugin=plugins if model.header.source else ())
     say(*described(model.header), f"next       {pasted}")
+    return 0
 
 
 def described(header: Any) -> list[str]:
