@@ -82,7 +82,7 @@ def test_one_method_of_a_plugin_file(check, tmp_path):
     ("args", "said"),
     [
         ([], "name a METHOD, or give a file of methods by --plugin."),
-        (["ezsl"], "unknown method 'ezsl'. Did you mean 'eszsl'? Known: "),
+        (["eszl"], "unknown method 'eszl'. Did you mean 'eszsl'? Known: "),
         (["eszsl[gamma=1]"], "eszsl has no parameter 'gamma'."),
         (["eszsl["], "cannot read the method list at 'eszsl['"),
         (["--plugin", "none.py"], "no plugin file "),
