@@ -13,6 +13,7 @@ from zslbench.registry import Registry
 from zslbench.results.leaderboard import leaderboard
 from zslbench.splits import make_splits
 from zslbench.suites import read_suite
+from zslbench.variants import base_name
 
 STORE = Store(ROOT / "results" / "ucm-16-5")
 
@@ -23,16 +24,27 @@ def test_the_readme_s_table_is_what_the_records_say():
     assert checked.returncode == 0
 
 
+MORE = Store(ROOT / "results" / "ucm-16-5-more")
+"""Rows of the same suite that were run later."""
+UNFINISHED = {"hsva[preset=small]"}
+"""Rows that have not run on all splits yet: the table says so, and does not rank them."""
+
+
 def test_every_method_beats_chance_on_ucm():
     """The 95 % interval of T1 lies above chance (one of five classes) for every ranked method, over 10 splits."""
-    (table,) = leaderboard(STORE.latest().values(), STORE.plans())
+    rows = [
+        row for store in (STORE, MORE) for table in leaderboard(store.latest().values(), store.plans())
+        for row in table.rows
+    ]  # fmt: skip
     suite = read_suite(ROOT / "benchmarks/suites/ucm-all.toml")
-    assert {row.label for row in table.rows} == {Registry().build(method.spec)[2] for method in suite.methods}
+    assert {row.label for row in rows} == {Registry().build(method.spec)[2] for method in suite.methods}
     registry = Registry()  # the bundled data set has no space that images and texts share
     apart = {name for name in registry.names if not registry.get(name).info.needs_joint_space}
-    assert {row.method.removesuffix("+cal") for row in table.rows} == apart
-    ranked = [row for row in table.rows if row.rank is not None]
-    assert len(ranked) == sum(method.splits is None for method in suite.methods) - 3  # less the bounds
+    assert {base_name(row.method) for row in rows} == apart
+    ranked = [row for row in rows if row.rank is not None]
+    unranked = {row.label for row in rows if row.rank is None and row.family != "bound"}
+    assert unranked <= UNFINISHED
+    assert len(ranked) == len(suite.methods) - 3 - len(unranked)  # less the bounds
     for row in ranked:
         assert row.metrics["T1"].splits == 10
         assert row.metrics["T1"].low > 0.2, row.label
