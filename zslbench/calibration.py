@@ -107,7 +107,7 @@ class _Scored:
     """Scores (M, K) of the held-out images of a rehearsal; what epochs share of the work is done once."""
 
     def __init__(self, rehearsal: Rehearsal) -> None:
-        self.inputs = [rehearsal.features] if rehearsal.maps is None else [rehearsal.features, rehearsal.maps]
+        self.inputs = rehearsal.inputs
         self.represent: Any = None
         self.represented: Any = None
 

@@ -79,9 +79,10 @@ class _Gated(Derived):
         method, candidates = self.base(self.config), rehearsal.candidates
         method.fit(rehearsal.train)
         seen = SeenExpert(rehearsal.train).logits(rehearsal.features)[:, candidates.seen[candidates.seen >= 0]]
-        inputs = [rehearsal.features] if rehearsal.maps is None else [rehearsal.features, rehearsal.maps]
         for scorer in method.scorers(_unseen_of(candidates)):
-            yield Gate.fitted(np.asarray(scorer(*inputs), np.float64), seen, candidates.seen >= 0, rehearsal.columns)
+            yield Gate.fitted(
+                np.asarray(scorer(*rehearsal.inputs), np.float64), seen, candidates.seen >= 0, rehearsal.columns
+            )
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The method's scorers on unseen classes, each behind the gate of its epoch (the last one's where it has

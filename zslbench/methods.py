@@ -191,6 +191,11 @@ class Rehearsal:
     maps: FloatArray | None = None
     """(M, P, D), for methods that use maps."""
 
+    @property
+    def inputs(self) -> list[FloatArray]:
+        """What a scorer is called with: the features, and the maps where there are any."""
+        return [self.features] if self.maps is None else [self.features, self.maps]
+
 
 @dataclass(frozen=True)
 class Candidates:

@@ -147,16 +147,30 @@ def measure(
         zsl, zsl_labels, zsl_truth, zsl_per_class = _measure_zsl(fitted, view, part)
         gzsl, decisions, gzsl_truth, gzsl_per_class, best_H = _measure_gzsl(fitted, view, part)
         score_seconds = time.perf_counter() - started - fit_seconds
-    predictions = {
+    predictions = as_predictions(zsl_truth, zsl_labels, gzsl_truth, decisions)
+    outcome = Outcome(zsl, gzsl, {"zsl": zsl_per_class, "gzsl": gzsl_per_class}, best_H)
+    return Measured(outcome, predictions, fit_seconds, score_seconds, peak[0] if peak else None)
+
+
+def as_predictions(
+    zsl_truth: IntArray, zsl_predicted: IntArray, gzsl_truth: IntArray, decisions: GzslDecisions
+) -> dict[str, NDArray[Any]]:
+    """What is kept of a trial's predictions, by the names of `PREDICTIONS`."""
+    return {
         "zsl_truth": zsl_truth,
-        "zsl_predicted": zsl_labels,
+        "zsl_predicted": zsl_predicted,
         "gzsl_truth": gzsl_truth,
         "gzsl_best_seen": decisions.best_seen,
         "gzsl_best_unseen": decisions.best_unseen,
         "gzsl_margin": decisions.margin,
     }
-    outcome = Outcome(zsl, gzsl, {"zsl": zsl_per_class, "gzsl": gzsl_per_class}, best_H)
-    return Measured(outcome, predictions, fit_seconds, score_seconds, peak[0] if peak else None)
+
+
+def columns_of(classes: IntArray, labels: IntArray) -> IntArray:
+    """Where each label (M,) stands among the candidates `classes` (K,), which are in any order."""
+    order = np.argsort(classes)
+    columns: IntArray = order[np.searchsorted(classes[order], labels)]
+    return columns
 
 
 def training_data(
@@ -192,12 +206,11 @@ def training_data(
 def _rehearse(info: MethodInfo, view: DataView, part: Partition, seed: int, device: str) -> Rehearsal:
     images = np.concatenate([part.held_out_seen, part.held_out_unseen])
     classes = np.concatenate([part.seen, part.unseen])
-    order = np.argsort(classes)
     return Rehearsal(
         train=training_data(info, view, part, seed, device),
         candidates=candidates(view, part, classes, _unlabelled(info, view, images)),
         features=_frozen(view.rows(images)),
-        columns=_frozen(order[np.searchsorted(classes[order], view.labels[images])]),
+        columns=_frozen(columns_of(classes, view.labels[images])),
         maps=_maps(info, view, images),
     )
 

@@ -15,7 +15,7 @@ from zslbench.methods import Method
 from zslbench.metrics import GzslDecisions
 from zslbench.models.header import Confidence, Header
 from zslbench.models.model import Model
-from zslbench.protocol import final_scores, remeasured, training_data, trial_seed
+from zslbench.protocol import as_predictions, columns_of, final_scores, remeasured, training_data, trial_seed
 from zslbench.runner.attempt import THREADS, limited_threads, now
 from zslbench.runner.surroundings import undisturbed
 from zslbench.splits import WHOLE, Partition, Split
@@ -72,12 +72,14 @@ def fit_model(
     started, drawn = now(), trial_seed(view, split, seed)
     confidence, measured, played = None, None, 0
     with undisturbed(owner, drawn), limited_threads(THREADS):
-        if validate and (game := split.rehearsal("test")) is not None:
-            tried = _fitted(method, config, view, game, split.rehearsal("validation"), drawn, device, progress)
-            measured, confidence = _judged(tried, view, game)
+        game = split.rehearsal("test") if validate or info.uses_rehearsal else None  # it ranks every image by a hash
+        if validate and game is not None:
+            below = split.rehearsal("validation") if info.uses_rehearsal else None
+            measured, confidence = _judged(
+                _fitted(method, config, view, game, below, drawn, device, progress), view, game
+            )
             played = len(game.unseen)
-        rehearsal = split.rehearsal("test") if info.uses_rehearsal else None
-        fitted = _fitted(method, config, view, part, rehearsal, drawn, device, progress)
+        fitted = _fitted(method, config, view, part, game, drawn, device, progress)
     semantics = dataset.card.semantics.get(view.semantics_name)
     header = Header(
         zslbench=__version__, method=info.name, method_version=info.version, source=source, label=label,
@@ -97,8 +99,6 @@ def _fitted(
     method: type[Method], config: Any, view: DataView, part: Partition, rehearsal: Partition | None, seed: int,
     device: str, progress: Callable[[int, int], None],
 ) -> Method:  # fmt: skip
-    if not method.info.uses_rehearsal:
-        rehearsal = None
     train = training_data(method.info, view, part, seed, device, progress, rehearsal)
     if method.info.transductive:  # what is to be predicted is not known yet
         train = dataclasses.replace(train, unlabelled=None)
@@ -114,16 +114,10 @@ def _judged(fitted: Method, view: DataView, part: Partition) -> tuple[dict[str, 
     of_unseen = final_scores(fitted, view, part, part.unseen, part.held_out_unseen)
     scores = final_scores(fitted, view, part, classes, images)
     decisions = GzslDecisions.from_scores(scores, classes, np.isin(classes, part.seen))
-    outcome = remeasured(
-        {
-            "zsl_truth": view.labels[part.held_out_unseen], "zsl_predicted": part.unseen[of_unseen.argmax(1)],
-            "gzsl_truth": truth, "gzsl_best_seen": decisions.best_seen, "gzsl_best_unseen": decisions.best_unseen,
-            "gzsl_margin": decisions.margin,
-        }
-    )  # fmt: skip
+    predicted = part.unseen[of_unseen.argmax(1)]
+    outcome = remeasured(as_predictions(view.labels[part.held_out_unseen], predicted, truth, decisions))
     metrics = {name: curve[-1] for name, curve in (outcome.zsl | outcome.gzsl).items()}
-    order = np.argsort(classes)
-    return metrics, _confidence(scores, order[np.searchsorted(classes[order], truth)])
+    return metrics, _confidence(scores, columns_of(classes, truth))
 
 
 def _confidence(scores: FloatArray, columns: IntArray) -> Confidence:

@@ -250,8 +250,7 @@ class _Reader:
             self._known[number] = made
         state = {key: self.of(value) for key, value in tree["state"]}
         for dropped in _DROPPED.get(kind, ()):
-            if dropped in kind.__dataclass_fields__:
-                state[dropped] = kind.__dataclass_fields__[dropped].default
+            state[dropped] = kind.__dataclass_fields__[dropped].default
         vars(made).update(state)
         return made
 
