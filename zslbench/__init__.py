@@ -12,6 +12,7 @@ leave_current_folder()
 
 from zslbench.configuration import Choice, Preset, Range, param  # noqa: E402
 from zslbench.errors import InputError  # noqa: E402
+from zslbench.graphs import neighbour_graph, normalised_graph  # noqa: E402
 from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData  # noqa: E402
 from zslbench.unlabelled import KnownScores  # noqa: E402
 
@@ -37,6 +38,8 @@ __all__ = [
     "fit",
     "load",
     "load_model",
+    "neighbour_graph",
+    "normalised_graph",
     "open_results",
     "param",
     "run",

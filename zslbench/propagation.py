@@ -24,6 +24,7 @@ import numpy as np
 from zslbench._types import FloatArray
 from zslbench.derived import Derived, derive
 from zslbench.errors import InputError
+from zslbench.graphs import neighbour_graph, normalised_graph
 from zslbench.methods import Candidates, Method, Scorer, TrainingData
 from zslbench.unlabelled import KnownScores
 
@@ -87,7 +88,7 @@ class Propagation:
     """Scores to scores that are smooth over the graph of some images (M, D)."""
 
     def __init__(self, images: FloatArray, neighbours: int = NEIGHBOURS, alpha: float = ALPHA) -> None:
-        self._S, self._alpha = normalised(nearest_neighbours(images, neighbours)), alpha
+        self._S, self._alpha = normalised_graph(nearest_neighbours(images, neighbours)), alpha
 
     def __call__(self, scores: Any) -> Any:
         """(M, K) to (M, K)."""
@@ -101,23 +102,5 @@ class Propagation:
 def nearest_neighbours(images: FloatArray, count: int) -> Any:
     """The graph W (M, M), sparse and symmetric: two images are joined by their cosine, if it is positive, where one is
     among the `count` nearest of the other."""
-    from scipy.sparse import csr_matrix
-    from sklearn.neighbors import NearestNeighbors
-
-    count = min(count, len(images) - 1)
-    if count < 1:
-        return csr_matrix((len(images), len(images)))
-    # An image is not its own neighbour; one of zeros has the cosine 0 to all.
-    finder = NearestNeighbors(n_neighbors=count, metric="cosine").fit(np.asarray(images, np.float64))
-    graph = finder.kneighbors_graph(mode="distance")
-    graph.data = np.maximum(1 - graph.data, 0)
+    graph = neighbour_graph(np.asarray(images, np.float64), count)
     return graph.maximum(graph.T).tocsr()
-
-
-def normalised(W: Any) -> Any:
-    """D^(-1/2) W D^(-1/2), where D are the sums of the rows; an image without neighbours stays alone."""
-    from scipy.sparse import diags
-
-    sums = np.asarray(W.sum(axis=1)).ravel()
-    half = diags(np.where(sums > 0, sums, 1) ** -0.5)
-    return half @ W @ half

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from zslbench import MethodInfo, Range, param
-from zslbench_methods.common.joint import LooksAtAll, neighbour_graph
+from zslbench import MethodInfo, Range, neighbour_graph, param
+from zslbench_methods.common.joint import LooksAtAll
 from zslbench_methods.common.linear import DoubleArray, unit_rows
 
 

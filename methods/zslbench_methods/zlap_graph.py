@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from zslbench import MethodInfo, Range, param
-from zslbench_methods.common.joint import LooksAtAll, neighbour_graph
+from zslbench import MethodInfo, Range, neighbour_graph, normalised_graph, param
+from zslbench_methods.common.joint import LooksAtAll
 from zslbench_methods.common.linear import DoubleArray
 
 
@@ -75,14 +75,11 @@ class ZLaP(LooksAtAll):
 
 def graph(f: DoubleArray, t: DoubleArray, k: int, gamma: float) -> Any:
     """W_n (K + M, K + M), sparse, of texts (K, D) and then images (M, D); a node without edges stays alone."""
-    from scipy.sparse import block_array, csr_matrix, diags
+    from scipy.sparse import block_array, csr_matrix
 
     cosines = np.maximum(f @ t.T, 0) ** gamma
     nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
     rows = np.repeat(np.arange(len(f)), nearest.shape[1])
     to_texts = csr_matrix((cosines[rows, nearest.ravel()], (rows, nearest.ravel())), cosines.shape)
     G = block_array([[csr_matrix((len(t), len(t))), None], [to_texts, neighbour_graph(f, k - 1)]]).tocsr()
-    W = G + G.T
-    sums = np.asarray(W.sum(axis=1)).ravel()
-    half = diags(np.where(sums > 0, sums, 1) ** -0.5)
-    return (half @ W @ half).tocsr()
+    return normalised_graph(G + G.T).tocsr()

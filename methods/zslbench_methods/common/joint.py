@@ -6,8 +6,6 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from zslbench import Candidates, InputError, KnownScores, Method, Scorer, TrainingData
 from zslbench_methods.common.linear import DoubleArray, unit_rows
 
@@ -47,16 +45,3 @@ class LooksAtAll(Method):
     @abstractmethod
     def _judge(self, f: DoubleArray, t: DoubleArray) -> Any:
         """The scores (M, K) of images (M, D) for texts (K, D), all of unit length."""
-
-
-def neighbour_graph(f: DoubleArray, count: int) -> Any:
-    """W (M, M), sparse: row i holds the cosines of image i to its `count` nearest others, negative ones as 0."""
-    from scipy.sparse import csr_matrix
-    from sklearn.neighbors import NearestNeighbors
-
-    count = min(count, len(f) - 1)
-    if count < 1:
-        return csr_matrix((len(f), len(f)))
-    graph = NearestNeighbors(n_neighbors=count, metric="cosine").fit(f).kneighbors_graph(mode="distance")
-    graph.data = np.maximum(1 - graph.data, 0)
-    return graph
