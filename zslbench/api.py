@@ -224,11 +224,9 @@ def evaluate(
     _check_split(split, view)
     seed, stage = arguments.whole("seed", seed), arguments.one_of("stage", stage, get_args(Stage))
     device = device_here(arguments.one_of("device", device, get_args(Device)))
-    registry, specs = _resolved([method], plugins)
-    if len(specs) != 1:
-        raise InputError(f"method: one is expected, found {len(specs)} in {plain(method)!r}.")
-    (job,) = make_jobs(registry, specs, view, [split], [seed], [stage])
-    found, config, label = registry.build(specs[0])
+    registry, spec = _one(method, plugins)
+    (job,) = make_jobs(registry, [spec], view, [split], [seed], [stage])
+    found, config, label = registry.build(spec)
     own = undisturbed(registry.owner(job.trial.method), trial_seed(view, job.split, seed))
     with own as traces, limited_threads(THREADS):
         measured = run_trial(found, config, view, job.split, stage, seed, device=device)
@@ -474,14 +472,12 @@ def fit(
     if split is not None:
         _check_split(split, chosen.view)
     device = device_here(arguments.one_of("device", device, get_args(Device)))
-    registry, specs = _resolved([method], plugins)
-    if len(specs) != 1:
-        raise InputError(f"method: one is expected, found {len(specs)} in {plain(method)!r}.")
-    found, config, label = registry.build(specs[0])
-    check_needs(found.info, specs[0].name, chosen.view)
+    registry, spec = _one(method, plugins)
+    found, config, label = registry.build(spec)
+    check_needs(found.info, spec.name, chosen.view)
     return fit_model(
         found, config, label, chosen.dataset, chosen.view, whole(chosen.dataset) if split is None else split,
-        seed=arguments.whole("seed", seed), source=registry.source(specs[0].name), owner=registry.owner(specs[0].name),
+        seed=arguments.whole("seed", seed), source=registry.source(spec.name), owner=registry.owner(spec.name),
         validate=arguments.flag("validate", validate), device=device, progress=progress,
     )  # fmt: skip
 
@@ -687,6 +683,14 @@ def _resolved(
         else:
             given.append(Path(home))
     return Registry(dict.fromkeys(given)), specs
+
+
+def _one(method: str | type[Method], plugins: Iterable[str | Path]) -> tuple[Registry, MethodSpec]:
+    """One method as its specification, and a registry that knows it."""
+    registry, specs = _resolved([method], plugins)
+    if len(specs) != 1:
+        raise InputError(f"method: one is expected, found {len(specs)} in {plain(method)!r}.")
+    return registry, specs[0]
 
 
 def _where(workers: int | None, address: str | None, device: str, trials_per_gpu: int | None) -> Where:
