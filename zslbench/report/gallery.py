@@ -1,7 +1,6 @@
 """What a model says of pictures, as a page to look at: one HTML file with small copies of them, which loads nothing."""
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from zslbench.models.header import Header
 from zslbench.models.model import UNKNOWN, Predictions
 from zslbench.plaintext import plain
 from zslbench.report.examples import as_uri
+from zslbench.report.templates import beside, environment
 
 MOST_BYTES = 9_000_000
 """Of the small copies, so that the page stays under 10 MB."""
@@ -49,8 +49,6 @@ def gallery(found: Predictions, images: Path, header: Header) -> str:
     Raises:
         InputError: a picture cannot be read any more.
     """
-    import jinja2
-
     verdicts = np.array(found.labels)
     names = sorted(set(verdicts), key=lambda name: (name == UNKNOWN, name))
     kinds = dict(zip(found.classes, found.kinds, strict=True))
@@ -71,20 +69,21 @@ def gallery(found: Predictions, images: Path, header: Header) -> str:
             )
             for name, rows in members.items()
         ]  # fmt: skip
-    folder = files("zslbench.report")
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    page: str = (
+        environment()
+        .from_string(beside("gallery.html.j2"))
+        .render(
+            groups=groups,
+            header=header,
+            source=plain(str(images.name)),
+            total=len(found),
+            shown=sum(len(group.pictures) for group in groups),
+            skipped=[plain(problem) for problem in found.skipped.values()],
+            rejects=found.threshold > 0,
+            style=beside("style.css"),
+        )
     )
-    return environment.from_string((folder / "gallery.html.j2").read_text(encoding="utf-8")).render(
-        groups=groups,
-        header=header,
-        source=plain(str(images.name)),
-        total=len(found),
-        shown=sum(len(group.pictures) for group in groups),
-        skipped=[plain(problem) for problem in found.skipped.values()],
-        rejects=found.threshold > 0,
-        style=(folder / "style.css").read_text(encoding="utf-8"),
-    )
+    return page
 
 
 def _some(rows: Sequence[int] | Any, most: int) -> list[int]:

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from zslbench.report import plots
 from zslbench.report.contents import Section
 from zslbench.report.escaping import html
 from zslbench.report.examples import Examples
+from zslbench.report.templates import beside, environment
 from zslbench.results.leaderboard import Row, Table
 from zslbench.results.stats import ALPHA, Paired
 from zslbench.terms import METRICS
@@ -103,25 +103,21 @@ def as_html(sections: Sequence[Section], examples: Sequence[Examples | None], st
     Returns:
         HTML whose every text is escaped, and whose only script is its own.
     """
-    import jinja2
-
-    folder = files("zslbench.report")
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["breakable"] = _breakable
-    script = (folder / "sort.js").read_text(encoding="utf-8")
-    return environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8")).render(
+    pages = environment()
+    pages.filters["breakable"] = _breakable
+    script = beside("sort.js")
+    page: str = pages.from_string(beside("page.html.j2")).render(
         script=script,
         # The browser runs the script of this hash and no other, whatever a label may say.
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=(folder / "style.css").read_text(encoding="utf-8"),
+        style=beside("style.css"),
         parts=[_part(number, *each) for number, each in enumerate(zip(sections, examples, strict=True), 1)],
         pair_columns=PAIRS,
         store=plain(store),
         version=zslbench.__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+    return page
 
 
 def _breakable(text: str) -> Any:
