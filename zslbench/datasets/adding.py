@@ -23,7 +23,7 @@ from zslbench.datasets.card import CARD, Card, FeatureCard, SemanticsCard, card_
 from zslbench.datasets.container import Dataset, equal_semantics
 from zslbench.datasets.filenames import FILES, files_text, read_files, refuse_other_folders, relative, repeated
 from zslbench.datasets.importing.arrays import BY_ORDER, read_images
-from zslbench.datasets.registry import bundled_folder, bundled_names
+from zslbench.datasets.registry import bundled_folder, bundled_names, bundled_place
 from zslbench.datasets.semantics import as_single, read_semantics
 from zslbench.datasets.stray import stray_column
 from zslbench.datasets.writing import check_array, write_array
@@ -107,10 +107,10 @@ def add(
 
 
 def _refuse_bundled(folder: str | Path) -> None:
-    bundled = {bundled_folder(name).resolve(): name for name in bundled_names()}
-    place = bundled_folder(str(folder)) if str(folder) in bundled_names() else Path(folder)
+    bundled = {bundled_place(name).resolve(): name for name in bundled_names()}
+    place = bundled_place(str(folder)) if str(folder) in bundled_names() else Path(folder)
     if name := bundled.get(place.resolve()):
-        copied = command("cp", "-r", place, f"my-{name}")
+        copied = command("cp", "-r", bundled_folder(name), f"my-{name}")
         raise InputError(
             f"data set {name!r} comes with the package and stays as it is: copy it ({copied}) and add to the copy."
         )

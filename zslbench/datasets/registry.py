@@ -5,6 +5,7 @@ from pathlib import Path
 
 from zslbench.configuration import close_matches
 from zslbench.datasets.container import Dataset
+from zslbench.datasets.made import made_folder, made_names, made_place
 from zslbench.errors import InputError
 
 _BUNDLED = Path(str(files("zslbench.datasets"))) / "bundled"
@@ -12,12 +13,21 @@ _BUNDLED = Path(str(files("zslbench.datasets"))) / "bundled"
 
 def bundled_names() -> list[str]:
     """The data sets that need no download."""
-    return sorted(path.parent.name for path in _BUNDLED.glob("*/card.toml"))
+    return sorted([*(path.parent.name for path in _BUNDLED.glob("*/card.toml")), *made_names()])
 
 
 def bundled_folder(name: str) -> Path:
-    """The folder of a bundled data set."""
-    return _BUNDLED / name
+    """The folder of a bundled data set, which is written now if it is one that is written at first use.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    return made_folder(name) if name in made_names() else _BUNDLED / name
+
+
+def bundled_place(name: str) -> Path:
+    """Where a bundled data set is, or will be."""
+    return made_place(name) if name in made_names() else _BUNDLED / name
 
 
 def load_dataset(name: str | Path) -> Dataset:

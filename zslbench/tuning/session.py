@@ -8,7 +8,7 @@ from typing import Protocol
 
 from zslbench.configuration import MethodSpec
 from zslbench.datasets import Dataset, DataView
-from zslbench.datasets.registry import bundled_folder
+from zslbench.datasets.registry import bundled_names, bundled_place
 from zslbench.errors import InputError
 from zslbench.protocol import PROTOCOL_VERSION
 from zslbench.registry import Registry
@@ -96,7 +96,7 @@ def plan_search(
     best = suite or ledger.folder / "best.toml"
     validation = {label for split in splits for label in split.validation}
     tested = {label for one in splits for other in splits for label in set(one.validation) & set(other.unseen)}
-    bundled = dataset.folder == bundled_folder(dataset.name)
+    bundled = dataset.name in bundled_names() and dataset.folder == bundled_place(dataset.name)
     said = {
         "title": f"{spec.name} on {dataset.name}: default and tuned",
         "dataset": dataset.name if bundled else os.path.relpath(dataset.folder, best.parent),
