@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine that serves one file, with faults on demand."""
+"""A real HTTP server on this machine that serves a file or several, with faults on demand."""
 
 import re
 import socket
@@ -15,7 +15,8 @@ from typing import Any
 class Served:
     """The file, how it is served, and what was asked for."""
 
-    content: bytes
+    content: bytes | dict[str, bytes]
+    """Of the one file, whatever is asked for; or of each by its path."""
     etag: str = '"one"'
     url: str = ""
     faults: list[str] = field(default_factory=list)
@@ -27,7 +28,7 @@ class Served:
 
 
 @contextmanager
-def serving(content: bytes, **options: Any) -> Iterator[Served]:
+def serving(content: bytes | dict[str, bytes], **options: Any) -> Iterator[Served]:
     """Serve `content` at `Served.url` until the block ends."""
     served = Served(content, **options)
 
@@ -38,8 +39,10 @@ def serving(content: bytes, **options: Any) -> Iterator[Served]:
             pass
 
         def do_GET(self) -> None:
-            served.asked.append(dict(self.headers))
+            served.asked.append(dict(self.headers) | {"path": self.path})
             fault = served.faults.pop(0) if served.faults else ""
+            if isinstance(served.content, dict) and self.path not in served.content:
+                fault = fault or "404"
             if fault.isdigit():
                 self.send_response(int(fault))
                 self.send_header("Content-Length", "0")
@@ -53,7 +56,8 @@ def serving(content: bytes, **options: Any) -> Iterator[Served]:
                 self.answer(fault)
 
         def answer(self, fault: str) -> None:
-            start, total = 0, len(served.content)
+            content = served.content[self.path] if isinstance(served.content, dict) else served.content
+            start, total = 0, len(content)
             wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
             same = self.headers.get("If-Range", served.etag) == served.etag
             if wanted and served.ranges and (same or fault == "mixed"):
@@ -69,7 +73,7 @@ def serving(content: bytes, **options: Any) -> Iterator[Served]:
             else:
                 self.send_response(200)
             self.send_header("ETag", served.etag)
-            body = served.content[start:]
+            body = content[start:]
             if fault == "chunked":
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()

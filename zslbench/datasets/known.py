@@ -2,7 +2,8 @@
 
 name = "toy"                            # the file's name without .toml
 title = "Toy Scenes"
-kind = "images"                         # images: a folder per class; xlsa17: features with the Proposed Splits
+kind = "images"                         # images: a folder per class; xlsa17: features with the Proposed Splits;
+                                        # transclip: embeddings in the layout of RS-TransCLIP
 classes = 21
 images = 2100
 class_names = ["airplane", ...]         # left out where they are not known for certain
@@ -16,6 +17,8 @@ file = "Toy.zip"                        # its name on disk; the unpacked folder 
 url = "https://..."                     # left out: by_hand says from where and how
 sha256 = "..."                          # or md5; left out where none is known
 bytes = 123456                          # left out where it is not known
+files = ["a/b.txt", ...]                # of no archive: these are fetched one by one, from below the url
+checked = "..."                         # how it is checked where no checksum is known
 
 [[families]]
 seen = 16
@@ -39,6 +42,7 @@ from zslbench.cards import card_names, check_card_name, read_card
 _FOLDER = Path(str(files("zslbench.datasets"))) / "known"
 _WHAT = "known data set"
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+_FILE = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 _HEX = {"sha256": 64, "md5": 32}
 
 
@@ -60,6 +64,10 @@ class Archive(msgspec.Struct, forbid_unknown_fields=True):
     sha256: str = ""
     md5: str = ""
     bytes: int | None = None
+    files: list[str] = []
+    """What is fetched in place of an archive: files below `url`, by their paths in the folder."""
+    checked: str = ""
+    """What stands in for a checksum where none is known."""
 
     @property
     def checksum(self) -> Checksum | None:
@@ -92,7 +100,7 @@ class Known(msgspec.Struct, forbid_unknown_fields=True):
 
     name: str
     title: str
-    kind: Literal["images", "xlsa17"]
+    kind: Literal["images", "xlsa17", "transclip"]
     classes: int
     images: int
     licence: str
@@ -104,6 +112,11 @@ class Known(msgspec.Struct, forbid_unknown_fields=True):
     families: list[Family] = []
     description: str = ""
     note: str = ""
+
+    @property
+    def unchecked(self) -> str:
+        """What is said where no checksum is known."""
+        return "none is known" + (f": {self.archive.checked}" if self.archive.checked else "")
 
     def described(self) -> dict[str, Any]:
         """What `describe` shows of a set that is not here."""
@@ -117,7 +130,7 @@ class Known(msgspec.Struct, forbid_unknown_fields=True):
             "split families": {str(family): family.source for family in self.families},
             "layout": self.layout,
             "address": self.archive.url or f"none: {self.archive.by_hand}",
-            "checksum": f"{checksum.algorithm} {checksum.digest}" if checksum else "none is known",
+            "checksum": f"{checksum.algorithm} {checksum.digest}" if checksum else self.unchecked,
             "licence": self.licence,
             "note": self.note or "-",
             "get it": f"zslbench data download {self.name}",
@@ -172,6 +185,12 @@ def _problems(card: Known, stem: str) -> Iterable[str]:
         value = getattr(archive, key)
         if value and not re.fullmatch(f"[0-9a-f]{{{length}}}", value):
             yield f"archive.{key} is not {length} lower-case hexadecimal digits"
+    if archive.files and not archive.url.endswith("/"):
+        yield f"archive.url = {archive.url!r}; with files, an address that ends in / is expected"
+    if archive.files and (archive.checksum or len(set(archive.files)) < len(archive.files)):
+        yield "archive.files have no common checksum, and each is named once"
+    if strange := next((file for file in archive.files if not _FILE.fullmatch(file) or ".." in file), None):
+        yield f"archive.files: {strange!r}; a path of plain names is expected"
     if Path(card.root).is_absolute() or ".." in Path(card.root).parts:
         yield f"root = {card.root!r}; a folder inside the unpacked one is expected"
     try:

@@ -99,6 +99,9 @@ def _obtain(card: Known, folder: Path, checksum: Checksum | None, url: str, yes:
     except OSError as error:
         raise InputError(f"{folder.parent} cannot be written: {error.strerror or error}.") from error
     with lock:
+        if card.archive.files and not here:
+            _obtain_files(card, folder, address)
+            return
         if here:
             _verify(archive, checksum)
         else:
@@ -129,14 +132,47 @@ def _obtain(card: Known, folder: Path, checksum: Checksum | None, url: str, yes:
             archive.unlink()
 
 
+def _obtain_files(card: Known, folder: Path, address: str) -> None:
+    """Fetch what is no archive, file by file, to a folder beside; it takes its name once it is whole."""
+    from zslbench.datasets.download import fetch
+
+    staging = folder.with_name(f"{folder.name}.part")
+    for number, path in enumerate(card.archive.files, 1):
+        target = staging / path
+        if target.is_file():  # whole, of an earlier call
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _progress(f"Fetching {number} of {len(card.archive.files)},", path) as report:
+            fetch(address + path, target, allow_http=address != card.archive.url, report=report, say=_say)
+    record = {
+        "dataset": card.name,
+        "address": address,
+        "files_sha256": {path: file_digest(staging / path) for path in card.archive.files},
+        "verified": False,
+        "fetched": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    write_whole(_source(folder), msgspec.json.format(msgspec.json.encode(record), indent=2))
+    try:
+        staging.rename(folder)
+    except OSError as error:
+        _source(folder).unlink()
+        raise InputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+
+
 def _expected(card: Known, url: str, sha256: str) -> Checksum | None:
     from zslbench.datasets.download import check_address
     from zslbench.datasets.known import Checksum
 
     if url:
         check_address(url, allow_http=True)
+        if card.archive.files and not url.endswith("/"):
+            raise InputError(
+                f"{card.name} consists of several files: an address that ends in / is expected, found {url}."
+            )
     if not sha256:
         return card.archive.checksum
+    if card.archive.files:
+        raise click.UsageError(f"--sha256 is the checksum of one file, and {card.name} consists of several.")
     if not url:
         raise click.UsageError("--sha256 is the checksum of the file that --url names: give both.")
     if len(sha256) != 64 or set(sha256.lower()) - set("0123456789abcdef"):
@@ -156,7 +192,8 @@ def _verify(archive: Path, checksum: Checksum | None) -> None:
 def _show(card: Known, origin: Path | str, checksum: Checksum | None) -> None:
     from zslbench.datasets.unpack import readable
 
-    verified = f"{checksum.algorithm} {checksum.digest}" if checksum else "none is known: what arrives is not verified"
+    unchecked = card.unchecked if card.archive.checked else "none is known: what arrives is not verified"
+    verified = f"{checksum.algorithm} {checksum.digest}" if checksum else unchecked
     for key, value in (
         ("title", f"{card.title}: {card.images} images of {card.classes} classes"),
         ("licence", card.licence),
@@ -178,7 +215,7 @@ def _result(card: Known, folder: Path) -> dict[str, Any]:
     source = _source(folder)
     try:
         record = msgspec.json.decode(read_text(source), type=dict[str, Any]) if source.is_file() else {}
-        if record and not {"archive_sha256", "verified"} <= record.keys():
+        if record and not ({"archive_sha256", "files_sha256"} & record.keys() and "verified" in record):
             raise ValueError("it does not say what was unpacked")
     except (ValueError, RecursionError) as error:
         raise InputError(f"{source}: {error}; remove it and {folder}, and fetch the set anew.") from error
@@ -188,7 +225,9 @@ def _result(card: Known, folder: Path) -> dict[str, Any]:
 def _lines(result: dict[str, Any]) -> list[str]:
     source = result["source"]
     lines = [f"folder   {result['folder']}"]
-    if source:
+    if "files_sha256" in source:
+        lines.append(f"files    {len(source['files_sha256'])}; their sha256 are in {result['folder']}.source.json")
+    elif source:
         verified = "verified" if source["verified"] else "not verified: no checksum is known"
         lines.append(f"archive  sha256 {source['archive_sha256']} ({verified})")
     return [*lines, f"next     {result['next']}"]
@@ -199,6 +238,8 @@ def _next_step(card: Known, folder: Path) -> str:
     if card.kind == "xlsa17":
         files = [str(root / "res101.mat"), str(root / "att_splits.mat")]
         return command("zslbench", "data", "import", "xlsa17", *files, "--name", card.name)
+    if card.kind == "transclip":
+        return command("zslbench", "data", "import", "transclip", str(root), "--name", card.name)
     told = ["--images", str(root), "--title", card.title]
     for family in card.families:
         told += ["--split-family", str(family)]

@@ -144,6 +144,21 @@ def arrays(
     )  # fmt: skip
 
 
+@import_.command()
+@click.argument("folder", type=_FILE)
+@click.option("--dataset", help="NAME in results/NAME, where there are several.")
+@_shared
+def transclip(folder: Path, dataset: str | None, name: str | None, out: Path | None, as_json: bool) -> None:
+    """The layout of RS-TransCLIP: FOLDER with embeddings of images and prompts by models of CLIP's family.
+
+    Each model becomes features and semantics of one name, in one space. The .pt files are read without unpickling, and
+    their embeddings must give the accuracies that the folder records.
+    """
+    from zslbench.datasets.importing.transclip import read_transclip
+
+    _import(lambda scratch: read_transclip(folder, dataset), folder / "x", name, out, as_json)
+
+
 def _names(path: Path | None) -> tuple[tuple[str, ...] | None, list[str]]:
     """The names in a file, if one is given, and what is to be said of it."""
     from zslbench.datasets.importing.labels import read_class_names
