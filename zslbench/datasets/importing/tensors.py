@@ -71,7 +71,9 @@ def _described(pickled: bytes, path: Path) -> tuple[str, str, int, tuple[int, ..
     They are, in torch's words: ``_rebuild_tensor_v2(('storage', TYPE, KEY, DEVICE, COUNT), 0, SHAPE, STRIDES, False,
     OrderedDict())``.
     """
-    said = [(code.name, argument) for code, argument, _ in pickletools.genops(pickled) if code.name not in _NOTES]
+    said: list[tuple[str, Any]] = [
+        (code.name, argument) for code, argument, _ in pickletools.genops(pickled) if code.name not in _NOTES
+    ]
 
     def take(name: str, wanted: Any = None) -> Any:
         found, argument = said.pop(0) if said else ("nothing", None)
