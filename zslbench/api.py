@@ -39,7 +39,7 @@ from zslbench.results import Results
 from zslbench.runner.plan import Job, check_needs, make_jobs
 from zslbench.splits import Split, Stage, make_splits, split_families, whole
 from zslbench.suites import Suite, SuiteMethod, draw_splits, find_suite, overridden, read_suite
-from zslbench.terms import DEFAULT_STORE
+from zslbench.terms import DEFAULT_STORE, Saved
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -252,6 +252,7 @@ def run(
     timeout: float | None = None,
     retry_failed: bool = True,
     fail_fast: bool = False,
+    save_models: str = "none",
     store: str | Path = DEFAULT_STORE,
     plugins: Iterable[str | Path] = (),
     quiet: bool = False,
@@ -276,6 +277,8 @@ def run(
         timeout: seconds that a trial may take.
         retry_failed: whether trials that failed before run again.
         fail_fast: stop at the first trial that fails.
+        save_models: which fitted models of test trials stay in the store: ``none``, ``all``, or those of the ``best``
+            method of each table on validation classes; `load_model` takes ``store/models/KEY.zsl``.
         store: folder of stored trials.
         plugins: files that define further methods.
         quiet: print no progress.
@@ -284,6 +287,7 @@ def run(
         InputError: what was asked for cannot be run; nothing was changed.
     """
     from zslbench.console import progress_console
+    from zslbench.models.saving import check_saved
     from zslbench.runner.cluster import private_environment
     from zslbench.runner.progress import Progress
 
@@ -298,7 +302,9 @@ def run(
         None if timeout is None else arguments.positive("timeout", timeout),
         arguments.flag("retry_failed", retry_failed),
         arguments.flag("fail_fast", fail_fast),
+        save_models=arguments.one_of("save_models", save_models, get_args(Saved)),
     )
+    check_saved(execution.save_models, arguments.flag("validation", validation))
     progress = Progress(progress_console(), execution.slots, arguments.flag("quiet", quiet))
     kept = Store(Path(arguments.path("store", store, "a folder")))
     options: dict[str, Any] = {
@@ -536,6 +542,7 @@ class Execution:
     fail_fast: bool = False
     post_mortem: bool = False
     """Whether to stop in a debugger where a trial fails, which then runs in this process."""
+    save_models: Saved = "none"
 
     @property
     def slots(self) -> int:
@@ -612,16 +619,22 @@ def execute(planned: Planned, store: Store, execution: Execution, progress: Prog
     from zslbench.runner.session import run as run_jobs
 
     where, view, registry = execution.where, planned.data.view, planned.registry
+    models, keep = None, execution.save_models != "none"
+    if keep:
+        from zslbench.models.saving import TrialModels
+
+        models = TrialModels(execution.save_models, planned.data.dataset, view)
 
     def events(remaining: Sequence[Job]) -> Events:
         if where.workers == 0:
             debugger = Debugger(execution.post_mortem, progress.pause)
-            return run_serially(registry, view, remaining, where.device, execution.timeout, debugger)
-        return run_with_ray(registry, view, remaining, where, execution.timeout)
+            return run_serially(registry, view, remaining, where.device, execution.timeout, debugger, keep)
+        return run_with_ray(registry, view, remaining, where, execution.timeout, keep)
 
     return run_jobs(
         planned.jobs, store, command, events, progress,
         retry_failed=execution.retry_failed, fail_fast=execution.fail_fast, check=view.check_unchanged,
+        models=models,
     )  # fmt: skip
 
 

@@ -13,6 +13,11 @@ LEADS = {"zsl": "T1", "gzsl": "H"}
 
 DEFAULT_STORE = "results"
 """The folder of stored trials where nothing else is said."""
+MODEL_SUFFIX = ".zsl"
+"""Of a model file: a name that nothing else has is not overwritten by mistake."""
+Saved = Literal["none", "best", "all"]
+SAVED: tuple[Saved, ...] = ("none", "best", "all")
+"""Which fitted models of a run are kept."""
 
 Selection = Literal["last", "val", "test-max"]
 SELECTIONS: tuple[Selection, ...] = ("last", "val", "test-max")

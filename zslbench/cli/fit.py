@@ -12,9 +12,7 @@ from zslbench.cli.streams import say, tell
 from zslbench.console import progress_console
 from zslbench.plaintext import one_line
 from zslbench.shelltext import command
-
-SUFFIX = ".zsl"
-"""Of a model file: a name that nothing else has is not overwritten by mistake."""
+from zslbench.terms import MODEL_SUFFIX
 
 
 @click.command()
@@ -57,8 +55,8 @@ def fit(
     from zslbench.runner.attempt import describe_failure
     from zslbench.runner.failures import failing_line, nearby
 
-    if output.suffix != SUFFIX:
-        raise click.UsageError(f"--output {output}: a model file's name ends in {SUFFIX}.")
+    if output.suffix != MODEL_SUFFIX:
+        raise click.UsageError(f"--output {output}: a model file's name ends in {MODEL_SUFFIX}.")
     checked_output(output, inputs=list(plugins))
     data = zb.load(dataset, features, semantics, maps)
     if split is None and split_family is not None:

@@ -27,6 +27,9 @@ _FORMATS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "tabl
 @click.option("--images", type=click.Path(path_type=Path), help="A picture, or a folder or zip with pictures.")
 @click.option("--features", type=click.Path(path_type=Path), help="File .npy of features (images, numbers) instead.")
 @click.option(
+    "--maps", type=click.Path(path_type=Path), help="File .npy of feature maps, for models that look at them."
+)
+@click.option(
     "--classes", type=click.Path(path_type=Path), help="CSV file of further classes: a name, then attributes."
 )
 @click.option(
@@ -60,6 +63,7 @@ def predict(
     model: Path,
     images: Path | None,
     features: Path | None,
+    maps: Path | None,
     classes: Path | None,
     candidates: str,
     top: int,
@@ -86,11 +90,13 @@ def predict(
 
     if (images is None) == (features is None):
         raise click.UsageError("give pictures by --images, or features by --features.")
+    if maps is not None and features is None:
+        raise click.UsageError("--maps belong to --features; pictures are encoded to both.")
     form = chosen_form(form, output, _FORMATS, "table", as_json)
     check_excel(excel_safe, form)
     if form == "parquet" and output is None:
         raise click.UsageError("Parquet is no text: name a file by --output.")
-    inputs = [path for path in (model, images, features, classes) if path is not None]
+    inputs = [path for path in (model, images, features, maps, classes) if path is not None]
     if page is not None and images is None:
         raise click.UsageError("--html shows pictures: give them by --images.")
     if page is not None and page == output:
@@ -107,7 +113,7 @@ def predict(
         "reject": reject,
     }
     if features is not None:
-        found = loaded.predict(load_npy(features), **how)
+        found = loaded.predict(load_npy(features), maps=None if maps is None else load_npy(maps), **how)
     else:
         assert images is not None
         console = progress_console()

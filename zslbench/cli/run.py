@@ -23,6 +23,7 @@ from zslbench.cli.options import (
 )
 from zslbench.cli.streams import tell
 from zslbench.console import progress_console
+from zslbench.terms import SAVED, Saved
 
 
 @click.command()
@@ -53,6 +54,11 @@ from zslbench.console import progress_console
 )
 @click.option("--pdb", is_flag=True, help="Stop in a debugger where a trial fails; implies --workers 0.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first trial that fails.")
+@click.option(
+    "--save-models", type=click.Choice(SAVED), default="none", show_default=True,
+    help="Keep fitted models of test trials in the store: all, or those of the method of each table that is best on "
+    "validation classes.",
+)  # fmt: skip
 @store_option
 @plugin_option
 @table_options
@@ -66,6 +72,7 @@ def run(
     retry_failed: bool,
     pdb: bool,
     fail_fast: bool,
+    save_models: Saved,
     store: Path,
     plugins: tuple[Path, ...],
     dry_run: bool,
@@ -79,6 +86,7 @@ def run(
     """
     from zslbench.api import Execution, execute, plan_suite
     from zslbench.cli.outlook import print_outlook
+    from zslbench.models.saving import check_saved
     from zslbench.records import Store
     from zslbench.registry import Registry
     from zslbench.report import tables
@@ -95,7 +103,10 @@ def run(
     files = plugin_files(suite, plugins)
     click.get_current_context().with_resource(private_environment(where, load=bool(files) and not dry_run))
     planned = plan_suite(suite, Registry(files), **chosen)
-    execution = Execution(where, None if timeout is None else seconds_of(timeout), retry_failed, fail_fast, pdb)
+    check_saved(save_models, planned.suite.validation)
+    execution = Execution(
+        where, None if timeout is None else seconds_of(timeout), retry_failed, fail_fast, pdb, save_models
+    )
     records = Store(store)
     if dry_run:
         device = None if where.device == "auto" else where.device

@@ -57,6 +57,7 @@ class DataView:
     """What is read from the disk while trials run; other arrays are in memory."""
     blocks: Blocks | None = None
     """What the semantics are drawn from for each split; None where they are the same for all."""
+    maps_name: str = ""
 
     def of_split(self, split: str) -> "DataView":
         """With the semantics of a split of that id. A trial is made of this."""
@@ -239,6 +240,7 @@ class Dataset:
             self.name, self.class_names, features, semantics, visual, self.labels, words,
             self._groups(blocks), hashes, local, self._names_attributes(blocks),
             self._share_a_space(features, blocks), tuple(filter(None, chosen)), blocks if blocks.controls else None,
+            maps or "",
         )  # fmt: skip
 
     @cached_property

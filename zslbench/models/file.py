@@ -34,15 +34,26 @@ def write_model(path: Path, header: Header, semantics: "FloatArray", method: "Me
     Raises:
         InputError: the method holds something that cannot be kept.
     """
-    from safetensors.numpy import save
-
     try:
-        tree, arrays = taken(method)
+        kept = written_method(method)
     except StateError as error:
         raise InputError(f"method {header.label!r} cannot be kept in a file: {error}.") from error
-    metadata = {_HEADER: msgspec.json.encode(header).decode(), _STATE: msgspec.json.encode(tree).decode()}
-    arrays |= {_SEMANTICS: np.ascontiguousarray(semantics)}
-    write_whole(path, save(arrays, metadata | {_DIGEST: _digest(metadata, arrays)}))
+    write_whole(path, model_file(header, semantics, kept))
+
+
+def model_file(header: Header, semantics: "FloatArray", kept: bytes) -> bytes:
+    """The bytes of a model file.
+
+    Args:
+        header: what it says of itself.
+        semantics: (C, A) of its classes.
+        kept: the fitted method, of `written_method`.
+    """
+    from safetensors.numpy import load, save
+
+    metadata = {_HEADER: msgspec.json.encode(header).decode(), _STATE: _metadata(kept)[_STATE]}
+    arrays = load(kept) | {_SEMANTICS: np.ascontiguousarray(semantics)}
+    return save(arrays, metadata | {_DIGEST: _digest(metadata, arrays)})
 
 
 def written_method(method: "Method") -> bytes:
@@ -65,9 +76,14 @@ def read_method(content: bytes, method: "type[Method]") -> "Method":
     """
     from safetensors.numpy import load
 
+    return given_back(msgspec.json.decode(_metadata(content)[_STATE]), load(content), method)
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """Of a file of safetensors: its library hands out arrays alone."""
     length = int.from_bytes(content[:8], "little")
-    metadata = msgspec.json.decode(content[8 : 8 + length])["__metadata__"]
-    return given_back(msgspec.json.decode(metadata[_STATE]), load(content), method)
+    metadata: dict[str, str] = msgspec.json.decode(content[8 : 8 + length])["__metadata__"]
+    return metadata
 
 
 def read_header(path: Path) -> Header:

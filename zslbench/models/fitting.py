@@ -11,7 +11,7 @@ from zslbench.configuration import as_dict
 from zslbench.datasets import Dataset, DataView
 from zslbench.datasets.card import FeatureCard
 from zslbench.errors import InputError
-from zslbench.methods import Method
+from zslbench.methods import Method, MethodInfo
 from zslbench.metrics import GzslDecisions
 from zslbench.models.header import Confidence, Header
 from zslbench.models.model import Model
@@ -56,15 +56,11 @@ def fit_model(
         progress: told the epochs done and in all.
 
     Raises:
-        InputError: too few classes or images, or the method reads feature maps.
+        InputError: too few classes or images.
     """
-    from zslbench import __version__
-
     info = method.info
     if info.oracle:
         raise InputError(f"method {info.name!r} is a bound that is told the answers; it can predict nothing.")
-    if view.maps is not None and (info.uses_maps or info.needs_maps):
-        raise InputError(f"method {info.name!r} reads feature maps, and a model file keeps none: fit without maps.")
     view = view.of_split(split.id)
     part = split.partition("test")
     if len(part.seen) < 2:
@@ -80,19 +76,39 @@ def fit_model(
             )
             played = len(game.unseen)
         fitted = _fitted(method, config, view, part, game, drawn, device, progress)
-    semantics = dataset.card.semantics.get(view.semantics_name)
-    header = Header(
-        zslbench=__version__, method=info.name, method_version=info.version, source=source, label=label,
-        config=as_dict(config), needs=info.needs, dataset=view.dataset, title=dataset.card.title,
-        licence=dataset.card.licence, hashes=view.hashes, features=view.features_name, width=view.features.shape[1],
-        card=dataset.card.features.get(view.features_name, FeatureCard()), provenance=dataset.card.provenance,
-        semantics=view.semantics_name, columns=semantics.columns if semantics else None,
-        attributes=view.semantics.shape[1], classes=list(view.class_names),
-        seen=np.isin(np.arange(len(view.class_names)), part.seen).tolist(), images=len(part.train),
-        split="" if split.family == WHOLE else split.id, seed=seed, fitted=started, measured=measured,
+    header = header_of(
+        info, dataset, view, split,
+        source=source, label=label, config=as_dict(config), seed=seed, fitted=started, measured=measured,
         played=played, confidence=confidence,
     )  # fmt: skip
-    return Model(header, view.semantics, fitted)
+    return Model(header, view.semantics[part.classes], fitted)
+
+
+def header_of(info: MethodInfo, dataset: Dataset, view: DataView, split: Split, **more: Any) -> Header:
+    """What the model of a method says of itself that was fitted on the training images of a split.
+
+    Args:
+        info: of the method.
+        dataset: where images and descriptions come from.
+        view: which of its arrays.
+        split: whose training images; its classes are those of the model.
+        more: the other fields of the header.
+    """
+    from zslbench import __version__
+
+    part, card = split.partition("test"), dataset.card
+    semantics = card.semantics.get(view.semantics_name)
+    maps = view.maps if info.uses_maps or info.needs_maps else None
+    return Header(
+        zslbench=__version__, method=info.name, method_version=info.version, needs=info.needs, dataset=view.dataset,
+        title=card.title, licence=card.licence, hashes=view.hashes, features=view.features_name,
+        width=view.features.shape[1], card=card.features.get(view.features_name, FeatureCard()),
+        provenance=card.provenance, semantics=view.semantics_name, columns=semantics.columns if semantics else None,
+        attributes=view.semantics.shape[1], maps="" if maps is None else view.maps_name,
+        cells=None if maps is None else maps.shape[1:], classes=[view.class_names[label] for label in part.classes],
+        seen=np.isin(part.classes, part.seen).tolist(), images=len(part.train),
+        split="" if split.family == WHOLE else split.id, **more,
+    )  # fmt: skip
 
 
 def _fitted(

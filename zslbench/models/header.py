@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from zslbench.datasets.card import FeatureCard
+from zslbench.records import Trial
 
 FORMAT: Final = 1
 
@@ -62,15 +63,22 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the attributes; None for an embedding."""
     attributes: int
     """A."""
+    maps: str = ""
+    """The feature maps that the method looks at beside the features; empty for none."""
+    cells: tuple[int, int] | None = None
+    """(P, D') of an image's maps."""
     classes: list[str]
+    """Those with images, and those without that it was fitted to tell from them; of a split its own alone."""
     seen: list[bool]
     """Whether the model was fitted on images of a class."""
     images: int
     split: str
     """``16/5#3``: that it was fitted on the training images of; empty where it was fitted on all."""
     seed: int
+    trial: Trial | None = None
+    """The trial of a run that it was measured in; None for a model of `zslbench fit`."""
     fitted: str
-    """UTC, ISO 8601."""
+    """UTC, ISO 8601; empty for a trial's model, whose record says it: the file is the same wherever the trial ran."""
     measured: dict[str, float] | None
     """T1, OA, S, U, H and AUSUC as fractions in the validation stage of the same images; None where it was not
     played."""

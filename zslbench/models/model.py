@@ -12,6 +12,7 @@ from zslbench._types import DoubleArray, FloatArray, IntArray
 from zslbench.classnames import check_class_names
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
+from zslbench.hashing import order_of_digests
 from zslbench.methods import Candidates, Method
 from zslbench.models.header import Header
 from zslbench.plaintext import plain
@@ -66,6 +67,7 @@ class Model:
         self,
         features: Any,
         *,
+        maps: Any = None,
         candidates: str | Sequence[str] = "all",
         classes: Classes | None = None,
         top: int = 1,
@@ -76,6 +78,7 @@ class Model:
 
         Args:
             features: (N, D) of the images, made as those that the model was fitted on.
+            maps: (N, P, D') of the images, for a model that was fitted with feature maps.
             candidates: ``all`` classes, the ``unseen`` ones (those without images, and all of `classes`), or names.
             classes: further classes, which nobody need have known when the model was fitted.
             top: how many classes are given for each image, the likeliest first.
@@ -84,15 +87,16 @@ class Model:
             files: what the images are called; their numbers by default.
 
         Raises:
-            InputError: features of another width, NaN among them, unknown or doubled classes, or no estimate to
-                reject by.
+            InputError: features or maps of another shape, NaN among them, unknown or doubled classes, or no estimate
+                to reject by.
         """
-        X = self._checked(features)
+        X = self._checked("features", features, (self.header.width,), self.header.features)
+        local = self._local(maps, len(X))
         if files is not None and len(files) != len(X):
             raise InputError(f"files: {len(files)} names are given for {len(X)} images.")
         names, chosen, top, below = self._asked(candidates, classes, top, reject)
         confidence = self.header.confidence
-        scores = self.scores(X, chosen)
+        scores = self.scores(X, chosen, local)
         p = softmax(scores / confidence.temperature) if confidence else np.full(scores.shape, np.nan)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
         kinds = np.where(chosen.seen >= 0, "seen", "unseen")
@@ -139,16 +143,20 @@ class Model:
             device=device_here(arguments.one_of("device", device, get_args(Device))),
             workers=arguments.whole("workers", workers), progress=progress,
         )  # fmt: skip
-        found = self.predict(encoded.features, files=encoded.files, **how)
+        found = self.predict(encoded.features, maps=encoded.maps, files=encoded.files, **how)
         return dataclasses.replace(found, skipped=encoded.skipped)
 
-    def scores(self, features: FloatArray, candidates: Candidates) -> DoubleArray:
-        """(N, K) of the method after its last epoch."""
-        if self.method.info.transductive:  # which looks at all of them together
-            candidates = dataclasses.replace(candidates, unlabelled=features)
+    def scores(self, features: FloatArray, candidates: Candidates, maps: FloatArray | None = None) -> DoubleArray:
+        """(N, K) of the method after its last epoch; with maps (N, P, D') where it looks at such."""
+        if self.method.info.transductive:  # which looks at all of them together, in the order of a trial
+            candidates = dataclasses.replace(candidates, unlabelled=features[order_of_digests(features)])
         *_, last = self.method.scorers(candidates)
-        parts = [np.asarray(last(features[at : at + _ROWS]), np.float64) for at in range(0, len(features), _ROWS)]
-        scores = np.concatenate(parts)
+        inputs = [features] if maps is None else [features, maps]
+        blocks = (
+            [np.ascontiguousarray(array[at : at + _ROWS], np.float32) for array in inputs]
+            for at in range(0, len(features), _ROWS)
+        )
+        scores = np.concatenate([np.asarray(last(*block), np.float64) for block in blocks])
         if scores.shape != (len(features), len(candidates)) or not np.isfinite(scores).all():
             raise InputError(
                 f"method {self.header.label!r} gave {scores.shape} scores, or some that are not finite: "
@@ -156,20 +164,38 @@ class Model:
             )
         return scores
 
-    def _checked(self, features: Any) -> FloatArray:
-        given = np.asarray(features)
+    def _local(self, given: Any, images: int) -> FloatArray | None:
+        """The maps, if this model looks at any."""
+        header = self.header
+        if header.cells is None:
+            if given is not None:
+                raise InputError(f"{argument('maps')}: the model was fitted without feature maps; leave them out.")
+            return None
+        if given is None:
+            raise InputError(
+                f"the model looks at feature maps, {header.maps!r} of {header.dataset}: give those of the images by "
+                f"{argument('maps')}."
+            )
+        maps = self._checked("maps", given, header.cells, header.maps)
+        if len(maps) != images:
+            raise InputError(f"{argument('maps')}: those of {len(maps)} images are given, and features of {images}.")
+        return maps
+
+    def _checked(self, name: str, array: Any, shape: tuple[int, ...], made_as: str) -> FloatArray:
+        """An array over the images, of the shape (images, *shape), as the method takes it."""
+        given = np.asarray(array)
         if given.dtype.kind not in "fiub":
-            raise InputError(f"{argument('features')}: real numbers are expected, found {given.dtype} {given.shape}.")
+            raise InputError(f"{argument(name)}: real numbers are expected, found {given.dtype} {given.shape}.")
+        if given.shape[1:] != shape or not len(given):
+            raise InputError(
+                f"{argument(name)}: (images, {', '.join(map(str, shape))}) numbers are expected, made as "
+                f"{made_as!r} of {self.header.dataset}, found {given.shape}."
+            )
         with np.errstate(over="ignore"):  # what becomes infinite is named below
             X = np.ascontiguousarray(given, dtype=np.float32).view()  # whose flags are not the caller's
-        if X.ndim != 2 or X.shape[1] != self.header.width or not len(X):
-            raise InputError(
-                f"{argument('features')}: (images, {self.header.width}) numbers are expected, made as "
-                f"{self.header.features!r} of {self.header.dataset}, found {X.shape}."
-            )
-        if not np.isfinite(X).all():
-            row = int(np.flatnonzero(~np.isfinite(X).all(axis=1))[0])
-            raise InputError(f"{argument('features')}: row {row} holds NaN or infinite numbers.")
+        finite = np.isfinite(X).all(axis=tuple(range(1, X.ndim)))
+        if not finite.all():
+            raise InputError(f"{argument(name)}: row {int(finite.argmin())} holds NaN or infinite numbers.")
         X.flags.writeable = False
         return X
 

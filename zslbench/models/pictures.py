@@ -1,10 +1,13 @@
 """Pictures as a model takes them: encoded as the images that it was fitted on were."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zslbench._types import FloatArray
 from zslbench.errors import InputError
@@ -12,6 +15,9 @@ from zslbench.files import regular_file
 from zslbench.hashing import file_digest
 from zslbench.models.header import Header
 from zslbench.spelling import argument
+
+if TYPE_CHECKING:
+    from zslbench.datasets.backbones import Backbone
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,8 @@ class Encoded:
     features: FloatArray
     files: list[str]
     skipped: dict[str, str]
+    maps: NDArray[np.float16] | None = None
+    """(N, P, D') of them, for a model that looks at maps."""
 
 
 def encode_pictures(
@@ -65,12 +73,19 @@ def encode_pictures(
                 f"the model's features {header.features!r} were made otherwise than the backbone of that name does "
                 f"it here ({what}: {said[:80]!r}, here {is_now[:80]!r}); give {argument('features')}."
             )
+    grid = None if header.cells is None else math.isqrt(header.cells[0])
+    if grid is not None and (header.maps, header.cells) != _maps_of(backbone, grid):
+        raise InputError(
+            f"the model looks at feature maps, {header.maps!r} of {header.dataset}, which its backbone does not make "
+            f"here; encode the pictures yourself and give {argument('features')} and {argument('maps')}."
+        )
     if "weights" in header.provenance or weights is not None:
         backbone = replace(backbone, weights=_same_weights(weights, header))
     with any_images(path) as images:
         # One at a time in the shape of the batches that data sets are encoded in, so that the bits are theirs.
-        job = EncodingJob(images, backbone, device, int(header.provenance.get("batch_size", 8)), None)
+        job = EncodingJob(images, backbone, device, int(header.provenance.get("batch_size", 8)), grid)
         features = np.empty((len(images), header.width), np.float32)
+        maps = None if header.cells is None else np.empty((len(images), *header.cells), np.float16)
         read, skipped = np.zeros(len(images), bool), dict[str, str]()
         progress(0, len(images))
         for batch in run(job, 0, workers):
@@ -79,12 +94,19 @@ def encode_pictures(
                 raise InputError(next(iter(batch.problems.values())) + advice)
             rows = slice(batch.start, batch.start + len(batch.notes))
             features[rows], read[rows] = batch.arrays[0], batch.notes["read"]
+            if maps is not None:
+                maps[rows] = batch.arrays[1]
             skipped |= {images.names[row]: problem for row, problem in batch.problems.items()}
             progress(rows.stop, len(images))
         files = [name for name, there in zip(images.names, read, strict=True) if there]
     if not files:
         raise InputError(f"{path}: none of {len(read)} pictures can be read: {next(iter(skipped.values()))}")
-    return Encoded(features[read], files, skipped)
+    return Encoded(features[read], files, skipped, None if maps is None else maps[read])
+
+
+def _maps_of(backbone: "Backbone", grid: int) -> tuple[str, tuple[int, int]]:
+    """What `zslbench data prepare` calls a backbone's maps of so many cells a side, and their shape for an image."""
+    return f"{backbone.name}_{grid}x{grid}", (grid**2, backbone.local_dim or backbone.dim)
 
 
 def _same_weights(given: Path | None, header: Header) -> Path:

@@ -38,21 +38,21 @@ class Commits:
         self._path = path
         self._end = path.stat().st_size
         """Where the next line will begin."""
-        self._waiting: list[tuple[bytes, FileIO | None]] = []
+        self._waiting: list[tuple[bytes, tuple[FileIO, ...]]] = []
         self._texts: list[tuple[Path, bytes]] = []
         """What goes to other files with the lines that wait."""
         self._unsynced = False
         """Whether lines were written that may not be on the disk yet."""
         self._due = 0.0
-        self._folder: int | None = None
-        """Of the files; held open, as they are, so that nothing can take its place."""
+        self._folders: dict[Path, int] = {}
+        """Of the files; held open, as they are, so that nothing can take their place."""
 
-    def add(self, line: bytes, file: FileIO | None = None) -> tuple[int, int]:
+    def add(self, line: bytes, *files: FileIO) -> tuple[int, int]:
         """Keep a line for good, now or in a moment.
 
         Args:
             line: whole.
-            file: what must be on the disk before it, under its name; closed then.
+            files: what must be on the disk before it, under their names; closed then.
 
         Returns:
             Offset and length that it has, or will have.
@@ -61,9 +61,10 @@ class Commits:
             OSError: this line, or one that waited, could not be written.
             InputError: something else than a file lies there.
         """
-        if file is not None and self._folder is None:
-            self._folder = os.open(Path(os.fsdecode(file.name)).parent, os.O_RDONLY | os.O_CLOEXEC)
-        self._waiting.append((line, file))
+        for folder in (Path(os.fsdecode(file.name)).parent for file in files):
+            if folder not in self._folders:
+                self._folders[folder] = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        self._waiting.append((line, files))
         place = self._end, len(line)
         self._end += len(line)
         self.commit(due=len(self._waiting) < _MOST_WAITING)
@@ -116,26 +117,26 @@ class Commits:
         try:
             self.commit()
         finally:
-            if self._folder is not None:
-                os.close(self._folder)
+            while self._folders:
+                os.close(self._folders.popitem()[1])
 
     def _keep(self) -> None:
-        files = [file for _, file in self._waiting if file is not None]
+        files = [file for _, each in self._waiting for file in each]
         if len(files) > 1:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(_sync, files))
         elif files:
             _sync(files[0])
-        if files and self._folder is not None:
-            sync_handle(self._folder)
+        for folder in {Path(os.fsdecode(file.name)).parent for file in files}:
+            sync_handle(self._folders[folder])
         for path, text in self._texts:
             lines.append(path, text, sync=False)
         self._texts.clear()
         lines.append(self._path, b"".join(line for line, _ in self._waiting), sync=True)
 
     def _forget(self) -> None:
-        for _, file in self._waiting:
-            if file is not None:
+        for _, files in self._waiting:
+            for file in files:
                 file.close()
         self._waiting.clear()
         self._unsynced = False

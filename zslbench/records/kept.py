@@ -1,4 +1,4 @@
-"""The files of predictions in a store: written whole, and looked after."""
+"""The files of a store beside its lines: written whole; and predictions, which are looked after."""
 
 import errno
 import hashlib
@@ -71,18 +71,23 @@ class Kept:
 def written(content: bytes, target: Path) -> FileIO:
     """A file whose content is whole when it appears, open until it is on the disk itself. It is made anew, so that
     whatever somebody put there is not written to."""
-    partial = target.with_suffix(".part")
-    partial.unlink(missing_ok=True)
-    file = FileIO(partial, "x")
+    draft = partial(target)
+    draft.unlink(missing_ok=True)
+    file = FileIO(draft, "x")
     try:
         if file.write(content) != len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        partial.replace(target)
+        draft.replace(target)
     except OSError:
         file.close()
-        partial.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
     return file
+
+
+def partial(target: Path) -> Path:
+    """What a file is called until it is whole."""
+    return target.with_suffix(".part")
 
 
 def _size(entry: "os.DirEntry[str]") -> int | None:

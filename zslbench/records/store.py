@@ -1,13 +1,14 @@
 """The store: a folder of records, of what they were measured on, and of what was asked for.
 
 ``records.jsonl`` has one JSON object per finished or failed trial, with a check sum; ``predictions/KEY.npz`` is what
-the metrics were computed from, ``plan.jsonl`` what was asked for, and ``logs/`` what trials printed. Nothing in it
-that is sound is ever changed; lines that are not are moved to ``records.bad``.
+the metrics were computed from, ``plan.jsonl`` what was asked for, and ``logs/`` what trials printed. Nothing of these
+that is sound is ever changed; lines that are not are moved to ``records.bad``. ``models/KEY.zsl`` are the fitted
+methods of trials whose run was asked to keep them; nothing else depends on them.
 """
 
 import hashlib
 import os
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from zslbench.errors import InputError
 from zslbench.files import open_regular, read_bytes, sync_path
 from zslbench.plaintext import plain
 from zslbench.records.folder import Folder
-from zslbench.records.kept import Kept, within, written
+from zslbench.records.kept import Kept, partial, within, written
 from zslbench.records.latest import Latest
 from zslbench.records.predictions import MOST, packed, unpacked
 from zslbench.records.trials import Brief, Plan, Record, Trial, is_in, problem, problem_of_brief, problem_of_plan
+from zslbench.terms import MODEL_SUFFIX
 
+MODELS = "models"
 _NAMED = 5
 """So many bad lines are named one by one."""
 
@@ -116,8 +119,15 @@ class Store(Folder):
         """The same of the plans."""
         return lines.Reader(self.plans_path, Plan, problem_of_plan, word="plan", remedy=self._remedy)
 
-    def append(self, record: Record, predictions: Mapping[str, NDArray[Any]] | None = None) -> tuple[int, int]:
+    def append(
+        self, record: Record, predictions: Mapping[str, NDArray[Any]] | None = None, model: bytes | None = None
+    ) -> tuple[int, int]:
         """Keep one record for good, now or at the next `commit`; its predictions are on disk before it.
+
+        Args:
+            record: of the trial.
+            predictions: what it was measured on.
+            model: its model file, which the record does not name: it may be removed later.
 
         Returns:
             Offset and length of its line, for `Latest.note`.
@@ -126,20 +136,56 @@ class Store(Folder):
             InputError: the disk is full or the store cannot be written; what was stored before is intact.
         """
         with self._saying_what_failed():
-            target, file = None, None
+            contents: dict[Path, bytes] = {}
             if predictions is not None:
                 content = packed(predictions)
                 record.predictions = f"predictions/{record.key}.npz"
                 record.predictions_bytes = len(content)
                 record.predictions_digest = hashlib.sha256(content).hexdigest()
-                target = self.folder / record.predictions
+                contents[self.folder / record.predictions] = content
+            if model is not None:
+                contents[self.model_path(record.key)] = model
             line = lines.checked(self.records_path, record)
-            if target is not None:
-                if not target.parent.is_dir():
-                    target.parent.mkdir()
+            for folder in {target.parent for target in contents}:
+                if not folder.is_dir():
+                    folder.mkdir()
                     sync_path(self.folder)
-                file = written(content, target)
-            return self._writer.add(line, file)
+            return self._writer.add(line, *(written(content, target) for target, content in contents.items()))
+
+    def model_path(self, key: str) -> Path:
+        """Where the model of a trial is, if it was kept."""
+        return self.models_folder / f"{key}{MODEL_SUFFIX}"
+
+    @property
+    def models_folder(self) -> Path:
+        """The folder of kept models."""
+        return self.folder / MODELS
+
+    def models(self) -> list[str]:
+        """Keys of the trials whose models are kept.
+
+        Raises:
+            InputError: the folder cannot be read.
+        """
+        try:
+            names = sorted(os.listdir(self.models_folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise InputError(f"{self.models_folder} cannot be read: {error.strerror}.") from error
+        return [name.removesuffix(MODEL_SUFFIX) for name in names if name.endswith(MODEL_SUFFIX)]
+
+    def remove_models(self, keys: Iterable[str]) -> None:
+        """Remove the models of trials; what a run that was killed left of one is removed too.
+
+        Raises:
+            InputError: one cannot be removed.
+        """
+        with self._saying_what_failed():
+            for key in keys:
+                path = self.model_path(key)
+                path.unlink(missing_ok=True)
+                partial(path).unlink(missing_ok=True)
 
     def append_plan(self, plan: Plan) -> None:
         """Keep what a command is about to do; damaged plans are moved aside."""

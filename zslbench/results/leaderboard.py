@@ -270,7 +270,7 @@ def _ranked(
     for source in data:
         newest[source.trial.method] = max(newest.get(source.trial.method, 0), source.trial.method_version)
     current = [source for source in data if source.trial.method_version == newest[source.trial.method]]
-    base = _base([source for source in current if source.family != "bound"])
+    base = base_of(frozenset(source.planned["test"]) for source in current if source.family != "bound")
     found = []
     for averaged, metrics in _estimated([_Averaged(source, selection, base) for source in data]):
         source = averaged.data
@@ -287,9 +287,9 @@ def _ranked(
     return rows
 
 
-def _base(methods: Iterable[_RowData]) -> frozenset[Place]:
+def base_of(planned: Iterable[frozenset[Place]]) -> frozenset[Place]:
     """What all ranked rows are compared over: the entries that most rows plan; among equals the most entries."""
-    plans = Counter(frozenset(source.planned["test"]) for source in methods if source.planned["test"])
+    plans = Counter(places for places in planned if places)
     most = max(((count, len(places)) for places, count in plans.items()), default=None)
     equals = [places for places, count in plans.items() if (count, len(places)) == most]
     return min(equals, key=sorted, default=frozenset())

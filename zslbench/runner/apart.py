@@ -51,10 +51,14 @@ class Apart:
         view: the data.
         device: ``cpu`` or ``cuda``.
         timeout: seconds per trial; None for no limit.
+        keep_models: whether fitted methods are handed back.
     """
 
-    def __init__(self, registry: Registry, view: DataView, device: str, timeout: float | None) -> None:
+    def __init__(
+        self, registry: Registry, view: DataView, device: str, timeout: float | None, keep_models: bool = False
+    ) -> None:
         self.registry, self.view, self.device, self.timeout = registry, view, device, timeout
+        self.keep_models = keep_models
         self._processes: dict[str, _Process] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="zslbench-", ignore_cleanup_errors=True)
 
@@ -64,7 +68,7 @@ class Apart:
         if process is None:
             while len(self._processes) >= _AT_ONCE:
                 self._processes.pop(next(iter(self._processes))).end()
-            process = _Process(self.registry.plugins_of(owner), self.view, self.device)
+            process = _Process(self.registry.plugins_of(owner), self.view, self.device, self.keep_models)
         self._processes[owner] = process  # the last one is the one used last
         return process
 
@@ -103,7 +107,7 @@ def _death(error: BaseException, tries: int) -> Failure:
 
 
 class _Process:
-    def __init__(self, plugins: list[Plugin], view: DataView, device: str) -> None:
+    def __init__(self, plugins: list[Plugin], view: DataView, device: str, keep_models: bool) -> None:
         # A group of its own, so that Ctrl-C at a terminal is this process's to handle, and its children end with it.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _CHILD, json.dumps(sys.path)],
@@ -114,7 +118,7 @@ class _Process:
         self._to, self._from = self._process.stdin, self._process.stdout
         self._ready = False
         with contextlib.suppress(OSError):  # it died: the next answer says so
-            _send(self._to, _packed((plugins, view, device)))
+            _send(self._to, _packed((plugins, view, device, keep_models)))
 
     def run(self, trial: Any, split: Any, place: Path, timeout: float | None) -> Attempt:
         if not self._ready:
@@ -197,8 +201,8 @@ def _serve() -> None:
         from zslbench.runner.worker import Worker
 
         try:
-            plugins, view, device = pickle.loads(_received(requests))  # noqa: S301  our own parent's
-            worker = Worker(plugins, view, device)
+            plugins, view, device, keep = pickle.loads(_received(requests))  # noqa: S301  our own parent's
+            worker = Worker(plugins, view, device, keep_models=keep)
         except Exception as error:
             _send(answers, pickle.dumps(f"{type(error).__name__}: {error}"))
             return

@@ -17,7 +17,8 @@ from pathlib import Path
 from zslbench.configuration import MethodSpec
 from zslbench.datasets import DataView
 from zslbench.errors import InputError
-from zslbench.methods import MethodInfo
+from zslbench.methods import Method, MethodInfo
+from zslbench.plaintext import plain
 from zslbench.protocol import Measured, MethodError, run_trial, trial_seed
 from zslbench.records import Failure, Run, Trial
 from zslbench.registry import Registry
@@ -47,6 +48,10 @@ class Attempt:
     """What it left behind in its process."""
     gpu_mb: float | None = None
     """The memory of the GPU that it ran on, in MiB."""
+    model: bytes | None = None
+    """The fitted method as `zslbench.models.file.written_method` writes it, where it was to be kept and can be."""
+    unkept: str = ""
+    """Why it cannot be kept; empty where it can, or was not to be."""
 
 
 def device_of(info: MethodInfo, device: str) -> str:
@@ -66,6 +71,7 @@ def attempt(
     printed: "Printed | None" = None,
     passes: tuple[type[BaseException], ...] = (KeyboardInterrupt,),
     debugger: Debugger | None = None,
+    keep_model: bool = False,
 ) -> Attempt:
     """Run one trial. Whatever the method raises becomes a failure.
 
@@ -80,12 +86,13 @@ def attempt(
         printed: collects what the method prints, so that it can be read meanwhile.
         passes: what is not the method's doing, Ctrl-C in this process, and passes through.
         debugger: lets a person into the trial; None where nobody is there.
+        keep_model: whether the fitted method is handed back, if this is a trial of the test stage.
     """
     with contextlib.suppress(InputError):  # said below; imported before anything is noted
         device = device_of(registry.get(trial.method).info, device)
     run = new_run(executor, device)
     printed = Printed() if printed is None else printed
-    measured, failure = None, None
+    measured, failure, keeper = None, None, _Keeper(keep_model and trial.stage == "test")
     # What fails outside of the inner block is this process's fault, and passes through.
     with undisturbed(registry.owner(trial.method), trial_seed(view, split, trial.seed)) as traces:
         try:
@@ -95,8 +102,9 @@ def attempt(
                 method, config, _ = registry.build(MethodSpec(trial.method, trial.config))
                 with limited_threads(THREADS):
                     measured = run_trial(
-                        method, config, view, split, trial.stage, trial.seed, device=device, progress=progress
-                    )
+                        method, config, view, split, trial.stage, trial.seed, device=device, progress=progress,
+                        keep=keeper,
+                    )  # fmt: skip
         except passes:
             raise
         except BaseException as error:
@@ -117,7 +125,34 @@ def attempt(
     log = printed.getvalue()[-_LOG_CHARACTERS:] + "".join(
         f"zslbench: the method left {one}\n" for one in told(traces[0])
     )
-    return Attempt(measured, failure, run, log, traces[0], _gpu_mb(device))
+    ended = Attempt(measured, failure, run, log, traces[0], _gpu_mb(device))
+    if measured is not None:
+        ended.model, ended.unkept = keeper.model, keeper.unkept
+    return ended
+
+
+class _Keeper:
+    """Takes a fitted method down before it scores anything, so that its file is that of `zslbench fit`."""
+
+    def __init__(self, wanted: bool) -> None:
+        self.wanted, self.unkept = wanted, ""
+        self.model: bytes | None = None
+
+    def __call__(self, fitted: Method) -> None:
+        if not self.wanted:
+            return
+        from zslbench.models.file import written_method
+        from zslbench.models.state import StateError
+
+        if fitted.info.oracle:
+            self.unkept = "it is a bound that is told the answers"
+            return
+        try:
+            self.model = written_method(fitted)
+        except StateError as error:
+            self.unkept = plain(error, 300)
+        except Exception as error:  # whatever a stranger's object does when it is looked at; the trial goes on
+            self.unkept = plain(f"{type(error).__name__}: {error}", 300)
 
 
 def check_untampered(traces: Traces) -> None:

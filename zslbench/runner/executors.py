@@ -32,6 +32,7 @@ def run_serially(
     device: Device = "cpu",
     timeout: float | None = None,
     debugger: Debugger | None = None,
+    keep_models: bool = False,
 ) -> Events:
     """One after the other: for debugging, and for a handful of short trials.
 
@@ -46,6 +47,7 @@ def run_serially(
         device: where.
         timeout: seconds that a trial may take.
         debugger: lets a person into the trials that run in this process.
+        keep_models: whether fitted methods are handed back.
 
     Raises:
         InputError: a GPU is asked for and torch finds none; a process cannot start; a method closed this one's files;
@@ -67,7 +69,7 @@ def run_serially(
     if here is None:  # one process after the other
         jobs = sorted(jobs, key=lambda job: owners.index(registry.owner(job.trial.method)))
     spoken = Told()
-    with _gpus_hidden(device == "cpu"), closing(Apart(registry, view, device, timeout)) as apart:
+    with _gpus_hidden(device == "cpu"), closing(Apart(registry, view, device, timeout, keep_models)) as apart:
         if here:
             for owner in owners:  # now, while this process is as the user started it
                 if owner != here:
@@ -75,7 +77,7 @@ def run_serially(
         for job in jobs:
             yield Started(job)
             ended = (
-                _attempt_here(registry, view, job, device, debugger)
+                _attempt_here(registry, view, job, device, debugger, keep_models)
                 if registry.owner(job.trial.method) == here
                 else None
             )
@@ -89,7 +91,7 @@ def run_serially(
 
 
 def _attempt_here(
-    registry: Registry, view: DataView, job: Job, device: str, debugger: Debugger | None
+    registry: Registry, view: DataView, job: Job, device: str, debugger: Debugger | None, keep_model: bool
 ) -> Attempt | None:
     """Run it in this process; None where an earlier trial has left this process unfit for it.
 
@@ -98,7 +100,10 @@ def _attempt_here(
     """
     try:
         with _left_at_last():
-            ended = attempt(registry, view, job.trial, job.split, executor="serial", device=device, debugger=debugger)
+            ended = attempt(
+                registry, view, job.trial, job.split,
+                executor="serial", device=device, debugger=debugger, keep_model=keep_model,
+            )  # fmt: skip
     except Exception:
         return None
     if FILES_CLOSED in ended.traces.lasting:
@@ -161,7 +166,12 @@ def _leave() -> None:
 
 
 def run_with_ray(
-    registry: Registry, view: DataView, jobs: Sequence[Job], where: Where, timeout: float | None = None
+    registry: Registry,
+    view: DataView,
+    jobs: Sequence[Job],
+    where: Where,
+    timeout: float | None = None,
+    keep_models: bool = False,
 ) -> Events:
     """Many trials at a time in Ray actors, one per slot and kept warm.
 
@@ -181,7 +191,7 @@ def run_with_ray(
             yield Notice(why)
         if slots.gpus and (names := _on_cores(jobs)):
             yield Notice(f"on cores, since they do not use a GPU: {', '.join(names)}.")
-        yield from Pool(ray, registry, view, slots, timeout).run(jobs)
+        yield from Pool(ray, registry, view, slots, timeout, keep_models).run(jobs)
 
 
 def _on_cores(jobs: Sequence[Job]) -> list[str]:

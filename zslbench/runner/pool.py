@@ -91,9 +91,13 @@ class Pool:
         view: the data, put into the object store once.
         slots: how many actors, and what each asks for.
         timeout: seconds per trial; None for no limit.
+        keep_models: whether fitted methods are handed back.
     """
 
-    def __init__(self, ray: Any, registry: Registry, view: DataView, slots: Slots, timeout: float | None) -> None:
+    def __init__(
+        self, ray: Any, registry: Registry, view: DataView, slots: Slots, timeout: float | None,
+        keep_models: bool = False,
+    ) -> None:  # fmt: skip
         self.ray = ray
         self.registry = registry
         self.home = Home.here() if slots.local else None
@@ -103,6 +107,7 @@ class Pool:
         self.splits: dict[str, Any] = {}
         self.slots = slots
         self.timeout = timeout
+        self.keep_models = keep_models
         self.per_gpu = slots.per_gpu or 1
         self.judging = slots.gpus > 0 and slots.per_gpu is None
         """Whether the first trial on a GPU is to say how many share one."""
@@ -161,7 +166,8 @@ class Pool:
             # Two calls at a time: one runs the trial, the other answers how far it is.
             resources = self.slots.resources(lane.device, per_gpu)
             worker = self.ray.remote(max_concurrency=2, max_restarts=0, **resources)(Worker)
-            handle = worker.remote(self.registry.plugins_of(lane.owner), self.view, lane.device, self.home)
+            plugins = self.registry.plugins_of(lane.owner)
+            handle = worker.remote(plugins, self.view, lane.device, self.home, self.keep_models)
             self._greet(_Actor(handle, lane, per_gpu))
 
     def _actors(self) -> list[_Actor]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zslbench.records import Latest, Plan, Record, Store
 from zslbench.runner.attempt import Attempt
@@ -10,6 +11,9 @@ from zslbench.runner.estimates import Estimates
 from zslbench.runner.executors import Events, Finished, Notice, Opened, Returned, Started, Tick
 from zslbench.runner.plan import Job, as_plan
 from zslbench.runner.progress import Progress
+
+if TYPE_CHECKING:
+    from zslbench.models.saving import TrialModels
 
 
 @dataclass
@@ -41,6 +45,7 @@ def run(
     retry_failed: bool = True,
     fail_fast: bool = False,
     check: Callable[[], None] = lambda: None,
+    models: "TrialModels | None" = None,
 ) -> Summary:
     """Run what is missing or failed and record it.
 
@@ -53,6 +58,7 @@ def run(
         retry_failed: whether trials that failed before run again.
         fail_fast: stop at the first trial that fails.
         check: asked before a trial is recorded; raises if what it ran on has changed.
+        models: keeps the fitted methods that trials hand back; None where none is kept.
 
     Raises:
         InputError: the store cannot be written, is in use, or holds a line that is no record.
@@ -76,11 +82,13 @@ def run(
                         progress.started(job)
                     case Finished(job, attempt):
                         check()
-                        record, place = _record(store, job, attempt)
+                        record, place = _record(store, job, attempt, models)
                         known.note(record, place)
                         summary.ran += 1
                         summary.failed += record.status == "failed"
                         progress.finished(job, record)
+                        if models is not None and attempt.unkept:
+                            models.unkept(job, attempt.unkept, progress.notice)
                         if fail_fast and record.status == "failed":
                             summary.stopped = True
                             break
@@ -92,6 +100,9 @@ def run(
                         progress.workers = slots
                     case Notice(text):
                         progress.notice(text)
+        if models is not None:
+            for line in models.tidy(summary.plan, known, store):
+                progress.notice(line)
     return summary
 
 
@@ -105,7 +116,7 @@ def _kept(store: Store) -> Iterator[None]:
         store.commit()
 
 
-def _record(store: Store, job: Job, attempt: Attempt) -> tuple[Record, tuple[int, int]]:
+def _record(store: Store, job: Job, attempt: Attempt, models: "TrialModels | None") -> tuple[Record, tuple[int, int]]:
     record = Record(
         key=job.trial.key,
         label=job.label,
@@ -120,4 +131,5 @@ def _record(store: Store, job: Job, attempt: Attempt) -> tuple[Record, tuple[int
     )
     if attempt.log.strip():
         record.run.log = store.write_log(record.key, attempt.log)
-    return record, store.append(record, attempt.measured.predictions if attempt.measured else None)
+    model = None if models is None or attempt.model is None else models.file(job, attempt.model)
+    return record, store.append(record, attempt.measured.predictions if attempt.measured else None, model)

@@ -26,7 +26,14 @@ class News(NamedTuple):
 class Worker:
     """Lives in an actor: holds the data and the methods, runs one trial at a time."""
 
-    def __init__(self, plugins: Sequence[Plugin], view: DataView, device: str, home: Home | None = None) -> None:
+    def __init__(
+        self,
+        plugins: Sequence[Plugin],
+        view: DataView,
+        device: str,
+        home: Home | None = None,
+        keep_models: bool = False,
+    ) -> None:
         if home is not None:
             home.take_up()
         if device == "cpu":
@@ -35,6 +42,7 @@ class Worker:
         self.registry = Registry(plugins)
         self.view = view
         self.device = device
+        self.keep_models = keep_models
         self.key, self.done, self.total = "", 0, 0
         self.printed = Printed()
 
@@ -61,6 +69,7 @@ class Worker:
         ended = attempt(
             self.registry, self.view, trial, split,
             executor=executor, device=self.device, progress=note, printed=self.printed, passes=(),
+            keep_model=self.keep_models,
         )  # fmt: skip
         self.printed.discard()
         return ended
