@@ -3,7 +3,7 @@
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ from zslbench.lines import Line
 from zslbench.metrics import harmonic_mean
 from zslbench.plaintext import plain
 from zslbench.protocol import Outcome, check_predictions, remeasured
-from zslbench.records import Record, Store
+from zslbench.records import Record, Store, key_of
 
 _CLOSE = 1e-12
 """Numbers that differ by less are the same: another processor may add in another order."""
@@ -42,6 +42,8 @@ class Verified(msgspec.Struct):
     """Finished records whose last epoch was computed anew from their predictions."""
     without_predictions: int = 0
     """Finished records that never had any."""
+    models: int = 0
+    """Sound models of finished trials, which runs were asked to keep."""
     unmarked: int = 0
     """Lines of records and plans without a check sum, of earlier versions."""
     without_digest: int = 0
@@ -76,8 +78,9 @@ def verify(store: Store) -> Verified:
         found.findings += [Finding(each.path.name, line.number, f"the line {line.fault}") for line in each.bad]
         if each.torn:
             found.findings.append(Finding(each.path.name, None, "the last line is torn"))
+    found.findings += _of_models(store, found, finished)
     found.findings.sort(key=lambda finding: (finding.file, finding.line or 0))
-    found.notes = list(_notes(store, named))
+    found.notes += _notes(store, named)
     return found
 
 
@@ -131,6 +134,29 @@ def _differences(outcome: Outcome, again: Outcome) -> Iterator[str]:
     for name, value in stored.items():
         if not abs(value - computed[name]) <= _CLOSE:
             yield f"{name} is {value}; the predictions give {computed[name]}"
+
+
+def _of_models(store: Store, found: Verified, finished: Mapping[str, object]) -> Iterator[Finding]:
+    """Each is whole, and of the trial that its name says."""
+    from zslbench.models.file import read_header
+
+    stray = []
+    for key in store.models():
+        path = store.model_path(key)
+        file = str(path.relative_to(store.folder))
+        try:
+            trial = read_header(path).trial
+        except InputError as error:
+            yield Finding(file, None, plain(error, 300))
+            continue
+        if trial is None or key_of(trial) != key:
+            yield Finding(file, None, "is the model of no trial" if trial is None else "is the model of another trial")
+        elif key not in finished:
+            stray.append(key)
+        else:
+            found.models += 1
+    if stray:
+        found.notes.append(f"{len(stray)} model(s) belong to no finished record, the first {plain(stray[0], 60)}.")
 
 
 def _notes(store: Store, named: set[str]) -> Iterator[str]:

@@ -91,15 +91,22 @@ def described(header: Any) -> list[str]:
     """What a model says of itself, a line each."""
     from zslbench.plaintext import plain
 
-    without = header.seen.count(False)
+    without, of_split = header.seen.count(False), bool(header.split)
     lines = [
         f"model      {header.label} (version {header.method_version})",
         f"fitted on  {header.images} images of {sum(header.seen)} classes of {plain(header.dataset)}"
         + (f", the training images of split {header.split}" if header.split else ""),
-        f"also knows {without} classes without images" if without else "also knows no class without images",
+        f"also knows {without} classes {'that are unseen in that split' if of_split else 'without images'}"
+        if without
+        else "also knows no class without images",
         f"takes      {plain(header.features)}, {header.width} numbers an image; {plain(header.semantics)}, "
         f"{header.attributes} a class",
     ]
+    if header.cells is not None:
+        cells, width = header.cells
+        lines.append(f"and maps   {plain(header.maps)}, {cells} cells of {width} numbers an image")
+    if header.trial is not None:
+        lines.append(f"trial      {header.trial.key}, seed {header.seed}: `zslbench show` has its numbers")
     if header.measured and header.confidence:
         measured = header.measured
         numbers = "  ".join(f"{name} {100 * measured[name]:.1f}" for name in ("T1", "S", "U", "H"))
@@ -108,5 +115,7 @@ def described(header: Any) -> list[str]:
             f"confidence expected calibration error {100 * header.confidence.error:.1f} points",
         ]
     else:
-        lines.append("validation none: probabilities are unknown")
+        lines.append(
+            "validation none: probabilities are unknown" + (", `zslbench fit` finds them" if header.trial else "")
+        )
     return lines

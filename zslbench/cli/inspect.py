@@ -248,10 +248,11 @@ def _model_lines(header: "Header") -> list[str]:
         side: ", ".join(plain(name) for name, of in zip(header.classes, header.seen, strict=True) if of == seen)
         for side, seen in (("seen", True), ("unseen", False))
     }
+    made = f"{header.fitted} by" if header.fitted else "by"
     return [
         *described(header),
         f"settings   {one_line(settings) or 'none'}",
-        f"made       {header.fitted} by zslbench {header.zslbench}, seed {header.seed}",
+        f"made       {made} zslbench {header.zslbench}, seed {header.seed}",
         *(f"{side:<10} {names}" for side, names in sides.items() if names),
     ]
 

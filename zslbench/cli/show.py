@@ -27,9 +27,10 @@ def show(key: str, store: Path, as_json: bool) -> None:
     stored = existing_store(store)
     record = _found(stored, key)
     if as_json:
-        emit(pretty(msgspec.to_builtins(record) | {"printed": _printed(stored, record)}))
+        more = {"model": _model(stored, record), "printed": _printed(stored, record)}
+        emit(pretty(msgspec.to_builtins(record) | more))
     else:
-        emit("\n".join(_lines(record, _printed(stored, record))))
+        emit("\n".join(_lines(record, _model(stored, record), _printed(stored, record))))
 
 
 def _found(store: "Store", key: str) -> "Record":
@@ -53,7 +54,13 @@ def _printed(store: "Store", record: "Record") -> str:
     return read_text(store.folder / record.run.log)
 
 
-def _lines(record: "Record", printed: str) -> list[str]:
+def _model(store: "Store", record: "Record") -> str | None:
+    """The file of its fitted method, if the run kept it."""
+    path = store.model_path(record.key)
+    return str(path) if path.is_file() else None
+
+
+def _lines(record: "Record", model: str | None, printed: str) -> list[str]:
     from zslbench.plaintext import plain
 
     trial, run = record.trial, record.run
@@ -71,6 +78,8 @@ def _lines(record: "Record", printed: str) -> list[str]:
         facts["numbers"] = ", ".join(f"{name} {100 * curve[-1]:.1f}" for name, curve in curves.items()) + " (percent)"
         facts["epochs"] = len(next(iter(curves.values())))
         facts["seconds"] = f"{run.fit_seconds or 0:.2f} fitting, {run.score_seconds or 0:.2f} scoring"
+    if model is not None:
+        facts["model"] = model
     lines = [prose(f"{name:<14}{plain(value, 2_000)}", " " * 14) for name, value in facts.items()]
     if record.failure is not None:
         failed = record.failure

@@ -76,6 +76,8 @@ def _print(found: Any, holder: str | None, every: bool, most: int) -> None:
     console.print(Grid([Column("method", hang=True), Column("data", fold=True), *numbers], counted), crop=False)
     planned = found.done + found.failed + found.to_do
     say(f"{found.done} of {planned} trials done, {found.failed} failed, {found.to_do} to do.")
+    if found.models:
+        say(f"{found.models} model(s) of trials of this store are kept; `zslbench show KEY` names the file of one.")
     if found.pace:
         say(
             f"The last {found.pace.trials} trial(s): {found.pace.trials_per_hour:.0f} per hour, "

@@ -31,6 +31,8 @@ def verify(store: Path, as_json: bool) -> int:
         f"{found.records} records ({found.done} done, {found.failed} failed) and {found.plans} plan(s) in {store}; "
         f"{found.recomputed} recomputed from their predictions, after the last epoch."
     )
+    if found.models:
+        say(f"{found.models} model(s) of finished trials are whole.")
     for finding in found.findings[:_SHOWN]:
         say(f"{finding.file}{'' if finding.line is None else f', line {finding.line}'}: {finding.what}")
     if (more := len(found.findings) - _SHOWN) > 0:

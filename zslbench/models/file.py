@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from zslbench.methods import Method
 
 _HEADER, _STATE, _SEMANTICS, _DIGEST = "zslbench model", "state", "semantics", "sha256"
+_LENGTH = 8
+"""Bytes of the number that a file of safetensors begins with: the length of its head, after which arrays follow."""
 
 
 def write_model(path: Path, header: Header, semantics: "FloatArray", method: "Method") -> None:
@@ -49,11 +51,11 @@ def model_file(header: Header, semantics: "FloatArray", kept: bytes) -> bytes:
         semantics: (C, A) of its classes.
         kept: the fitted method, of `written_method`.
     """
-    from safetensors.numpy import load, save
+    from safetensors.numpy import load
 
     metadata = {_HEADER: msgspec.json.encode(header).decode(), _STATE: _metadata(kept)[_STATE]}
     arrays = load(kept) | {_SEMANTICS: np.ascontiguousarray(semantics)}
-    return save(arrays, metadata | {_DIGEST: _digest(metadata, arrays)})
+    return _saved(arrays, metadata | {_DIGEST: _digest(metadata, arrays)})
 
 
 def written_method(method: "Method") -> bytes:
@@ -62,10 +64,8 @@ def written_method(method: "Method") -> bytes:
     Raises:
         StateError: it holds something that cannot be kept.
     """
-    from safetensors.numpy import save
-
     tree, arrays = taken(method)
-    return save(arrays, {_STATE: msgspec.json.encode(tree).decode()})
+    return _saved(arrays, {_STATE: msgspec.json.encode(tree).decode()})
 
 
 def read_method(content: bytes, method: "type[Method]") -> "Method":
@@ -79,10 +79,21 @@ def read_method(content: bytes, method: "type[Method]") -> "Method":
     return given_back(msgspec.json.decode(_metadata(content)[_STATE]), load(content), method)
 
 
+def _saved(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
+    """A file of safetensors that is the same each time: its library puts metadata into an order of chance."""
+    from safetensors.numpy import save
+
+    content = save(arrays, metadata)
+    start = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
+    head = msgspec.json.encode(msgspec.json.decode(content[_LENGTH:start]), order="sorted")
+    head += b" " * (-len(head) % _LENGTH)  # the arrays begin at a multiple of 8 bytes, as the format asks
+    return b"".join([len(head).to_bytes(_LENGTH, "little"), head, memoryview(content)[start:]])
+
+
 def _metadata(content: bytes) -> dict[str, str]:
     """Of a file of safetensors: its library hands out arrays alone."""
-    length = int.from_bytes(content[:8], "little")
-    metadata: dict[str, str] = msgspec.json.decode(content[8 : 8 + length])["__metadata__"]
+    start = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
+    metadata: dict[str, str] = msgspec.json.decode(content[_LENGTH:start])["__metadata__"]
     return metadata
 
 

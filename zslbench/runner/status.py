@@ -77,6 +77,8 @@ class Status(msgspec.Struct):
     """For what is to do, at that pace, or one after the other where there is none; None where nothing tells."""
     failures: list[FailedTrial]
     """The newest first."""
+    models: int
+    """Trials whose models are kept."""
     again: list[str]
     """Commands that do what is missing or failed."""
 
@@ -133,7 +135,8 @@ def read_status(store: Store, *, every: bool = False) -> Status | None:
         store=str(store.folder), plans=plans, command=newest.command, created=newest.created, rows=counted,
         done=sum(row.done for row in counted), failed=sum(row.failed for row in counted),
         to_do=sum(row.to_do for row in counted),
-        pace=pace, seconds_left=seconds_left, failures=briefs.failures(store), again=list(again),
+        pace=pace, seconds_left=seconds_left, failures=briefs.failures(store),
+        models=len(store.models()), again=list(again),
     )  # fmt: skip
 
 
