@@ -684,9 +684,8 @@ def _resolved(
             hint = " Give the class itself." if isinstance(method, Method) else ""
             if inspect.isclass(method) and issubclass(method, Method):
                 hint = " Give it its `info`, a zslbench.MethodInfo."
-            raise InputError(
-                f"method: a name or a subclass of zslbench.Method is expected, found {arguments.kind_of(method)}.{hint}"
-            )
+            found = arguments.type_and_value(method)
+            raise InputError(f"method: a name or a subclass of zslbench.Method is expected, found {found}.{hint}")
         specs.append(MethodSpec(method.info.name, {}))
         if method.info.name in installed.names and installed.get(method.info.name) is method:
             continue

@@ -157,16 +157,16 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> Any:
     known = tuple(choices)
     if not isinstance(value, str) or value not in known:
         close = close_matches(value, known) if isinstance(value, str) else ""
-        raise InputError(f"{name}: one of {', '.join(known)} is expected, found {kind_of(value)}.{close}")
+        raise InputError(f"{name}: one of {', '.join(known)} is expected, found {type_and_value(value)}.{close}")
     return value
 
 
 def wrong(name: str, expected: str, value: Any) -> InputError:
     """The line for an argument of another kind."""
-    return InputError(f"{name}: {expected} is expected, found {kind_of(value)}.")
+    return InputError(f"{name}: {expected} is expected, found {type_and_value(value)}.")
 
 
-def kind_of(value: Any) -> str:
+def type_and_value(value: Any) -> str:
     """The type of a value, and as much of it as a line bears."""
     if inspect.isclass(value):
         return f"the class {value.__name__}"

@@ -43,10 +43,10 @@ def regular_file(path: Path | str) -> Path:
         raise InputError(f"{path}: expected a file, found none ({_why(error)}).") from None
     if stat.S_ISREG(mode):
         return path
-    raise InputError(f"{path}: expected a file, found {kind_of(mode)}.")
+    raise InputError(f"{path}: expected a file, found {file_kind(mode)}.")
 
 
-def kind_of(mode: int) -> str:
+def file_kind(mode: int) -> str:
     """What `st_mode` says lies there, in words."""
     kinds = {
         stat.S_IFDIR: "a folder",
@@ -83,7 +83,7 @@ def open_regular(path: Path | str, flags: int = os.O_RDONLY) -> BinaryIO:
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)
-        raise InputError(f"{path}: expected a file, found {kind_of(mode)}.")
+        raise InputError(f"{path}: expected a file, found {file_kind(mode)}.")
     how = "rb" if not writes else "r+b" if flags & os.O_RDWR else "ab"
     return cast(BinaryIO, open(handle, how))
 

@@ -217,6 +217,17 @@ class Candidates:
         """Whether seen classes are candidates too (GZSL)."""
         return bool((self.seen >= 0).any())
 
+    @property
+    def images(self) -> FloatArray:
+        """The images to be classified, `unlabelled`, for a method that cannot do without.
+
+        Raises:
+            ValueError: there are none, which is the caller's fault.
+        """
+        if self.unlabelled is None:
+            raise ValueError("a transductive method needs candidates.unlabelled.")
+        return self.unlabelled
+
 
 class Method(ABC):
     """Base class of all methods.

@@ -76,9 +76,7 @@ class _Propagated(Derived):
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The method's scorers, each with its scores of all images propagated."""
-        images = candidates.unlabelled
-        if images is None:
-            raise ValueError("a transductive method needs candidates.unlabelled.")
+        images = candidates.images
         spread = Propagation(images)
         for scorer in self.fitted_.scorers(candidates):
             yield KnownScores(images, spread(scorer(images)))

@@ -30,6 +30,7 @@ from zslbench.datasets import Dataset
 from zslbench.errors import InputError
 from zslbench.files import read_text
 from zslbench.shipped import shipped
+from zslbench.spelling import argument
 from zslbench.splits import Split, make_splits, read_splits
 from zslbench.terms import METRICS, Selection
 
@@ -193,7 +194,7 @@ def overridden(suite: Suite, *, methods: str | None = None, **options: Any) -> S
     chosen = {name: value for name, value in options.items() if value is not None}
     for one, other in (("splits_file", "split_family"), ("split", "splits")):
         if one in chosen and other in chosen:
-            raise InputError(f"{_said(one)} and {_said(other)} exclude each other: give one of them.")
+            raise InputError(f"{argument(one)} and {argument(other)} exclude each other: give one of them.")
         if one in chosen or other in chosen:
             setattr(suite, other if one in chosen else one, None)
     if methods is not None:
@@ -211,10 +212,6 @@ def overridden(suite: Suite, *, methods: str | None = None, **options: Any) -> S
     if suite.select == "val" and not suite.validation:
         raise InputError("epochs chosen on validation classes need the validation trials, which are left out.")
     return suite
-
-
-def _said(field: str) -> str:
-    return field.replace("_", " ")
 
 
 def plugin_files(name: str | Path | None, others: Iterable[Path]) -> list[Path]:

@@ -75,7 +75,7 @@ def arguments(methods: str = "eszsl", dataset: str = "toy", **options: object) -
         (arguments(semantics="truth+lie"), "toy has no semantics 'lie'. It has: truth."),
         (arguments(splits_file="none.json"), "no split file none.json"),
         (arguments(splits_file="none.json", split_family="6/2"),
-         "splits file and split family exclude each other: give one of them"),
+         "--splits-file and --split-family exclude each other: give one of them"),
         (arguments(plugin="none.py"), "no plugin file "),
         ([*arguments(select="val"), "--no-validation"],
          "epochs chosen on validation classes need the validation trials, which are left out"),

@@ -167,7 +167,10 @@ def test_parquet_without_pyarrow(in_process, monkeypatch, tmp_path):
     monkeypatch.setattr(builtins, "__import__", without)
     code, out, err = in_process("export", "--store", STORED, "-o", "x.parquet")
     assert (code, out) == (2, "")
-    assert err == "zslbench: Parquet needs pyarrow: pip install pyarrow.\n"
+    assert err == (
+        "zslbench: Parquet needs pyarrow, which is installed with zslbench and cannot be imported here (pyarrow): "
+        "install zslbench again.\n"
+    )
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x.parquet", "before")]
 
 

@@ -183,3 +183,17 @@ def test_a_page_that_cannot_be_replaced_stays(store: Path, in_process: Command, 
     assert code == 2
     assert "page.html" in err
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("x.tex", "`zslbench leaderboard` writes"), ("x.parquet", "`zslbench export`"), ("x.PDF", "a browser prints"),
+     ("x.svg", "--plots writes")],
+)  # fmt: skip
+def test_a_report_is_html(in_process, store, tmp_path, name, said):
+    """A name that stands for another form is refused in a line that says what writes that form."""
+    code, out, err = in_process("report", "--store", store, "-o", name)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"zslbench: --output {name}: a report is HTML, and ends in .html; ")
+    assert said in err
+    assert not (tmp_path / name).exists()

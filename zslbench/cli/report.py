@@ -15,6 +15,15 @@ from zslbench.cli.options import (
 )
 from zslbench.cli.streams import say
 
+_TABLES = "`zslbench leaderboard` writes its tables as LaTeX, Markdown, CSV, JSON and text"
+OTHER_FORMS = {
+    ".tex": _TABLES, ".md": _TABLES, ".csv": _TABLES, ".json": _TABLES, ".txt": _TABLES,
+    ".parquet": "`zslbench export` writes every trial as Parquet",
+    ".pdf": "a browser prints one as PDF",
+    ".png": "--plots writes its figures as PNG and SVG", ".svg": "--plots writes its figures as PNG and SVG",
+}  # fmt: skip
+"""What the name of a file may ask for, and what gives it."""
+
 
 @click.command()
 @click.option(
@@ -53,6 +62,8 @@ def report(
     from zslbench.results import Results
     from zslbench.results.leaderboard import lacking_validation
 
+    if (meant := OTHER_FORMS.get(output.suffix.lower())) is not None:
+        raise InputError(f"--output {output}: a report is HTML, and ends in .html; {meant}.")
     checked_output(output, store, inputs=[images] if images else [])
     if plots_folder:
         checked_output(plots_folder, store)

@@ -11,7 +11,7 @@ from typing import Self
 
 from zslbench import lines
 from zslbench.errors import InputError
-from zslbench.files import kind_of, open_regular, read_text, sync_path
+from zslbench.files import file_kind, open_regular, read_text, sync_path
 from zslbench.plaintext import plain
 from zslbench.records.committing import Commits
 from zslbench.spelling import argument
@@ -166,7 +166,7 @@ def _refuse_special(path: Path) -> None:
     """Let pass what is a file, or not there."""
     if os.path.lexists(path) and not _is_file(path):
         mode = path.lstat().st_mode
-        found = "a link that leads to none" if stat.S_ISLNK(mode) else kind_of(mode)
+        found = "a link that leads to none" if stat.S_ISLNK(mode) else file_kind(mode)
         raise InputError(f"{path}: expected a file, found {found}.")
 
 

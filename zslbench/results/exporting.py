@@ -11,6 +11,7 @@ from typing import Any
 from zslbench import csvout
 from zslbench.errors import InputError
 from zslbench.files import replacing
+from zslbench.plaintext import plain
 from zslbench.jsontext import compact, readable
 from zslbench.protocol import Curve
 from zslbench.records import Record, Standings, Store
@@ -176,13 +177,16 @@ def write_parquet(export: Export, path: Path) -> None:
     """A Parquet file.
 
     Raises:
-        InputError: pyarrow is not installed.
+        InputError: pyarrow cannot be imported.
     """
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
-    except ImportError:
-        raise InputError("Parquet needs pyarrow: pip install pyarrow.") from None
+    except ImportError as error:
+        raise InputError(
+            f"Parquet needs pyarrow, which is installed with zslbench and cannot be imported here ({plain(error)}): "
+            f"install zslbench again."
+        ) from None
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     schema = pa.schema([(name, types[kind]) for name, kind in export.columns.items()])
     rows = export.rows()

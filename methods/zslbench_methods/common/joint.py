@@ -37,9 +37,7 @@ class LooksAtAll(Method):
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """Judge the candidates' images, and yield what they were given."""
-        images = candidates.unlabelled
-        if images is None:
-            raise ValueError("a transductive method needs candidates.unlabelled.")
+        images = candidates.images
         yield KnownScores(images, self._judge(unit_rows(images), unit_rows(candidates.semantics)))
 
     @abstractmethod

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from zslbench.datasets.images.headers import SUFFIXES
 from zslbench.datasets.zipnames import member_name
 from zslbench.errors import InputError
-from zslbench.files import kind_of
+from zslbench.files import file_kind
 from zslbench.plaintext import plain
 
 _CLUTTER = frozenset({"thumbs.db", "desktop.ini"})
@@ -179,7 +179,7 @@ def _check_file(entry: os.DirEntry[str], most: int) -> None:
     except OSError as error:  # a link to nowhere
         raise InputError(f"{entry.path}: cannot be read ({error.strerror or error})") from error
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{entry.path}: expected a file, found {kind_of(status.st_mode)}: remove it")
+        raise InputError(f"{entry.path}: expected a file, found {file_kind(status.st_mode)}: remove it")
     if status.st_size > most:
         raise InputError(f"{entry.path}: {status.st_size} bytes, more than the {most} allowed for an image")
 
