@@ -11,8 +11,8 @@ from typing import Any
 from zslbench import csvout
 from zslbench.errors import InputError
 from zslbench.files import replacing
-from zslbench.plaintext import plain
 from zslbench.jsontext import compact, readable
+from zslbench.plaintext import plain
 from zslbench.protocol import Curve
 from zslbench.records import Record, Standings, Store
 from zslbench.terms import METRICS, best_epoch
