@@ -81,6 +81,14 @@ def test_it_is_the_model_of_fit(data: Any, tmp_path: Path) -> None:
         np.testing.assert_array_equal(array, other[name])
 
 
+def test_a_process_of_its_own_gives_the_same_file(data: Any, tmp_path: Path) -> None:
+    """As trials with a time limit have one."""
+    run(data, tmp_path / "here", splits=1)
+    run(data, tmp_path / "apart", splits=1, timeout=300)
+    (name,) = names(tmp_path / "here")
+    assert (tmp_path / "apart/models" / name).read_bytes() == (tmp_path / "here/models" / name).read_bytes()
+
+
 def test_describe_names_the_split_and_its_unseen_classes(data: Any, tmp_path: Path, in_process: Any) -> None:
     """So nobody can take such a model for one that has seen all classes; show, status and verify name models too."""
     run(data, tmp_path / "store", splits=2)
