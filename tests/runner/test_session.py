@@ -268,12 +268,12 @@ def test_a_full_store_ends_the_run_readably(bench, monkeypatch):
     append = Store.append
     left = [2]
 
-    def full(self, record, predictions=None):
+    def full(self, record, predictions=None, model=None):
         left[0] -= 1
         if left[0] < 0:
             (self.folder / "predictions").rename(self.folder / "elsewhere")
             (self.folder / "predictions").symlink_to("/dev/null/nothing")
-        append(self, record, predictions)
+        append(self, record, predictions, model)
 
     monkeypatch.setattr(Store, "append", full)
     with pytest.raises(InputError, match="cannot be written"):
