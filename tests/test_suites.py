@@ -156,11 +156,12 @@ def test_a_shipped_suite_runs_on_the_bundled_data(in_process, path: Path) -> Non
         stand_in(suite, Path(suite.dataset))
     labels = [registry.build(method.spec)[2] for method in suite.methods]
     assert len(set(labels)) == len(labels)
-    families = [split.family for split in draw_splits(suite, load_dataset(suite.dataset))]
-    assert families == [family for family in suite.families for _ in range(suite.splits or 0)]
+    for part in suite.each_part:
+        families = [split.family for split in draw_splits(part, load_dataset(suite.dataset))]
+        assert families == [family for family in part.families for _ in range(part.splits or 0)]
     code, out, err = in_process("run", "--suite", path.stem, "--dry-run", "--json")
     assert code == 0, err
-    per_split = len(suite.families) * suite.seeds * (2 if suite.validation else 1)
+    per_split = sum(len(part.families) for part in suite.each_part) * suite.seeds * (2 if suite.validation else 1)
     assert [(row["label"], row["to_run"]) for row in json.loads(out)["methods"]] == [
         (label, (method.splits or suite.splits) * per_split)
         for label, method in zip(labels, suite.methods, strict=True)
@@ -289,3 +290,62 @@ def test_a_suite_names_its_plugin_files(in_process, synthetic, tmp_path):
     plugin.unlink()
     code, _, err = in_process(*command)
     assert (code, err.startswith("zslbench: no plugin file ")) == (2, True)
+
+
+PARTS = (
+    GOOD.replace('"6/2"', '"6/2"\nsemantics = "truth"')
+    + """
+[[parts]]
+semantics = "truth:noise:0.3"
+[[parts]]
+split_family = "6/2:images:0.5"
+"""
+)
+
+
+def test_a_suite_is_run_once_more_with_each_of_its_parts(in_process, tmp_path, synthetic) -> None:
+    """As it is and with what a part has otherwise, a table each, in one store; run again, everything is done."""
+    (tmp_path / "s.toml").write_text(PARTS)
+    code, out, err = in_process("run", "--suite", "s.toml", "--workers", "0", "--json")
+    assert code == 0, err
+    tables = json.loads(out)
+    assert [(table["semantics"], table["family"], [row["done"] for row in table["rows"]]) for table in tables] == [
+        ("truth", "6/2", [3, 1]), ("truth:noise:0.3", "6/2", [3, 1]), ("truth", "6/2:images:0.5", [3, 1]),
+    ]  # fmt: skip
+    assert [line for line in err.splitlines() if line.startswith("part ")] == [
+        "part 1 of 3: made, truth, 6/2",
+        "part 2 of 3: made, truth:noise:0.3, 6/2",
+        "part 3 of 3: made, truth, 6/2:images:0.5",
+    ]  # fmt: skip
+    _, out, _ = in_process("run", "--suite", "s.toml", "--dry-run", "--json")
+    assert json.loads(out)["to_run"] == 0
+    assert [row["done"] for row in json.loads(out)["methods"]] == [9, 3]
+
+
+def test_what_the_command_line_names_takes_the_place_of_all_parts(in_process, tmp_path, synthetic) -> None:
+    """Semantics, or a family, of its own: one run with these; another number of splits leaves the parts."""
+    (tmp_path / "s.toml").write_text(PARTS)
+    for args, trials in (
+        (("--semantics", "truth:shuffled"), 4), (("--split-family", "5/3"), 4), (("--splits", "1"), 6), ((), 12),
+    ):  # fmt: skip
+        _, out, err = in_process("run", "--suite", "s.toml", *args, "--dry-run", "--json")
+        assert json.loads(out)["to_run"] == trials, err
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("[[parts]]\nsemantic = 'x'", "suite s.toml, part 3: unknown key 'semantic'. Did you mean 'semantics'?"),
+        ("[[parts]]", "suite s.toml, part 3 is empty"),
+        ("[[parts]]\nsemantics = 'none'", "toy has no semantics 'none'"),
+        ("[[parts]]\nsplit_family = '6/3'", "unknown split family '6/3'"),
+        ("[[parts]]\nsplit_family = 3", "s.toml"),
+    ],
+)
+def test_a_part_that_does_not_fit(in_process, tmp_path, synthetic, part: str, said: str) -> None:
+    """It is named before anything runs."""
+    (tmp_path / "s.toml").write_text(f"{PARTS}{part}\n")
+    code, _, err = in_process("run", "--suite", "s.toml", "--workers", "0")
+    assert code == 2
+    assert said in err
+    assert not (tmp_path / "results").exists()

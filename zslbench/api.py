@@ -113,7 +113,7 @@ class Data:
         """
         if split is not None:
             _check_split(split, self.view)
-            return self.view.of_split(split.id).semantics
+            return self.view.of_split(split.drawn_as).semantics
         if self.view.blocks is not None:
             raise InputError(
                 f"{self.view.semantics_name} are drawn anew for each split: give one, as in "
@@ -550,8 +550,8 @@ class Execution:
         return max(1, cores() if self.where.workers is None else self.where.workers)
 
 
-def plan_suite(name: str | Path | None, registry: Registry, **chosen: Any) -> Planned:
-    """Every trial of a suite, or of what is chosen in its place.
+def plan_suite(name: str | Path | None, registry: Registry, **chosen: Any) -> list[Planned]:
+    """Every trial of a suite, or of what is chosen in its place; of each of its parts, one after the other.
 
     Args:
         name: a suite of zslbench by name, or a file; None for what is chosen alone.
@@ -577,9 +577,12 @@ def plan_suite(name: str | Path | None, registry: Registry, **chosen: Any) -> Pl
 
     with blaming("dataset"):
         dataset = load_dataset(suite.dataset)
-    with blaming("features", "semantics", "maps"):
-        data = Data(dataset, suite.features, suite.semantics, suite.maps)
-    return plan(suite, registry, data, blaming)
+    planned = []
+    for part in suite.each_part:
+        with blaming("features", "semantics", "maps"):
+            data = Data(dataset, part.features, part.semantics, part.maps)
+        planned.append(plan(part, registry, data, blaming))
+    return planned
 
 
 def plan(suite: Suite, registry: Registry, data: Data, blaming: Any = None) -> Planned:

@@ -56,7 +56,7 @@ def t1_by_presence(
     Raises:
         InputError: more classes are to be present than there are, or none; or the method is an oracle.
     """
-    whole, view = split.partition(stage), view.of_split(split.id)
+    whole, view = split.partition(stage), view.of_split(split.drawn_as)
     if wrong := [count for count in counts if not 1 <= count <= len(whole.unseen)]:
         raise InputError(f"{wrong[0]} unseen classes are to be present: {split.id} has 1 to {len(whole.unseen)}.")
     if method.info.oracle:

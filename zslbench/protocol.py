@@ -97,7 +97,7 @@ def run_trial(
     return measure(
         method,
         config,
-        view.of_split(split.id),
+        view.of_split(split.drawn_as),
         split.partition(stage),
         trial_seed(view, split, seed),
         split.rehearsal(stage) if method.info.uses_rehearsal else None,  # it ranks every image by a hash
@@ -109,7 +109,7 @@ def run_trial(
 
 def trial_seed(view: DataView, split: Split, seed: int) -> int:
     """The seed of a cell: both stages and all methods share it, and so the order of what they share in code."""
-    return derive_seed(view.dataset, split.id, seed)
+    return derive_seed(view.dataset, split.drawn_as, seed)
 
 
 def measure(
@@ -212,6 +212,7 @@ def training_data(
 
 
 def _rehearse(info: MethodInfo, view: DataView, part: Partition, seed: int, device: str) -> Rehearsal:
+    view = view.as_trained_on()
     images = np.concatenate([part.held_out_seen, part.held_out_unseen])
     classes = np.concatenate([part.seen, part.unseen])
     return Rehearsal(
@@ -237,8 +238,8 @@ def _with_oracle_semantics(view: DataView, part: Partition) -> DataView:
     Seen classes: of their training images. Unseen classes: of the very images to be classified, which is what makes
     it an oracle (Chao et al., ECCV 2016, section 5).
     """
-    images = np.concatenate([part.train, part.held_out_unseen])
-    labels, rows = view.labels[images], view.rows(images)
+    labels = view.labels[np.concatenate([part.train, part.held_out_unseen])]
+    rows = np.concatenate([view.rows(part.train), view.tested_rows(part.held_out_unseen)])
     means = np.zeros((len(view.class_names), rows.shape[1]), np.float32)
     for label in np.unique(labels):
         means[label] = rows[labels == label].mean(axis=0)
@@ -252,7 +253,7 @@ def _unlabelled(info: MethodInfo, view: DataView, images: IntArray) -> FloatArra
     """
     if not info.transductive:
         return None
-    rows = view.rows(images)
+    rows = view.tested_rows(images)
     pool: FloatArray = _frozen(rows[order_of_digests(rows)])
     return pool
 
@@ -375,7 +376,7 @@ def _scores(
     def read() -> Iterator[Sequence[FloatArray]]:
         for block in blocks:
             local = _maps(fitted.info, view, block)
-            yield (_frozen(view.rows(block)),) if local is None else (_frozen(view.rows(block)), local)
+            yield (_frozen(view.tested_rows(block)),) if local is None else (_frozen(view.tested_rows(block)), local)
 
     first = next(read())
     # Held for all scorers where they are few, else read anew for each.

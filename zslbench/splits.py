@@ -121,24 +121,37 @@ class Split:
     """Images of seen classes that are never trained on."""
     class_names: tuple[str, ...]
     labels: IntArray
+    left_out: IntArray = field(default_factory=lambda: np.array([], dtype=np.int64))
+    """Images that take no part, ascending: of a split with less to train on, see `zslbench.reduced`."""
+    drawn_from: str = ""
+    """The family whose split this is a view of; empty where it is none."""
 
     @property
     def id(self) -> str:
         """``family#index``."""
         return f"{self.family}#{self.index}"
 
+    @property
+    def drawn_as(self) -> str:
+        """The id that random numbers are drawn by: a view shares those of the split that it is of."""
+        return f"{self.drawn_from or self.family}#{self.index}"
+
+    @property
+    def drawn_key(self) -> str:
+        """What begins the texts that classes and images are ranked by."""
+        return f"{self.dataset}/{self.drawn_from or self.family}/{self.index}"
+
     @cached_property
     def hash(self) -> str:
         """Identifies the split by what it contains, not by how it was made."""
         names = self.class_names
-        return digest(
-            {
-                "unseen": sorted(names[i] for i in self.unseen),
-                "validation": sorted(names[i] for i in self.validation),
-                "test_seen": self.test_seen.tolist(),
-                "validation_seen": self.partition("validation").held_out_seen.tolist(),
-            }
-        )
+        parts = {
+            "unseen": sorted(names[i] for i in self.unseen),
+            "validation": sorted(names[i] for i in self.validation),
+            "test_seen": self.test_seen.tolist(),
+            "validation_seen": self.partition("validation").held_out_seen.tolist(),
+        }
+        return digest(parts | ({"left_out": self.left_out.tolist()} if len(self.left_out) else {}))
 
     def partition(self, stage: Stage) -> Partition:
         """The images and classes of one stage.
@@ -146,13 +159,13 @@ class Split:
         ``test``: train on the seen classes less the held-out images. ``validation``: the same game one level
         down, played with the training images of the test stage alone.
         """
-        everything = np.arange(len(self.labels))
+        everything = self._taking_part
         trainable = np.setdiff1d(everything, self.test_seen)
         unseen = np.array(self.unseen, dtype=np.int64)
         trainable = trainable[~np.isin(self.labels[trainable], unseen)]
-        seen = np.setdiff1d(_present(self.labels), unseen)  # a class without an image is none of either
+        seen = np.setdiff1d(_present(self.labels[everything]), unseen)  # a class without an image is none of either
         if stage == "test":
-            held_out_unseen = everything[np.isin(self.labels, unseen)]
+            held_out_unseen = np.flatnonzero(np.isin(self.labels, unseen))
             return Partition(seen, unseen, trainable, self.test_seen, held_out_unseen)
         return self._play_unseen(trainable, seen, self.validation, "validation")
 
@@ -164,18 +177,24 @@ class Split:
         """
         part = self.partition("validation") if self.validation else None
         if stage == "validation" and part is not None:
-            names, key = self.class_names, f"{self.dataset}/{self.family}/{self.index}/rehearsal"
-            ranked = sorted(part.seen.tolist(), key=lambda label: _rank(f"{key}/{names[label]}"))
-            every = len(np.union1d(_present(self.labels), self.unseen))
+            names, key = self.class_names, f"{self.drawn_key}/rehearsal"
+            ranked = sorted(part.seen.tolist(), key=lambda label: rank(f"{key}/{names[label]}"))
+            every = len(np.union1d(_present(self.labels[self._taking_part]), self.unseen))
             classes = ranked[: _validation_size(len(part.seen), len(self.unseen), every)]
             part = self._play_unseen(part.train, part.seen, classes, "rehearsal") if classes else None
         return part if part is not None and len(part.held_out_seen) else None
+
+    @property
+    def _taking_part(self) -> IntArray:
+        """The images that are not left out, ascending."""
+        everything = np.arange(len(self.labels))
+        return np.setdiff1d(everything, self.left_out) if len(self.left_out) else everything
 
     def _play_unseen(self, trainable: IntArray, seen: IntArray, classes: Sequence[int], purpose: str) -> Partition:
         """Divide training images: those of `classes` play unseen, some of the others are held out."""
         plays_unseen = np.isin(self.labels[trainable], classes)
         rest = trainable[~plays_unseen]
-        held_out = hold_out(rest, self.labels, f"{self.dataset}/{self.family}/{self.index}/{purpose}-seen")
+        held_out = hold_out(rest, self.labels, f"{self.drawn_key}/{purpose}-seen")
         unseen = np.array(sorted(classes), dtype=np.int64)
         return Partition(
             np.setdiff1d(seen, unseen), unseen, np.setdiff1d(rest, held_out), held_out, trainable[plays_unseen]
@@ -205,7 +224,8 @@ def make_splits(roster: Roster, family: str, count: int | None = None) -> list[S
 
     Families: ``S/U`` (S seen and U unseen classes, drawn by hashing), ``zsvidat-S/U`` (the rule of the
     ZS-ViDAT repository: classes shuffled by NumPy's legacy generator seeded 2014 to 2019, first 80 % of each
-    seen class's images for training), and the NAME of a file ``splits/NAME.json`` of the data set's folder.
+    seen class's images for training), the NAME of a file ``splits/NAME.json`` of the data set's folder, and, of each of
+    these, ``FAMILY:seen:0.5`` and ``FAMILY:images:0.3``, which have less to train on (`zslbench.reduced`).
 
     Args:
         roster: a data set, or who is in one.
@@ -215,6 +235,8 @@ def make_splits(roster: Roster, family: str, count: int | None = None) -> list[S
     Raises:
         InputError: unknown family, more splits than it has, or a class too small to be split.
     """
+    if family not in roster.split_files and (view := _view(roster, family, count)) is not None:
+        return view
     if family in (files := roster.split_files):
         entries = _first(_read_entries(files[family]), count, files[family])
         return splits_from(roster, entries, family, f"split file {files[family]}")
@@ -235,6 +257,14 @@ def make_splits(roster: Roster, family: str, count: int | None = None) -> list[S
     if published:
         return [_zsvidat(roster, family, sizes, index) for index in range(count)]
     return _generate(roster, family, sizes, count)
+
+
+def _view(roster: Roster, family: str, count: int | None) -> list[Split] | None:
+    """Splits with less to train on; None where the name is of no such family."""
+    from zslbench.reduced import read_reduced, reduced  # made of these splits
+
+    found = read_reduced(family)
+    return None if found is None else [reduced(split, *found[1:]) for split in make_splits(roster, found[0], count)]
 
 
 def whole(roster: Roster) -> Split:
@@ -323,11 +353,12 @@ def hold_out(images: IntArray, labels: IntArray, key: str) -> IntArray:
     for label in np.unique(labels[images]):
         members = images[labels[images] == label]
         size = max(1, round(HELD_OUT_SHARE * len(members))) if len(members) > 1 else 0
-        chosen.extend(sorted(members.tolist(), key=lambda image: _rank(f"{key}/{image}"))[:size])
+        chosen.extend(sorted(members.tolist(), key=lambda image: rank(f"{key}/{image}"))[:size])
     return np.array(sorted(chosen), dtype=np.int64)
 
 
-def _rank(text: str) -> bytes:
+def rank(text: str) -> bytes:
+    """What texts are ordered by where something is drawn by hashing."""
     return hashlib.sha256(text.encode()).digest()
 
 
@@ -373,7 +404,7 @@ def _validation_size(seen: int, unseen: int, classes: int) -> int:
 
 
 def _ranked_classes(roster: Roster, classes: Sequence[int], key: str) -> list[int]:
-    return sorted(classes, key=lambda label: _rank(f"{key}/{roster.class_names[label]}"))
+    return sorted(classes, key=lambda label: rank(f"{key}/{roster.class_names[label]}"))
 
 
 def _class_indices(roster: Roster, names: Any, where: str) -> tuple[int, ...]:

@@ -15,6 +15,9 @@ name = "eszsl"
 name = "clswgan"
 params = { hidden = 512 }
 splits = 5                          # fewer than the suite's; the leaderboard then shows and does not rank it
+
+[[parts]]                           # once more, with what is otherwise in it: features, semantics, maps, split_family
+semantics = "names"
 """
 
 import os
@@ -49,6 +52,15 @@ class SuiteMethod(msgspec.Struct, forbid_unknown_fields=True):
         return MethodSpec(self.name, self.params)
 
 
+class Part(msgspec.Struct, forbid_unknown_fields=True):
+    """One ``[[parts]]`` table: what is otherwise when the suite is run once more."""
+
+    features: str | None = None
+    semantics: str | None = None
+    maps: str | None = None
+    split_family: str | list[str] | None = None
+
+
 class Suite(msgspec.Struct, forbid_unknown_fields=True):
     """A suite file. What is left out is as on the command line."""
 
@@ -75,6 +87,18 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
     """The metric that ranks it."""
     plugins: list[str] = []
     """Files that define further methods, relative to the suite file."""
+    parts: list[Part] = []
+    """The suite is run as it is, and then once more with each of these."""
+
+    @property
+    def each_part(self) -> "list[Suite]":
+        """The suite as it is, and as each of its parts would have it."""
+        alone = msgspec.structs.replace(self, parts=[])
+        changes = (
+            {name: value for name, value in msgspec.structs.asdict(part).items() if value is not None}
+            for part in self.parts
+        )
+        return [alone, *(msgspec.structs.replace(alone, **change) for change in changes)]
 
     @property
     def families(self) -> list[str]:
@@ -144,6 +168,12 @@ def read_suite(path: str | Path) -> Suite:
             raise InputError(
                 f"suite {path}, method {number}: parameters go to 'params', as in params = {{ lr = 0.1 }}."
             )
+    parts = raw.get("parts", [])
+    for number, part in enumerate(parts if isinstance(parts, list) else [], 1):
+        if isinstance(part, dict):
+            _check_keys(part, Part, f"suite {path}, part {number}")
+        if not part:
+            raise InputError(f"suite {path}, part {number} is empty: expected what is otherwise in it.")
     try:
         suite = msgspec.convert(raw, Suite)
     except msgspec.ValidationError as error:
@@ -163,6 +193,8 @@ def read_suite(path: str | Path) -> Suite:
         raise InputError(f"suite {path}: split = {suite.split}; numbers from 0 are expected.")
     if suite.numbers is not None and suite.splits is not None:
         raise InputError(f"suite {path}: split and splits exclude each other.")
+    if suite.splits_file and any(part.split_family is not None for part in suite.parts):
+        raise InputError(f"suite {path}: a part's split_family and the suite's splits_file exclude each other.")
     if suite.split_family is not None and suite.splits_file:
         raise InputError(f"suite {path}: split_family and splits_file exclude each other.")
     if suite.split_family is not None and not all(suite.families or [""]):
@@ -186,7 +218,8 @@ def overridden(suite: Suite, *, methods: str | None = None, **options: Any) -> S
     Args:
         suite: is changed.
         methods: as on the command line, ``mcfa,cada[lr=1e-3]``.
-        options: fields of the suite; None leaves one as it is.
+        options: fields of the suite; None leaves one as it is. Where one is given that a part has otherwise, there are
+            no parts.
 
     Raises:
         InputError: two of them exclude each other, or something is missing.
@@ -199,6 +232,8 @@ def overridden(suite: Suite, *, methods: str | None = None, **options: Any) -> S
             setattr(suite, other if one in chosen else one, None)
     if methods is not None:
         suite.methods = [SuiteMethod(spec.name, dict(spec.overrides)) for spec in parse_methods(methods)]
+    if {"splits_file", *Part.__struct_fields__} & chosen.keys():
+        suite.parts = []
     for name, value in chosen.items():
         setattr(suite, name, str(value) if isinstance(value, Path) else value)
     if fewer := chosen.get("splits"):  # asked for on purpose, so a method's own number is no mistake

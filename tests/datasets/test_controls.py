@@ -118,7 +118,7 @@ def test_an_array_of_that_name_comes_first(two: Dataset) -> None:
         ("random:60:", "Did you mean 'random:60'?"),
         ("truth+random:1e3", "toy has no semantics 'random:1e3'."),
         (":shuffled", "toy has no semantics ':shuffled'."),
-        ("truth:shuffled:-1", "Controls are NAME:shuffled[:SEED] and random:COLUMNS[:SEED]."),
+        ("truth:shuffled:-1", "Views are NAME:shuffled[:SEED], random:COLUMNS[:SEED], NAME:noise:AMOUNT[:SEED] and"),
     ],
 )
 def test_a_mistyped_control_is_one_clear_line(two: Dataset, name: str, said: str) -> None:
@@ -126,7 +126,7 @@ def test_a_mistyped_control_is_one_clear_line(two: Dataset, name: str, said: str
     with pytest.raises(zb.InputError) as error:
         two.view(semantics=name)
     assert said in str(error.value)
-    assert "It has: truth, words. Controls are " in str(error.value)
+    assert "It has: truth, words. Views are " in str(error.value)
 
 
 def test_the_library_hands_out_what_a_split_is_measured_with(two: Dataset) -> None:
@@ -179,8 +179,8 @@ def test_a_run_with_a_control_is_a_table_of_its_own(in_process, tmp_path: Path, 
     assert not verify(store).findings
     assert in_process(*run, "truth:shufled")[::2] == (
         2,
-        "zslbench: toy has no semantics 'truth:shufled'. Did you mean 'truth:shuffled'? It has: truth. Controls are "
-        "NAME:shuffled[:SEED] and random:COLUMNS[:SEED].\n",
+        "zslbench: toy has no semantics 'truth:shufled'. Did you mean 'truth:shuffled'? It has: truth. Views are "
+        "NAME:shuffled[:SEED], random:COLUMNS[:SEED], NAME:noise:AMOUNT[:SEED] and NAME:part:SHARE[:SEED].\n",
     )
 
 

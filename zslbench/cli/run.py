@@ -1,6 +1,7 @@
 """``zslbench run``."""
 
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from zslbench.cli.options import (
 )
 from zslbench.cli.streams import tell
 from zslbench.console import progress_console
+from zslbench.plaintext import plain
 from zslbench.terms import SAVED, Saved
 
 
@@ -102,29 +104,43 @@ def run(
     chosen["select"], chosen["sort"] = given("select", chosen["select"]), given("sort", chosen["sort"])
     files = plugin_files(suite, plugins)
     click.get_current_context().with_resource(private_environment(where, load=bool(files) and not dry_run))
-    planned = plan_suite(suite, Registry(files), **chosen)
-    check_saved(save_models, planned.suite.validation)
+    parts = plan_suite(suite, Registry(files), **chosen)
+    check_saved(save_models, parts[0].suite.validation)
     execution = Execution(
         where, None if timeout is None else seconds_of(timeout), retry_failed, fail_fast, pdb, save_models
     )
     records = Store(store)
     if dry_run:
         device = None if where.device == "auto" else where.device
-        rows = outlook(planned.jobs, records.briefs(lasting=True), device=device, retry_failed=retry_failed)
+        jobs = [job for planned in parts for job in planned.jobs]
+        rows = outlook(jobs, records.briefs(lasting=True), device=device, retry_failed=retry_failed)
         print_outlook(rows, execution.slots, as_json)
         return 0
-    progress = Progress(progress_console(), execution.slots, quiet, screen=not pdb)
-    summary = execute(planned, records, execution, progress, shelltext.command("zslbench", *sys.argv[1:]))
+    summaries = []
+    for number, planned in enumerate(parts, 1):
+        if len(parts) > 1 and not quiet:
+            view = planned.data.view
+            names = [view.features_name, view.semantics_name, *planned.suite.families]
+            tell(f"part {number} of {len(parts)}: {', '.join(map(plain, names))}")
+        progress = Progress(progress_console(), execution.slots, quiet, screen=not pdb)
+        summary = execute(planned, records, execution, progress, shelltext.command("zslbench", *sys.argv[1:]))
+        summaries.append(summary)
+        if summary.stopped:
+            break
+    complete = all(summary.complete for summary in summaries) and len(summaries) == len(parts)
     select, sort = planned.suite.selection, planned.suite.sort
-    result = leaderboard(summary.records.values(), [summary.plan], selection=select, sort=sort)
+    result = leaderboard(
+        chain.from_iterable(summary.records.values() for summary in summaries),
+        [summary.plan for summary in summaries], selection=select, sort=sort,
+    )  # fmt: skip
     if as_json:
         emit(tables.as_json(result))
-        return 0 if summary.complete else 1
+        return 0 if complete else 1
     result_console().print(tables.as_rich(result, all_notes=False, **WHERE_ALL_IS), crop=False)
-    if failed := sum(status == "failed" for status in summary.records.status.values()):
+    if failed := sum(status == "failed" for each in summaries for status in each.records.status.values()):
         if summary.stopped:
             tell("stopped at the first trial that failed, as --fail-fast says.")
         retry = "run again to retry them" if retry_failed else "they run again without --no-retry-failed"
         seen = shelltext.command("zslbench", "status", "--failures", "--store", records.folder)
         tell(f"{failed} trial(s) failed: see `{seen}`; {retry}.")
-    return 0 if summary.complete else 1
+    return 0 if complete else 1

@@ -20,10 +20,10 @@ from numpy.typing import DTypeLike, NDArray
 from zslbench._types import FloatArray, IntArray
 from zslbench.configuration import close_matches
 from zslbench.datasets.card import check_name, read_card
-from zslbench.datasets.controls import FORMS, SHUFFLED, Block, Blocks, read_block
+from zslbench.datasets.controls import FORMS, SHUFFLED, Block, Blocks, noise_name, read_block, read_noise
 from zslbench.datasets.filenames import FILES, read_files
 from zslbench.errors import InputError
-from zslbench.hashing import array_digest, file_digest
+from zslbench.hashing import array_digest, derive_seed, digest, file_digest
 from zslbench.plaintext import plain
 
 _BLOCK_ROWS = 8192
@@ -58,12 +58,23 @@ class DataView:
     blocks: Blocks | None = None
     """What the semantics are drawn from for each split; None where they are the same for all."""
     maps_name: str = ""
+    noise: "FeatureNoise | None" = None
+    """What is added to the features of images that are tested on; None for nothing."""
 
     def of_split(self, split: str) -> "DataView":
-        """With the semantics of a split of that id. A trial is made of this."""
+        """With the semantics, and the noise, of a split of that id. A trial is made of this."""
+        view = self if self.noise is None else replace(self, noise=replace(self.noise, split=split))
         if self.blocks is None:
-            return self
-        return replace(self, semantics=_side_by_side(self.blocks, split), blocks=None)
+            return view
+        groups, columns = self.attribute_groups, self.blocks.columns(split)
+        if groups is not None and columns is not None:
+            groups = tuple(groups[column] for column in columns)
+        words = _side_by_side(self.blocks, split)
+        return replace(view, semantics=words, attribute_groups=groups, blocks=None)
+
+    def as_trained_on(self) -> "DataView":
+        """Without noise, which comes with the test."""
+        return replace(self, noise=None)
 
     def check_unchanged(self) -> None:
         """Ask whether the arrays are still those that `hashes` names.
@@ -87,6 +98,11 @@ class DataView:
             rows[part] = self.features[images[part]]
         return rows
 
+    def tested_rows(self, images: IntArray) -> FloatArray:
+        """The same of images that are to be classified, with the noise that is on those alone, if there is any."""
+        rows = self.rows(images)
+        return rows if self.noise is None else self.noise.on(rows, self.dataset, images)
+
     def lazy_rows(self, images: IntArray) -> "LazyRows":
         """The same, read when it is sliced."""
         return LazyRows(lambda part: self.rows(images[part]), (len(images), self.features.shape[1]))
@@ -106,9 +122,38 @@ class DataView:
             maps=None if self.maps is None else np.array(self.maps[images]),
             mapped=(),
             blocks=None,
+            noise=None if self.noise is None else self.noise.cut(images),
         )
         self.check_unchanged()  # until now
         return part
+
+
+@dataclass(frozen=True)
+class FeatureNoise:
+    """Normal noise on the features of images that are tested on: a view of features, of which nothing is written."""
+
+    amount: float
+    """Standard deviation, in standard deviations of the feature."""
+    seed: int
+    spread: FloatArray
+    """(D,) standard deviation of each feature over all images."""
+    split: str = ""
+    """The id of the split that it is drawn for."""
+    numbers: IntArray | None = None
+    """(N,) of the images of a part of the data, their numbers in the whole."""
+
+    def on(self, rows: FloatArray, dataset: str, images: IntArray) -> FloatArray:
+        """The features (n, D) of these images with noise, which is each image's own, whoever it is read with."""
+        noisy, first = np.empty_like(rows), derive_seed("feature noise", dataset, self.split, self.seed)
+        numbers = images if self.numbers is None else self.numbers[images]
+        for place, number in enumerate(numbers.tolist()):
+            drawn = np.random.default_rng((first, number)).standard_normal(rows.shape[1], dtype=np.float32)
+            noisy[place] = rows[place] + self.amount * self.spread * drawn
+        return noisy
+
+    def cut(self, images: IntArray) -> "FeatureNoise":
+        """The same of a part of the images."""
+        return replace(self, numbers=images if self.numbers is None else self.numbers[images])
 
 
 class MappedFile:
@@ -222,26 +267,33 @@ class Dataset:
         A warning names classes whose semantics are equal or zeros.
         """
         features = features or self.card.default_features
-        visual, blocks = self.features(features), self._blocks(semantics or self.card.default_semantics)
+        noisy = read_noise(features, self.feature_names)
+        stored, features = (features, features) if noisy is None else (noisy[0], noise_name(*noisy))
+        visual, blocks = self.features(stored), self._blocks(semantics or self.card.default_semantics)
         semantics, words = "+".join(block.name for block in blocks.blocks), _side_by_side(blocks)
         hashes = {
-            "features": self._digests["features", features],
+            "features": self._digests["features", stored] if noisy is None else self._digest_of(stored, features),
             "labels": array_digest(self.labels),
             "semantics": array_digest(words),
         }
-        for remark in equal_semantics(words, self.class_names, f"{self.name}, semantics {semantics!r}"):
+        some = blocks.columns() is not None  # of which no split need be like these
+        for remark in [] if some else equal_semantics(words, self.class_names, f"{self.name}, semantics {semantics!r}"):
             warnings.warn(remark, stacklevel=2)
         local = None
         if maps is not None:
             local = self.maps(maps)
             hashes["maps"] = self._digests["maps", maps]
-        chosen = (self._mapped.get(key) for key in (("features", features), ("maps", maps or "")))
+        chosen = (self._mapped.get(key) for key in (("features", stored), ("maps", maps or "")))
         return DataView(
             self.name, self.class_names, features, semantics, visual, self.labels, words,
             self._groups(blocks), hashes, local, self._names_attributes(blocks),
-            self._share_a_space(features, blocks), tuple(filter(None, chosen)), blocks if blocks.controls else None,
-            maps or "",
+            self._share_a_space(stored, blocks), tuple(filter(None, chosen)), blocks if blocks.controls else None,
+            maps or "", None if noisy is None else FeatureNoise(*noisy[1:], _spread(visual)),
         )  # fmt: skip
+
+    def _digest_of(self, stored: str, view: str) -> str:
+        """Of a view of features that are stored."""
+        return digest([self._digests["features", stored], view])
 
     @cached_property
     def images_per_class(self) -> IntArray:
@@ -294,7 +346,7 @@ class Dataset:
         known = self.semantics_names
         if (block := read_block(name, known)) is not None:
             return block
-        more = f" Controls are {FORMS}." if ":" in name or name in ("random", "shuffled") else ""
+        more = f" Views are {FORMS}." if ":" in name or name in ("random", "shuffled") else ""
         offered = [*known, *(other + SHUFFLED for other in known), "random:60"] if more else known
         raise InputError(self._lacking("semantics", name, known, offered) + more)
 
@@ -490,6 +542,18 @@ def _check_finite(block: NDArray[Any], path: Path, first_row: int) -> None:
             f"{path}: row {row} holds NaN, infinity or a number beyond single precision "
             f"({int(bad.sum())} such row(s) in its block)."
         )
+
+
+def _spread(features: NDArray[Any]) -> FloatArray:
+    """(D,) standard deviation of each column, read in blocks."""
+    total, squares = np.zeros(features.shape[1]), np.zeros(features.shape[1])
+    first = features[0].astype(np.float64)  # so that no large numbers are subtracted in the end
+    for start in range(0, len(features), _BLOCK_ROWS):
+        block = features[start : start + _BLOCK_ROWS].astype(np.float64) - first
+        total += block.sum(axis=0)
+        squares += (block**2).sum(axis=0)
+    variance = squares / len(features) - (total / len(features)) ** 2
+    return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
 
 
 def _side_by_side(semantics: Blocks, split: str = "") -> FloatArray:

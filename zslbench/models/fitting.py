@@ -61,7 +61,7 @@ def fit_model(
     info = method.info
     if info.oracle:
         raise InputError(f"method {info.name!r} is a bound that is told the answers; it can predict nothing.")
-    view = view.of_split(split.id)
+    view = view.of_split(split.drawn_as)
     part = split.partition("test")
     if len(part.seen) < 2:
         raise InputError(f"{view.dataset} has images of {len(part.seen)} class; two at least are needed to fit on.")

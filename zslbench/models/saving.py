@@ -47,7 +47,7 @@ class TrialModels:
             job: the trial.
             kept: the fitted method, of `zslbench.models.file.written_method`.
         """
-        trial, view, part = job.trial, self._view.of_split(job.split.id), job.split.partition("test")
+        trial, view, part = job.trial, self._view.of_split(job.split.drawn_as), job.split.partition("test")
         header = header_of(
             job.info, self._dataset, view, job.split,
             source=trial.source, label=job.label, config=trial.config, seed=trial.seed, trial=trial, fitted="",

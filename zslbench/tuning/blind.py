@@ -54,7 +54,7 @@ def blind(view: DataView, split: Split, seeds: Iterable[int], rehearse: bool) ->
     rehearsal = split.rehearsal("validation") if rehearse else None
     return BlindSplit(
         split.id,
-        view.of_split(split.id).cut(images, classes),
+        view.of_split(split.drawn_as).cut(images, classes),
         part.within(images, classes),
         rehearsal and rehearsal.within(images, classes),
         tuple(trial_seed(view, split, seed) for seed in seeds),

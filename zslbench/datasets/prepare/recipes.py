@@ -44,6 +44,8 @@ class Recipe:
     semantics: tuple[str, ...] = ()
     attributes: Path | None = None
     descriptions: Path | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
+    """Class -> its name in words, where that runs together."""
 
     def blocks(self, classes: Sequence[str], backbone: Backbone) -> list[text.SemanticsBlock]:
         """The semantics of ``classes``, the default first; InputError for whatever their files get wrong."""
@@ -65,9 +67,17 @@ class Recipe:
             title=f"{sentences}, {text.ENCODER}, {text.ENCODER_DIM} dimensions",
             licence="MIT (sentences and vectors); encoder Apache-2.0",
         )
+        spelt = {name: self.words.get(name, name) for name in classes}
+        spoken = f"Class names, spelt in words, in the prompt {text.PROMPT!r}"
+        named = SemanticsCard(
+            title=f"{spoken}, {text.ENCODER}, {text.ENCODER_DIM} dimensions",
+            licence="MIT (vectors); encoder Apache-2.0",
+        )
+        prompted = text.embed_descriptions(text.prompted([text.PROMPT], classes, spelt))
         return [
             text.SemanticsBlock("attributes", table.values, graded),
             text.SemanticsBlock("minilm", text.embed_descriptions(descriptions), embedded, text.ENCODER_PACKAGES),
+            text.SemanticsBlock("names", prompted, named, text.ENCODER_PACKAGES),
         ]
 
 
@@ -151,6 +161,17 @@ UCM = Recipe(
     backbone="efficientnet_lite0",
     attributes=BUNDLED / "ucm" / "attributes.toml",
     descriptions=BUNDLED / "ucm" / "descriptions.toml",
+    words={
+        "baseballdiamond": "baseball diamond",
+        "denseresidential": "dense residential",
+        "golfcourse": "golf course",
+        "mediumresidential": "medium residential",
+        "mobilehomepark": "mobile home park",
+        "parkinglot": "parking lot",
+        "sparseresidential": "sparse residential",
+        "storagetanks": "storage tanks",
+        "tenniscourt": "tennis court",
+    },
 )
 
 RECIPES = {recipe.name: recipe for recipe in (UCM,)}

@@ -4,7 +4,8 @@ Nothing heavy is imported here: torch and the sentence encoder are imported insi
 """
 
 from zslbench.datasets.semantics.block import SemanticsBlock, as_single, block_name, unique_names
-from zslbench.datasets.semantics.descriptions import embed_descriptions, read_descriptions
+from zslbench.datasets.semantics.descriptions import embed_descriptions, prompted, read_descriptions
+from zslbench.datasets.semantics.prompts import PROMPT
 from zslbench.datasets.semantics.reading import choose_encoder, read_semantics
 from zslbench.datasets.semantics.sentence import ENCODER, ENCODER_DIM, ENCODER_PACKAGES, check_encoder
 from zslbench.datasets.semantics.tables import AttributeTable, read_attributes
@@ -13,6 +14,7 @@ __all__ = [
     "ENCODER",
     "ENCODER_DIM",
     "ENCODER_PACKAGES",
+    "PROMPT",
     "AttributeTable",
     "SemanticsBlock",
     "as_single",
@@ -20,6 +22,7 @@ __all__ = [
     "check_encoder",
     "choose_encoder",
     "embed_descriptions",
+    "prompted",
     "read_attributes",
     "read_descriptions",
     "read_semantics",

@@ -104,9 +104,12 @@ def read_prompts(given: str) -> list[str]:
     return prompts
 
 
-def prompted(prompts: Sequence[str], classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return for each class its name, written as words, in every prompt."""
-    return {name: tuple(prompt.replace("{}", spoken(name)) for prompt in prompts) for name in classes}
+def prompted(
+    prompts: Sequence[str], classes: Sequence[str], spelt: Mapping[str, str] | None = None
+) -> dict[str, tuple[str, ...]]:
+    """Return for each class its name, written as words (those of ``spelt`` where it has it), in every prompt."""
+    words = {name: spoken((spelt or {}).get(name, name)) for name in classes}
+    return {name: tuple(prompt.replace("{}", words[name]) for prompt in prompts) for name in classes}
 
 
 def spoken(name: str) -> str:
