@@ -62,8 +62,9 @@ class CLIPAdapter(Method):
     class Config:
         """The ratio, the bottleneck and the scale are the program's; epochs and batch were set here beforehand.
 
-        The learning rate was 1e-4 at first and set to 1e-5 after both had been seen on unseen classes of WHU-RS19, five
-        splits with two backbones: its numbers there are not blind. Choose it on validation classes.
+        The learning rate is the one of 1e-6, 1e-5, 1e-4 and 1e-3 with the highest H on validation classes of WHU-RS19
+        (14/5, ten splits, embeddings of CLIP and of RemoteCLIP: 90.2, 91.5, 91.3 and 83.5 on average). Over splits that
+        share classes, a validation class of one is an unseen class of another.
         """
 
         ratio: float = param(
