@@ -18,7 +18,7 @@ import contextlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -37,7 +37,7 @@ from zslbench.records import Store
 from zslbench.registry import Registry
 from zslbench.results import Results
 from zslbench.runner.plan import Job, check_needs, make_jobs
-from zslbench.splits import Split, Stage, make_splits, split_families, whole
+from zslbench.splits import Split, Stage, check_shots, make_splits, split_families, whole
 from zslbench.suites import Suite, SuiteMethod, draw_splits, find_suite, overridden, read_suite
 from zslbench.terms import DEFAULT_STORE, Saved
 
@@ -199,6 +199,7 @@ def evaluate(
     *,
     seed: int = 0,
     stage: Stage = "test",
+    shots: int = 0,
     device: str = "cpu",
     plugins: Iterable[str | Path] = (),
 ) -> Evaluation:
@@ -210,6 +211,7 @@ def evaluate(
         split: one of ``data.splits(...)``.
         seed: of the trial.
         stage: ``test``, or ``validation``: the validation classes play unseen.
+        shots: so many labelled images of every unseen class are trained on, and not measured.
         device: ``cpu``, ``cuda`` or ``auto``.
         plugins: files that define further methods.
 
@@ -223,13 +225,14 @@ def evaluate(
     view = _data(data).view
     _check_split(split, view)
     seed, stage = arguments.whole("seed", seed), arguments.one_of("stage", stage, get_args(Stage))
+    shots = arguments.whole("shots", shots)
     device = device_here(arguments.one_of("device", device, get_args(Device)))
     registry, spec = _one(method, plugins)
-    (job,) = make_jobs(registry, [spec], view, [split], [seed], [stage])
+    (job,) = make_jobs(registry, [spec], view, [split], [seed], [stage], [shots])
     found, config, label = registry.build(spec)
     own = undisturbed(registry.owner(job.trial.method), trial_seed(view, job.split, seed))
     with own as traces, limited_threads(THREADS):
-        measured = run_trial(found, config, view, job.split, stage, seed, device=device)
+        measured = run_trial(found, config, view, job.split, stage, seed, shots=shots, device=device)
     check_untampered(traces[0])
     return Evaluation(label, split, measured.outcome, measured.predictions, measured.fit_seconds)
 
@@ -244,6 +247,7 @@ def run(
     split: int | Sequence[int] | None = None,
     splits_file: str | Path | None = None,
     seeds: int = 1,
+    shots: int | Sequence[int] = 0,
     validation: bool = True,
     workers: int | None = None,
     address: str | None = None,
@@ -269,6 +273,8 @@ def run(
         split: these splits alone, by their numbers.
         splits_file: a JSON file with explicit splits.
         seeds: how many seeds per split.
+        shots: so many labelled images of every unseen class are trained on, and not measured; a table for each of
+            several.
         validation: whether validation classes are played too, which ``select="val"`` needs.
         workers: trials at a time; 0 runs in this process; by default one per core.
         address: of an existing Ray cluster.
@@ -313,6 +319,7 @@ def run(
         "splits": None if splits is None else arguments.whole("splits", splits, 1),
         "split": None if split is None else arguments.wholes("split", split),
         "seeds": arguments.whole("seeds", seeds, 1),
+        "shots": arguments.wholes("shots", shots),
         "validation": arguments.flag("validation", validation),
     }
     chosen = load(data) if isinstance(data, str | Path) else _data(data)
@@ -321,6 +328,8 @@ def run(
         suite = Suite(chosen.name, [SuiteMethod(spec.name, dict(spec.overrides)) for spec in specs])
         suite = overridden(suite, **options)
         planned = plan(suite, registry, chosen)
+        for remark in planned.remarks:
+            progress.notice(remark)
         summary = execute(planned, kept, execution, progress, command="zslbench.run(...)")
     return Results(kept, summary.plan, chosen.dataset)
 
@@ -481,6 +490,8 @@ def fit(
     registry, spec = _one(method, plugins)
     found, config, label = registry.build(spec)
     check_needs(found.info, spec.name, chosen.view)
+    if found.info.needs_shots:
+        raise InputError(f"method {spec.name!r} learns each class from its images; it names no class without any.")
     return fit_model(
         found, config, label, chosen.dataset, chosen.view, whole(chosen.dataset) if split is None else split,
         seed=arguments.whole("seed", seed), source=registry.source(spec.name), owner=registry.owner(spec.name),
@@ -529,6 +540,8 @@ class Planned:
     registry: Registry
     data: Data
     jobs: list[Job]
+    remarks: list[str] = field(default_factory=list)
+    """What is not run of all that was asked for, and why; one sentence each."""
 
 
 @dataclass(frozen=True)
@@ -605,10 +618,19 @@ def plan(suite: Suite, registry: Registry, data: Data, blaming: Any = None) -> P
     stages: list[Stage] = ["test", "validation"] if suite.validation else ["test"]
     with blaming("methods"):
         specs = [method.spec for method in suite.methods]
-        jobs = make_jobs(registry, specs, data.view, drawn, range(suite.seeds), stages)
+        infos = {label: found.info for found, _, label in map(registry.build, specs)}
+    with blaming("shots"):
+        rehearsed = any(info.uses_rehearsal for info in infos.values())
+        check_shots(drawn, stages, max(suite.each_shots), rehearsed)
+    with blaming("methods"):
+        jobs = make_jobs(registry, specs, data.view, drawn, range(suite.seeds), stages, suite.each_shots)
         most = {registry.build(method.spec)[2]: method.splits for method in suite.methods}  # jobs are known by labels
         jobs = [job for job in jobs if (fewer := most[job.label]) is None or job.trial.split < fewer]
-    return Planned(suite, registry, data, jobs)
+    left_out = [label for label, info in infos.items() if info.needs_shots]
+    if not left_out or 0 not in suite.each_shots:
+        return Planned(suite, registry, data, jobs)
+    without = f"{', '.join(map(plain, left_out))}: left out at 0 shots, without labelled images of unseen classes."
+    return Planned(suite, registry, data, jobs, [without])
 
 
 def execute(planned: Planned, store: Store, execution: Execution, progress: Progress, command: str) -> Summary:

@@ -66,11 +66,14 @@ def gated(base: type[Method]) -> type[Method]:
 
 class _Gated(Derived):
     def fit(self, train: TrainingData) -> None:
-        """Fit both experts and the gate in a rehearsal, then both experts on all seen classes."""
+        """Fit both experts and the gate in a rehearsal, then both experts on all seen classes.
+
+        A few labelled images of unseen classes are the method's alone: the other expert knows seen classes only.
+        """
         self.gates_ = [Gate()]
         if train.rehearsal is not None:
             self.gates_ = list(self._rehearsed(train.rehearsal))
-        self.expert_ = SeenExpert(train)
+        self.expert_ = SeenExpert(train.without_few())
         self.fitted_ = self.base(self.config)
         self.fitted_.fit(dataclasses.replace(train, rehearsal=None))
 
@@ -78,8 +81,10 @@ class _Gated(Derived):
         """One gate for every epoch of the method."""
         method, candidates = self.base(self.config), rehearsal.candidates
         method.fit(rehearsal.train)
-        seen = SeenExpert(rehearsal.train).logits(rehearsal.features)[:, candidates.seen[candidates.seen >= 0]]
-        for scorer in method.scorers(_unseen_of(candidates)):
+        seen = SeenExpert(rehearsal.train.without_few()).logits(rehearsal.features)[
+            :, candidates.seen[candidates.seen >= 0]
+        ]
+        for scorer in method.scorers(candidates.of(candidates.seen < 0)):
             yield Gate.fitted(
                 np.asarray(scorer(*rehearsal.inputs), np.float64), seen, candidates.seen >= 0, rehearsal.columns
             )
@@ -93,14 +98,9 @@ class _Gated(Derived):
         if (candidates.seen >= 0).all():  # nothing is to be weighed: a model may be asked so
             yield _Seen(self.expert_, candidates.seen)
             return
-        for epoch, scorer in enumerate(self.fitted_.scorers(_unseen_of(candidates))):
+        for epoch, scorer in enumerate(self.fitted_.scorers(candidates.of(candidates.seen < 0))):
             gate = self.gates_[min(epoch, len(self.gates_) - 1)]
             yield _Behind(gate, scorer, self.expert_, candidates.seen)
-
-
-def _unseen_of(candidates: Candidates) -> Candidates:
-    unseen = candidates.seen < 0
-    return dataclasses.replace(candidates, semantics=candidates.semantics[unseen], seen=candidates.seen[unseen])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from zslbench._types import FloatArray, IntArray
+from zslbench._types import BoolArray, FloatArray, IntArray
 from zslbench.bibtex import first_key
 from zslbench.hashing import derive_seed
-from zslbench.terms import NAMED, UNLABELLED, UNSEEN_SEMANTICS, track_of
+from zslbench.terms import FEW, NAMED, UNLABELLED, UNSEEN_SEMANTICS, track_of
 
 if TYPE_CHECKING:
     import torch
@@ -86,6 +86,8 @@ class MethodInfo:
     """Whether it computes on the trial's device; others run on the CPU beside those that do, and are recorded so."""
     pretrained_on_names: bool = False
     """Whether the features' pre-training may have named the unseen classes (the CLIP family)."""
+    needs_shots: bool = False
+    """Whether it learns each class from labelled images of it, so that it is nothing without some of unseen classes."""
     transductive: bool = False
     """Whether it looks at the images to be classified, all at once and without labels."""
     oracle: bool = False
@@ -108,6 +110,7 @@ class MethodInfo:
             NAMED: self.pretrained_on_names,
             "validation classes": self.uses_rehearsal,
             UNLABELLED: self.transductive,
+            FEW: self.needs_shots,
             "labelled test images": self.oracle,
         }
         return [name for name, needed in said.items() if needed]
@@ -126,25 +129,30 @@ def _no_progress(done: int, total: int) -> None:
 class TrainingData:
     """All that a method may see while it is fitted.
 
-    Labels count from 0 to S-1 and index the rows of `semantics`; arrays are read-only.
+    Labels index the rows of `semantics`: 0 to S-1 are the seen classes. In a k-shot trial k labelled images of every
+    unseen class follow as further rows of `features` and `labels`; their labels, S to S+U-1, index further rows of
+    `semantics`, and `few` marks them. A method that learns from all its training rows alike need not look at it.
+    Arrays are read-only.
     """
 
     features: FloatArray
-    """(N, D) visual features of the training images, all of seen classes. A method that declares ``reads_blocks`` gets
-    an object with `shape` and `len` whose slices ``features[a:b]`` are such arrays, read when they are asked for."""
+    """(N, D) visual features of the training images. A method that declares ``reads_blocks`` gets an object with
+    `shape` and `len` whose slices ``features[a:b]`` are such arrays, read when they are asked for."""
     labels: IntArray
-    """(N,) in 0..S-1."""
+    """(N,) in 0..S-1, or to S+U-1 in a k-shot trial."""
     semantics: FloatArray
-    """(S, A) one row per seen class."""
+    """(S, A) one row per seen class; (S+U, A) in a k-shot trial."""
     seed: int
     """From the data set, the split and the trial's seed; see `rng` and `torch_generator`."""
     unseen_semantics: FloatArray | None = None
-    """(U, A), only for methods that declare ``uses_unseen_semantics``."""
+    """(U, A), only for methods that declare ``uses_unseen_semantics``; in a k-shot trial `semantics` has them too."""
     unlabelled: FloatArray | None = None
     """(M, D) the images to be classified, those of seen and of unseen classes mixed in an order that says nothing;
     only for methods that declare ``transductive``. `Candidates` has those of each setting."""
     maps: FloatArray | None = None
     """(N, P, D) local features, only for methods that declare ``needs_maps`` or ``uses_maps``."""
+    few: BoolArray | None = None
+    """(N,) which rows, the last ones, are the labelled images of unseen classes; None where there are none."""
     attribute_groups: tuple[str, ...] | None = None
     """The group of each semantic column where the data set names them, for methods that use groups."""
     rehearsal: Rehearsal | None = None
@@ -153,6 +161,21 @@ class TrainingData:
     device: str = "cpu"
     progress: Callable[[int, int], None] = _no_progress
     """Call it with (epochs done, epochs in all)."""
+
+    @property
+    def seen_classes(self) -> int:
+        """S, the number of seen classes."""
+        return len(self.semantics) - (0 if self.few is None else len(np.unique(self.labels[self.few])))
+
+    def without_few(self) -> TrainingData:
+        """The images and semantics of seen classes alone, as if there were no shots."""
+        if self.few is None:
+            return self
+        seen, S = len(self.labels) - int(self.few.sum()), self.seen_classes
+        return replace(
+            self, features=self.features[:seen], labels=self.labels[:seen], semantics=self.semantics[:S],
+            maps=None if self.maps is None else self.maps[:seen], few=None,
+        )  # fmt: skip
 
     def rng(self, purpose: str) -> np.random.Generator:
         """A NumPy generator that depends on the trial and the purpose alone."""
@@ -208,9 +231,22 @@ class Candidates:
     unlabelled: FloatArray | None = None
     """(M, D) the images of these classes that are to be classified, in an order that says nothing; only for methods
     that declare ``transductive``, whose scorers are given rows of it and no other image."""
+    few: IntArray | None = None
+    """(K,) of an unseen class with a few labelled images, the label of these in the training data; -1 for any other.
+    None where there are no such images. See `trained`."""
 
     def __len__(self) -> int:
         return len(self.seen)
+
+    @property
+    def trained(self) -> IntArray:
+        """(K,) the class's label in the training data, where it has any image there, few or many; -1 where not."""
+        return self.seen if self.few is None else np.maximum(self.seen, self.few)
+
+    def of(self, chosen: Any) -> Candidates:
+        """Some of the candidates: by a mask (K,), or by their numbers."""
+        few = None if self.few is None else self.few[chosen]
+        return replace(self, semantics=self.semantics[chosen], seen=self.seen[chosen], few=few)
 
     @property
     def generalized(self) -> bool:

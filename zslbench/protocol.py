@@ -85,11 +85,13 @@ def run_trial(
     stage: Stage,
     seed: int,
     *,
+    shots: int = 0,
     device: str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
     keep: Callable[[Method], None] = lambda fitted: None,
 ) -> Measured:
-    """Fit and measure one method on one split; `keep` is given it when it is fitted.
+    """Fit and measure one method on one split, with so many labelled images of every unseen class; `keep` is given it
+    when it is fitted.
 
     Raises:
         MethodError: the method broke the interface. Whatever else the method raises passes through.
@@ -98,9 +100,10 @@ def run_trial(
         method,
         config,
         view.of_split(split.drawn_as),
-        split.partition(stage),
+        split.partition(stage, shots, seed),
         trial_seed(view, split, seed),
-        split.rehearsal(stage) if method.info.uses_rehearsal else None,  # it ranks every image by a hash
+        # it ranks every image by a hash
+        split.rehearsal(stage, shots, seed) if method.info.uses_rehearsal else None,
         device=device,
         progress=progress,
         keep=keep,
@@ -194,16 +197,18 @@ def training_data(
 
     `rehearsal` divides the same training rows once more, for methods that declare ``uses_rehearsal``.
     """
-    labels = np.searchsorted(part.seen, view.labels[part.train])
+    trained = np.concatenate([part.train, part.few])
+    classes = np.concatenate([part.seen, part.unseen]) if len(part.few) else part.seen
     images = np.concatenate([part.held_out_seen, part.held_out_unseen])
     return TrainingData(
-        features=cast(Any, view.lazy_rows(part.train)) if info.reads_blocks else _frozen(view.rows(part.train)),
-        labels=_frozen(labels.astype(np.int64)),
-        semantics=_frozen(view.semantics[part.seen]),
+        features=cast(Any, view.lazy_rows(trained)) if info.reads_blocks else _frozen(view.rows(trained)),
+        labels=_frozen(columns_of(classes, view.labels[trained]).astype(np.int64)),
+        semantics=_frozen(view.semantics[classes]),
         seed=seed,
         unseen_semantics=_frozen(view.semantics[part.unseen]) if info.uses_unseen_semantics else None,
         unlabelled=_unlabelled(info, view, images),
-        maps=_maps(info, view, part.train),
+        maps=_maps(info, view, trained),
+        few=_frozen(np.arange(len(trained)) >= len(part.train)) if len(part.few) else None,
         attribute_groups=view.attribute_groups,
         rehearsal=_rehearse(info, view, rehearsal, seed, device) if info.uses_rehearsal and rehearsal else None,
         device=device,
@@ -260,10 +265,16 @@ def _unlabelled(info: MethodInfo, view: DataView, images: IntArray) -> FloatArra
 
 def candidates(view: DataView, part: Partition, classes: IntArray, unlabelled: FloatArray | None = None) -> Candidates:
     """The candidate classes of a setting as a method gets them; `unlabelled` of `_unlabelled`."""
-    seen = np.full(len(classes), -1, dtype=np.int64)
-    known = np.isin(classes, part.seen)
-    seen[known] = np.searchsorted(part.seen, classes[known])
-    return Candidates(_frozen(view.semantics[classes]), _frozen(seen), unlabelled)
+    few = _frozen(_labels_of(classes, part.unseen, len(part.seen))) if len(part.few) else None
+    return Candidates(_frozen(view.semantics[classes]), _frozen(_labels_of(classes, part.seen)), unlabelled, few)
+
+
+def _labels_of(classes: IntArray, known: IntArray, first: int = 0) -> IntArray:
+    """(K,) the label of each class in the training data, where those `known`, ascending, count from `first`; or -1."""
+    labels = np.full(len(classes), -1, dtype=np.int64)
+    some = np.isin(classes, known)
+    labels[some] = first + np.searchsorted(known, classes[some])
+    return labels
 
 
 def _measure_zsl(fitted: Method, view: DataView, part: Partition) -> tuple[Curve, IntArray, IntArray, list[float]]:

@@ -10,7 +10,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -24,6 +24,7 @@ from zslbench.errors import InputError
 from zslbench.files import read_text
 from zslbench.hashing import digest
 from zslbench.plaintext import plain
+from zslbench.spelling import argument
 
 Stage = Literal["test", "validation"]
 
@@ -85,6 +86,8 @@ class Partition:
     """Images of seen classes to be measured."""
     held_out_unseen: IntArray
     """Images of unseen classes to be measured."""
+    few: IntArray = field(default_factory=lambda: np.array([], dtype=np.int64))
+    """The k labelled images of every unseen class that are trained on, ascending; none without shots."""
 
     @property
     def classes(self) -> IntArray:
@@ -94,7 +97,7 @@ class Partition:
     @property
     def images(self) -> IntArray:
         """Every image of the stage, ascending."""
-        return np.union1d(self.train, np.union1d(self.held_out_seen, self.held_out_unseen))
+        return np.sort(np.concatenate([self.train, self.held_out_seen, self.held_out_unseen, self.few]))
 
     def within(self, images: IntArray, classes: IntArray) -> "Partition":
         """The same stage of data that were cut down to these images and classes (ascending), counted anew."""
@@ -104,6 +107,7 @@ class Partition:
             np.searchsorted(images, self.train),
             np.searchsorted(images, self.held_out_seen),
             np.searchsorted(images, self.held_out_unseen),
+            np.searchsorted(images, self.few),
         )
 
 
@@ -153,11 +157,20 @@ class Split:
         }
         return digest(parts | ({"left_out": self.left_out.tolist()} if len(self.left_out) else {}))
 
-    def partition(self, stage: Stage) -> Partition:
+    def partition(self, stage: Stage, shots: int = 0, seed: int = 0) -> Partition:
         """The images and classes of one stage.
 
         ``test``: train on the seen classes less the held-out images. ``validation``: the same game one level
         down, played with the training images of the test stage alone.
+
+        Args:
+            stage: which.
+            shots: so many images of every unseen class are trained on and not measured. They are drawn by hashing;
+                those of fewer shots are among those of more.
+            seed: the trial's, which decides which ones.
+
+        Raises:
+            InputError: an unseen class has too few images.
         """
         everything = self._taking_part
         trainable = np.setdiff1d(everything, self.test_seen)
@@ -166,23 +179,51 @@ class Split:
         seen = np.setdiff1d(_present(self.labels[everything]), unseen)  # a class without an image is none of either
         if stage == "test":
             held_out_unseen = np.flatnonzero(np.isin(self.labels, unseen))
-            return Partition(seen, unseen, trainable, self.test_seen, held_out_unseen)
-        return self._play_unseen(trainable, seen, self.validation, "validation")
+            whole = Partition(seen, unseen, trainable, self.test_seen, held_out_unseen)
+            return self._with_few(whole, shots, seed, "test")
+        whole = self._play_unseen(trainable, seen, self.validation, "validation")
+        return self._with_few(whole, shots, seed, "validation")
 
-    def rehearsal(self, stage: Stage) -> Partition | None:
+    def rehearsal(self, stage: Stage, shots: int = 0, seed: int = 0) -> Partition | None:
         """The game one level below a stage, played with its training images alone.
 
         Below ``test`` it is the validation stage; below that, further classes are drawn by hashing. None where the
         classes, or the images of those that stay, are too few.
+
+        Args:
+            stage: below which.
+            shots: as of `partition`, here of the classes that play unseen.
+            seed: as of `partition`.
+
+        Raises:
+            InputError: a class that plays unseen has too few images.
         """
         part = self.partition("validation") if self.validation else None
+        purpose = "validation"
         if stage == "validation" and part is not None:
             names, key = self.class_names, f"{self.drawn_key}/rehearsal"
             ranked = sorted(part.seen.tolist(), key=lambda label: rank(f"{key}/{names[label]}"))
             every = len(np.union1d(_present(self.labels[self._taking_part]), self.unseen))
             classes = ranked[: _validation_size(len(part.seen), len(self.unseen), every)]
             part = self._play_unseen(part.train, part.seen, classes, "rehearsal") if classes else None
-        return part if part is not None and len(part.held_out_seen) else None
+            purpose = "rehearsal"
+        if part is None or not len(part.held_out_seen):
+            return None
+        return self._with_few(part, shots, seed, purpose)
+
+    def _with_few(self, part: Partition, shots: int, seed: int, purpose: str) -> Partition:
+        """The same game with so many images of every class that plays unseen to train on."""
+        if not shots:
+            return part
+        key = f"{self.drawn_key}/{purpose}-shots/{seed}"
+        labels, few = self.labels[part.held_out_unseen], []
+        for label in part.unseen:
+            images = part.held_out_unseen[labels == label].tolist()
+            if shots >= len(images):
+                raise _too_few(shots, len(images), self.class_names[label], f"{self.id}, {purpose}")
+            few += sorted(images, key=lambda image: rank(f"{key}/{image}"))[:shots]
+        chosen = np.array(sorted(few), dtype=np.int64)
+        return replace(part, held_out_unseen=np.setdiff1d(part.held_out_unseen, chosen), few=chosen)
 
     @property
     def _taking_part(self) -> IntArray:
@@ -339,6 +380,39 @@ def _first(entries: list[dict[str, Any]], count: int | None, path: Path) -> list
     if count is not None and not 1 <= count <= len(entries):
         raise InputError(f"{count} splits asked of {path}: it has 1 to {len(entries)}.")
     return entries[:count]
+
+
+def check_shots(splits: Sequence[Split], stages: Sequence[Stage], shots: int, rehearsed: bool) -> None:
+    """Let pass so many shots, if every class that plays unseen has an image left to be tested on.
+
+    Args:
+        splits: that are played.
+        stages: of each.
+        shots: labelled images of every such class.
+        rehearsed: whether rehearsals are played too.
+
+    Raises:
+        InputError: a class has too few images; the message names the smallest class and the most shots that work.
+    """
+    fewest: list[tuple[int, str, str]] = []
+    for split in splits if shots else ():
+        games: dict[str, Partition | None] = {f"{stage} stage": split.partition(stage) for stage in stages}
+        games |= {f"rehearsal of the {stage} stage": split.rehearsal(stage) for stage in stages if rehearsed}
+        for what, part in games.items():
+            if part is not None:
+                counts = np.bincount(split.labels[part.held_out_unseen], minlength=len(split.class_names))[part.unseen]
+                label = part.unseen[counts.argmin()]
+                fewest.append((int(counts.min()), split.class_names[label], f"{split.id}, {what}"))
+    if fewest and shots >= min(fewest)[0]:
+        raise _too_few(shots, *min(fewest))
+
+
+def _too_few(shots: int, images: int, name: str, where: str) -> InputError:
+    most = f"at most {argument('shots', images - 1)} works" if images > 1 else "no number of shots works"
+    return InputError(
+        f"{argument('shots', shots)}: class {plain(name)!r}, which plays unseen in split {where}, has {images} "
+        f"image(s), of which one at least must be left to test on; {most}."
+    )
 
 
 def usual_family(classes: int) -> str:

@@ -4,6 +4,7 @@ title = "Every method on UC Merced"
 dataset = "ucm"
 split_family = ["16/5", "13/8"]     # or one: "16/5"
 splits = 10                         # of each family
+shots = [0, 1, 5]                   # labelled images of every unseen class; 0 where nothing is said
 select = "val"                      # what the printed leaderboard reports: which epoch, and sorted by what (sort = "H")
 
 plugins = ["mine.py"]               # files that define further methods, relative to this one
@@ -80,6 +81,8 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
     split: int | list[int] | None = None
     """These splits alone, by their numbers from 0."""
     seeds: int = 1
+    shots: int | list[int] = 0
+    """Labelled images of every unseen class that are trained on: a table for each."""
     validation: bool = True
     select: str = "last"
     """Which epoch the printed leaderboard reports: a `zslbench.terms.Selection`."""
@@ -115,6 +118,11 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
     def numbers(self) -> list[int] | None:
         """The splits that are asked for by number; None for all that are drawn."""
         return [self.split] if isinstance(self.split, int) else self.split
+
+    @property
+    def each_shots(self) -> list[int]:
+        """`shots` as numbers, each once."""
+        return list(dict.fromkeys([self.shots] if isinstance(self.shots, int) else self.shots))
 
     @property
     def drawn(self) -> int | None:
@@ -191,6 +199,8 @@ def read_suite(path: str | Path) -> Suite:
             )
     if suite.numbers is not None and (not suite.numbers or min(suite.numbers) < 0):
         raise InputError(f"suite {path}: split = {suite.split}; numbers from 0 are expected.")
+    if not suite.each_shots or min(suite.each_shots) < 0:
+        raise InputError(f"suite {path}: shots = {suite.shots}; numbers from 0 are expected.")
     if suite.numbers is not None and suite.splits is not None:
         raise InputError(f"suite {path}: split and splits exclude each other.")
     if suite.splits_file and any(part.split_family is not None for part in suite.parts):
@@ -241,6 +251,8 @@ def overridden(suite: Suite, *, methods: str | None = None, **options: Any) -> S
             method.splits = method.splits and min(method.splits, fewer)
     if suite.numbers is not None and (not suite.numbers or min(suite.numbers) < 0):
         raise InputError(f"split = {suite.split}: numbers from 0 are expected.")
+    if not suite.each_shots or min(suite.each_shots) < 0:
+        raise InputError(f"shots = {suite.shots}: numbers from 0 are expected.")
     for name in ("methods", "dataset"):
         if not getattr(suite, name):
             raise InputError(f"nothing says which {name} to run: name some, or a suite that does.")

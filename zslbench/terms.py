@@ -32,6 +32,8 @@ STRICT = "strict"
 """The track of methods that are fitted on the images and semantics of seen classes, and on nothing else."""
 UNSEEN_SEMANTICS, NAMED, UNLABELLED = "unseen semantics", "pre-training on names", "unlabelled test images"
 """What else a method may declare to use, as tables put it."""
+FEW = "labelled images of unseen classes"
+"""What a plain classifier needs, in words; no track of its own, since it is ranked in none."""
 TRACKS = {UNSEEN_SEMANTICS: "unseen-semantics", NAMED: "pre-trained", UNLABELLED: "transductive"}
 """What is used -> the track that this makes of a method."""
 
@@ -53,6 +55,11 @@ def track_in_words(track: str) -> str:
     """What methods of a track use beyond the features and semantics of seen classes."""
     used = [need for need, name in TRACKS.items() if name in track.split("+")]
     return f"fitting uses {' and '.join(used) if used else 'seen classes alone'}"
+
+
+def in_shots(shots: int) -> str:
+    """``, 5-shot``, to stand behind the name of a split or a track; nothing without shots."""
+    return f", {shots}-shot" if shots else ""
 
 
 def best_epoch(values: Sequence[float]) -> int:

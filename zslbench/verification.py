@@ -15,6 +15,7 @@ from zslbench.metrics import harmonic_mean
 from zslbench.plaintext import plain
 from zslbench.protocol import Outcome, check_predictions, remeasured
 from zslbench.records import Record, Store, key_of
+from zslbench.terms import in_shots
 
 _CLOSE = 1e-12
 """Numbers that differ by less are the same: another processor may add in another order."""
@@ -86,7 +87,7 @@ def verify(store: Store) -> Verified:
 
 def _name(record: Record) -> str:
     trial = record.trial
-    return f"{plain(record.label, 60)}, split {trial.split}, seed {trial.seed}, {trial.stage}"
+    return f"{plain(record.label, 60)}, split {trial.split}{in_shots(trial.shots)}, seed {trial.seed}, {trial.stage}"
 
 
 def _of_record(

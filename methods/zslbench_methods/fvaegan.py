@@ -87,7 +87,7 @@ class FVAEGAN(Method):
     config: Config
 
     def fit(self, train: TrainingData) -> None:
-        """Train encoder, generator and critic on seen classes."""
+        """Train encoder, generator and critic on all training images."""
         import torch
 
         from zslbench_methods.common.gan import (

@@ -127,7 +127,10 @@ class HSVA(Method):
     config: Config
 
     def fit(self, train: TrainingData) -> None:
-        """Train the networks on seen classes and on the semantics of unseen ones."""
+        """Train the networks on seen classes and on the semantics of unseen ones.
+
+        A few labelled images of unseen classes are for the classifier.
+        """
         import torch
 
         from zslbench_methods.common.gan import descend
@@ -135,6 +138,7 @@ class HSVA(Method):
         from zslbench_methods.common.latent_classifier import LatentClassifier
         from zslbench_methods.common.scaling import MinMax
 
+        everything, train = train, train.without_few()
         c, scale = self.config, MinMax.fit(train.features)
         networks = Hierarchy(
             train.features.shape[1], train.semantics.shape[1], len(train.semantics),
@@ -162,7 +166,7 @@ class HSVA(Method):
                     descend(w.distance * discrepancy(logits, drawn), move_outer)
                 descend(distribution(networks, x, s, unseen, noise, w), move_outer, move_inner)
             train.progress(epoch + 1, c.epochs)
-        self.classifier_ = LatentClassifier(networks, scale, train, c)
+        self.classifier_ = LatentClassifier(networks, scale, everything, c)
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The classifier on latents after each of its epochs."""

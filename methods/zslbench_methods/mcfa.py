@@ -104,11 +104,12 @@ class MCFA(Method):
     config: Config
 
     def fit(self, train: TrainingData) -> None:
-        """Train the autoencoders on seen classes."""
+        """Train the autoencoders on seen classes; a few labelled images of unseen ones are for the classifier."""
         from zslbench_methods.common.latent_classifier import LatentClassifier
         from zslbench_methods.common.scaling import MinMax
         from zslbench_methods.common.vae import AlignedVAEs, minimise
 
+        everything, train = train, train.without_few()
         c, by_class = self.config, ClassRows(train.labels)
         vaes, scale = AlignedVAEs.build(train, c), MinMax.fit(train.features)
         X, S = train.tensor(scale(train.features)), train.tensor(train.semantics)
@@ -126,7 +127,7 @@ class MCFA(Method):
                 yield loss(vaes, X[i], S[y], eps, relations, c)
 
         minimise(vaes, losses, epochs=c.epochs, lr=c.lr, progress=train.progress)
-        self.classifier_ = LatentClassifier(vaes, scale, train, c)
+        self.classifier_ = LatentClassifier(vaes, scale, everything, c)
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The classifier on latents after each of its epochs."""

@@ -39,9 +39,10 @@ class SeenOnly(Method):
     config: Config
 
     def fit(self, train: TrainingData) -> None:
-        """Train the classifier."""
+        """Train the classifier; a few labelled images of unseen classes are not looked at."""
         from zslbench_methods.common.logistic import fit_softmax
 
+        train = train.without_few()
         self.logits_ = fit_softmax(train.features, train.labels, self.config.penalty)
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:

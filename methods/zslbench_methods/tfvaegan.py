@@ -96,7 +96,7 @@ class TFVAEGAN(Method):
     config: Config
 
     def fit(self, train: TrainingData) -> None:
-        """Train the networks on seen classes."""
+        """Train the networks on all training images."""
         import torch
 
         from zslbench_methods.common.gan import SeenData, adam, critic_loss, descend, latents

@@ -1,5 +1,7 @@
 """f-CLSWGAN, f-VAEGAN-D2 and TF-VAEGAN: every term of their objectives in plain NumPy, and what their parts do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -341,6 +343,31 @@ def test_the_classifier_is_trained_on_real_seen_and_synthetic_unseen_features():
     np.testing.assert_array_equal(features[columns == 1], data.X[data.y == 1])
     s = candidates.semantics[2]
     np.testing.assert_allclose(features[columns == 2], np.tile(s / np.linalg.norm(s), (7, 1)), rtol=1e-6)
+
+
+def test_a_few_real_images_stand_beside_the_synthetic_ones_of_their_class():
+    """In ZSL and in GZSL an unseen class has its `samples` features and its own images, in its own column."""
+    problem = Problem((3, 5), D=A, A=A)
+    few = problem.images([3, 2, 3])
+    train = replace(
+        problem.train, features=np.concatenate([problem.train.features, few]),
+        labels=np.concatenate([problem.train.labels, [3, 2, 3]]), semantics=problem.everything.semantics,
+        few=np.arange(11) >= 8,
+    )  # fmt: skip
+    config = CLSWGAN.Config(samples=7)
+    data = SeenData(train, config)
+    stage = FeatureClassifier(lambda z, s: s + 0 * z, data, train, config)
+    everything = Candidates(train.semantics, np.array([0, 1, -1, -1]), few=np.array([-1, -1, 2, 3]))
+    for order, counts in (([3, 1, 2, 0], [9, 5, 8, 3]), ([3, 2], [9, 8])):
+        candidates = everything.of(np.array(order))
+        features, columns = stage.training_set(candidates)
+        assert np.bincount(columns).tolist() == counts
+        for column, label in enumerate(order):
+            rows = features[columns == column]
+            made = counts[column] - int((train.labels == label).sum())
+            s = candidates.semantics[column]
+            np.testing.assert_allclose(rows[:made], np.tile(s / np.linalg.norm(s), (made, 1)), rtol=1e-6)
+            np.testing.assert_array_equal(rows[made:], data.X[data.y == label])
 
 
 # The methods

@@ -75,7 +75,7 @@ def arrays(thing: Any, known: set[int] | None = None) -> Iterator[bytes]:
 def learned(spec: MethodSpec, view: DataView, split: Split, stage: Stage) -> tuple[list[bytes], list[bytes]]:
     """A fitted method's parameters, and its scores of fixed images in both settings."""
     method, config, _ = REGISTRY.build(spec)
-    part = split.partition(stage)
+    part = split.partition(stage, int(method.info.needs_shots))
     fitted = method(config)
     fitted.fit(training_data(method.info, view, part, 3, rehearsal=split.rehearsal(stage)))
     parameters = list(arrays(vars(fitted)))
@@ -93,7 +93,7 @@ def with_other_test_images(view: DataView, split: Split, stage: Stage) -> DataVi
     """Noise in place of every image that the stage does not train on."""
     part, rng = split.partition(stage), np.random.default_rng(2)
     features, maps = np.array(view.features), np.array(view.maps)
-    hidden = np.setdiff1d(np.arange(len(features)), part.train)
+    hidden = np.setdiff1d(np.arange(len(features)), np.union1d(part.train, split.partition(stage, 1).few))
     features[hidden] = 100 * rng.normal(size=features[hidden].shape)
     maps[hidden] = 100 * rng.normal(size=maps[hidden].shape)
     return replace(view, features=features, maps=maps)
@@ -117,11 +117,12 @@ def test_test_labels_change_no_prediction(name: str, view: DataView, split: Spli
     method, config, _ = REGISTRY.build(quick(name))
     if method.info.oracle:
         pytest.skip("a bound whose semantics are made from labelled test images, and which says so")
-    part, labels = split.partition("test"), Made.labels.copy()
+    shots = int(method.info.needs_shots)
+    part, labels = split.partition("test", shots), Made.labels.copy()
     for images in (part.held_out_seen, part.held_out_unseen):
         labels[images] = np.random.default_rng(0).permutation(labels[images])
-    before = run_trial(method, config, view, split, "test", 0)
-    after = run_trial(method, config, replace(view, labels=labels), split, "test", 0)
+    before = run_trial(method, config, view, split, "test", 0, shots=shots)
+    after = run_trial(method, config, replace(view, labels=labels), split, "test", 0, shots=shots)
     assert not np.array_equal(before.predictions["gzsl_truth"], after.predictions["gzsl_truth"])
     for name_of in ("zsl_predicted", "gzsl_best_seen", "gzsl_best_unseen", "gzsl_margin"):
         np.testing.assert_array_equal(before.predictions[name_of], after.predictions[name_of])

@@ -111,6 +111,34 @@ def test_unseen_candidates_alone_may_be_any():
     np.testing.assert_allclose(mixed(x), plain(x)[:, order], rtol=1e-6)
 
 
+def test_a_few_images_are_their_own_classes_and_change_no_prior():
+    """A class with a few images is one class, unseen, with ten made features and its own; the prior is as without."""
+    problem, few = Problem((3, 5), D=6), np.array([3, 2, 3])
+    made = stage(problem, prototype_epochs=1)
+    train = dataclasses.replace(
+        problem.train, features=np.concatenate([problem.train.features, problem.images(few)]),
+        labels=np.concatenate([problem.train.labels, few]), semantics=problem.everything.semantics,
+        few=np.arange(11) >= 8,
+    )  # fmt: skip
+    made.train, seen_by = train, []
+    made.training_set = lambda classes, samples: (
+        seen_by.append(classes) or type(made).training_set(made, classes, samples)
+    )
+    order = np.array([3, 0, 2, 1])
+    everything = Candidates(train.semantics, np.array([0, 1, -1, -1]), few=np.array([-1, -1, 2, 3])).of(order)
+    (scorer,) = made.scorers(everything)
+    assert scorer(problem.images(few)).shape == (3, 4)
+    (classes,) = seen_by
+    assert classes.seen.tolist() == [0, 1, -1, -1]
+    assert classes.trained.tolist() == [0, 1, 3, 2]
+    _, columns = type(made).training_set(made, classes, 10)
+    assert np.bincount(columns).tolist() == [3, 5, 12, 11]
+    np.testing.assert_allclose(
+        log_prior(classes.seen, train.without_few().labels, 3.0),
+        log_prior(problem.everything.seen, problem.train.labels, 3.0),
+    )
+
+
 def test_recognises_unseen_classes_of_a_linear_problem():
     """Of a GAN's features of many seen classes, accuracy on two unseen ones is clearly above one half."""
     config = CLSWGAN.Config(

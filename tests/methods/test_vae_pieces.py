@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -389,7 +390,7 @@ def test_seen_classes_are_represented_by_first_or_by_random_rows(variant):
     """Rows belong to their class; small classes are tiled; published takes the first, corrected any subset."""
     stage, semantics = make_stage(variant=variant)
     labels = stage.train.labels
-    rows, columns = stage._seen_rows(Candidates(semantics, np.array([0, 1, 2, -1, -1])))
+    rows, columns = stage._image_rows(Candidates(semantics, np.array([0, 1, 2, -1, -1])))
     assert columns.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     np.testing.assert_array_equal(labels[rows], columns)
     one, three, seven = (rows[columns == c].tolist() for c in range(3))
@@ -402,6 +403,58 @@ def test_seen_classes_are_represented_by_first_or_by_random_rows(variant):
         assert seven == firsts[2][:4]
     else:
         assert seven != firsts[2][:4]
+
+
+@pytest.mark.parametrize("variant", ["published", "corrected"])
+def test_the_few_shot_rules_of_cada_vae_by_hand(variant):
+    """Two images of one unseen class and one of another, five latents of each kind (there, 200).
+
+    In ZSL each unseen class has five latents of its semantics and five of its images, the two taken in turn as
+    published; seen classes have none. In GZSL it has the same, where without shots there are six of semantics, and each
+    seen class its four.
+    """
+    stage, semantics = make_stage(variant=variant, few_samples=5)
+    few = np.random.default_rng(2).random((3, 6)).astype(np.float32)
+    stage.train = replace(
+        stage.train, features=np.concatenate([stage.train.features, few]),
+        labels=np.concatenate([stage.train.labels, [3, 4, 3]]), semantics=semantics,
+        few=np.arange(14) >= 11,
+    )  # fmt: skip
+    everything = Candidates(semantics, np.array([0, 1, 2, -1, -1]), few=np.array([-1, -1, -1, 3, 4]))
+    unseen = everything.of(everything.seen < 0)
+    rows, columns = stage._image_rows(unseen)
+    assert columns.tolist() == [0] * 5 + [1] * 5
+    first = rows[:5].tolist()
+    assert first == [11, 13, 11, 13, 11] or (variant == "corrected" and first == [13, 11, 13, 11, 13])
+    assert rows[5:].tolist() == [12] * 5
+    latents, targets = stage.training_latents(unseen)
+    assert targets.tolist() == [0] * 5 + [1] * 5 + [0] * 5 + [1] * 5
+    assert np.bincount(stage.training_latents(everything)[1]).tolist() == [4, 4, 4, 10, 10]
+    if variant == "published":  # a latent is mu + one number * exp(logvar) of its image, then of its semantics
+        images = stage.vaes.visual.gaussian(torch.tensor(stage.scale(stage.train.features[rows])))
+        classes = stage.vaes.semantic.gaussian(torch.tensor(unseen.semantics))[torch.tensor([0] * 5 + [1] * 5)]
+        mu, logvar = torch.cat([images, classes]).detach().numpy().astype(float).reshape(-1, 2, 3).swapaxes(0, 1)
+        assert np.ptp((latents.numpy() - mu) / np.exp(logvar), axis=1).max() < 1e-4
+
+
+def test_the_autoencoders_do_not_see_the_few():
+    """As in the released program, k images of unseen classes train the classifier alone."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 5)
+    train = TrainingData(
+        rng.random((20, 6)).astype(np.float32), labels, rng.normal(size=(4, 4)).astype(np.float32), seed=3,
+        few=labels == 3,
+    )  # fmt: skip
+    short = {"epochs": 2, "visual_encoder": 7, "visual_decoder": 7, "semantic_encoder": 7, "semantic_decoder": 7}
+    for method in (CADAVAE, MCFA):
+        one, other = method(method.Config(**short)), method(method.Config(**short))
+        one.fit(train)
+        other.fit(train.without_few())
+        states = (made.classifier_.vaes.state_dict() for made in (one, other))
+        for mine, its in zip(*(state.values() for state in states), strict=True):
+            assert torch.equal(mine, its)
+        assert one.classifier_.train is train
+        np.testing.assert_array_equal(one.classifier_.scale.low, other.classifier_.scale.low)
 
 
 def test_scores_are_log_probabilities_of_a_linear_classifier_on_the_mean():

@@ -330,6 +330,7 @@ def test_json_comes_back(given_rows: list[Row]) -> None:
         "sort": "H",
         "mixtures": [],
         "track": "strict",
+        "shots": 0,
     }
     for plain, each in zip(found["rows"], made.rows, strict=True):
         assert (plain["label"], plain["rank"], plain["done"]) == (each.label, each.rank, each.done)

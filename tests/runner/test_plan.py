@@ -91,7 +91,7 @@ def test_keys_know_nothing_of_where_trials_run(data):
     fields = set(plan(data)[0].trial.__struct_fields__)
     assert fields == {
         "method", "method_version", "config", "dataset", "features", "semantics", "hashes", "family", "split",
-        "split_hash", "seed", "stage", "protocol", "schema", "source",
+        "split_hash", "seed", "stage", "protocol", "schema", "source", "shots",
     }  # fmt: skip
 
 

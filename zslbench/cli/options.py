@@ -162,6 +162,16 @@ def given(option: str, value: Any) -> Any:
     return None if source is click.core.ParameterSource.DEFAULT else value
 
 
+def shot_numbers(_: click.Context, __: click.Parameter, text: str | None) -> list[int] | None:
+    """``--shots``: 5, or 0,1,5, as the numbers that are meant."""
+    if text is None:
+        return None
+    found = [re.fullmatch(r"\s*(\d{1,6})\s*", part, re.ASCII) for part in text.split(",")]
+    if not all(found):
+        raise click.BadParameter(f"{text!r} names no numbers of images: expected such as 5, or 0,1,5.")
+    return list(dict.fromkeys(int(one[1]) for one in found if one))
+
+
 def split_numbers(_: click.Context, __: click.Parameter, text: str | None) -> list[int] | None:
     """``--split``: 7, or 3,7, or 0-9, as the numbers that are meant."""
     if text is None:
@@ -194,7 +204,7 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def stored_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--dataset``, ``--split-family``, ``--track`` and ``--splits``: which of the stored tables are meant.
+    """``--dataset``, ``--split-family``, ``--track``, ``--shots`` and ``--splits``: which stored tables are meant.
 
     They are what `zslbench.results.Results.leaderboard` takes, and best handed on as `**where`.
     """
@@ -203,6 +213,9 @@ def stored_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--dataset", shell_complete=completion.stored_datasets, help="Only this data set."),
         click.option("--split-family", shell_complete=completion.stored_families, help="Only this split family."),
         click.option("--track", help=f"Only this track: {known}, or several of the latter with +."),
+        click.option(
+            "--shots", type=click.IntRange(min=0), help="Only with so many labelled images of every unseen class."
+        ),
         click.option("--splits", type=click.IntRange(min=1), help="Only the first so many splits."),
     )
     for option in reversed(options):

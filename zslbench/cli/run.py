@@ -17,6 +17,7 @@ from zslbench.cli.options import (
     in_this_process,
     plugin_option,
     result_console,
+    shot_numbers,
     split_numbers,
     store_option,
     table_options,
@@ -42,6 +43,10 @@ from zslbench.terms import SAVED, Saved
 @click.option("--splits", type=int, help="How many splits of each family.  [default: 5, or all of --splits-file]")
 @click.option("--split", callback=split_numbers, help="These splits alone, by number from 0: 7, or 3,7, or 0-9.")
 @click.option("--splits-file", type=click.Path(path_type=Path), help="JSON file with explicit splits.")
+@click.option(
+    "--shots", callback=shot_numbers,
+    help="Labelled images of every unseen class to train on: 5, or 0,1,5 for a table each.  [default: 0]",
+)  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1), help="Seeds per split.  [default: 1]")
 @click.option(
     "--validation/--no-validation",
@@ -105,6 +110,8 @@ def run(
     files = plugin_files(suite, plugins)
     click.get_current_context().with_resource(private_environment(where, load=bool(files) and not dry_run))
     parts = plan_suite(suite, Registry(files), **chosen)
+    for remark in dict.fromkeys(remark for planned in parts for remark in planned.remarks):
+        tell(remark)
     check_saved(save_models, parts[0].suite.validation)
     execution = Execution(
         where, None if timeout is None else seconds_of(timeout), retry_failed, fail_fast, pdb, save_models

@@ -62,6 +62,7 @@ def _model(store: "Store", record: "Record") -> str | None:
 
 def _lines(record: "Record", model: str | None, printed: str) -> list[str]:
     from zslbench.plaintext import plain
+    from zslbench.terms import in_shots
 
     trial, run = record.trial, record.run
     facts: dict[str, Any] = {
@@ -69,7 +70,7 @@ def _lines(record: "Record", model: str | None, printed: str) -> list[str]:
         "method": f"{record.label} (version {trial.method_version})",
         "configuration": ", ".join(f"{name}={value}" for name, value in trial.config.items()) or "-",
         "data": f"{trial.dataset}, features {trial.features}, semantics {trial.semantics}",
-        "split": f"{trial.family}#{trial.split}, seed {trial.seed}, {trial.stage} stage",
+        "split": f"{trial.family}#{trial.split}{in_shots(trial.shots)}, seed {trial.seed}, {trial.stage} stage",
         "status": record.status,
         "ran": f"{run.started} to {run.finished}, {run.executor}, {run.device} on {run.host}, attempt {run.attempt}",
     }

@@ -53,6 +53,7 @@ def _print(found: Any, holder: str | None, every: bool, most: int) -> None:
 
     from zslbench.grid import Column, Grid
     from zslbench.runner.durations import time_left
+    from zslbench.terms import in_shots
 
     console = result_console()
 
@@ -67,7 +68,10 @@ def _print(found: Any, holder: str | None, every: bool, most: int) -> None:
     several = len({(row.dataset, row.features, row.semantics) for row in found.rows}) > 1
     counted: list[tuple[str | Text, ...]] = []
     for row in found.rows:
-        data = plain(f"{row.dataset} {row.family}" + (f", {row.features}, {row.semantics}" if several else ""))
+        data = plain(
+            f"{row.dataset} {row.family}{in_shots(row.shots)}"
+            + (f", {row.features}, {row.semantics}" if several else "")
+        )
         counts = (row.done, row.failed, row.to_do, row.planned)
         styles = ("", "red" if row.failed else "", "", "")
         numbered = (Text(str(count), style) for count, style in zip(counts, styles, strict=True))

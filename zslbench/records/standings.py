@@ -23,11 +23,13 @@ class OnData(Protocol):
     def hashes(self) -> dict[str, str]: ...  # noqa: D102
     @property
     def protocol(self) -> int: ...  # noqa: D102
+    @property
+    def shots(self) -> int: ...  # noqa: D102
 
 
 def comparable(of: OnData) -> Comparable:
     """What must be equal for two trials to be in one table."""
-    return of.dataset, of.features, of.semantics, of.family, of.protocol, tuple(sorted(of.hashes.items()))
+    return of.dataset, of.features, of.semantics, of.family, of.shots, of.protocol, tuple(sorted(of.hashes.items()))
 
 
 class Standings:

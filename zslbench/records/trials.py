@@ -36,6 +36,8 @@ class Trial(msgspec.Struct, frozen=True, dict=True):
     """Records of another schema are refused when read."""
     source: str = ""
     """SHA-256 of the plugin file, so that an edited plugin runs again; empty for an installed method."""
+    shots: int = 0
+    """Labelled images of every unseen class that were trained on."""
 
     @cached_property
     def key(self) -> str:
@@ -46,8 +48,9 @@ class Trial(msgspec.Struct, frozen=True, dict=True):
 def key_of(trial: Trial) -> str:
     """The key of a trial, derived anew."""
     decisive = msgspec.structs.asdict(trial)
-    if not trial.source:
-        del decisive["source"]
+    for name in ("source", "shots"):  # later additions: without them a trial has the key that it always had
+        if not decisive[name]:
+            del decisive[name]
     return digest(decisive)[:32]
 
 

@@ -7,7 +7,7 @@ from zslbench.plaintext import MOST_SAID, plain, visible
 from zslbench.records import Plan, Record
 from zslbench.results.leaderboard import Table, lacking_validation
 from zslbench.results.machines import machine_of, mixtures
-from zslbench.terms import track_in_words
+from zslbench.terms import in_shots, track_in_words
 
 
 class Fact(NamedTuple):
@@ -40,7 +40,7 @@ def provenance(table: Table, records: Sequence[Record], plans: Sequence[Plan]) -
         Fact(f"Splits of {table.family}", [", ".join(splits)]),
         Fact("Seeds", _distinct(str(record.trial.seed) for record in records)),
         Fact("Protocol", [f"version {table.protocol}"]),
-        Fact("Track", [f"{table.track}: {track_in_words(table.track)}"]),
+        Fact("Track", [f"{table.track}{in_shots(table.shots)}: {track_in_words(table.track)}"]),
     ]  # fmt: skip
     return [Fact(fact.name, [visible(value[:MOST_SAID]) for value in fact.values]) for fact in facts if fact.values]
 

@@ -15,7 +15,7 @@ from zslbench.report.escaping import latex, markdown
 from zslbench.report.latex import document, tabular
 from zslbench.results.comparison import Comparison, as_builtins
 from zslbench.results.stats import Paired
-from zslbench.terms import EPOCHS
+from zslbench.terms import EPOCHS, in_shots
 
 NOTE = (
     "Percent. Interval: 95 %, bootstrap over splits. p: two-sided Wilcoxon signed-rank, corrected for all pairs here "
@@ -44,9 +44,10 @@ def heading(comparison: Comparison) -> str:
     """What is compared on what, in one line."""
     names = (comparison.dataset, comparison.family, comparison.features, comparison.semantics)
     dataset, family, features, semantics = map(plain, names)
+    track = comparison.track + " track" + in_shots(comparison.shots)
     return (
         f"{comparison.metric} on {dataset} {family}, features {features}, semantics {semantics} (data "
-        f"{comparison.data}, protocol {comparison.protocol}, {comparison.track} track; {EPOCHS[comparison.selection]})"
+        f"{comparison.data}, protocol {comparison.protocol}, {track}; {EPOCHS[comparison.selection]})"
     )
 
 

@@ -18,7 +18,7 @@ from zslbench.report.examples import Examples
 from zslbench.report.templates import beside, environment
 from zslbench.results.leaderboard import Row, Table
 from zslbench.results.stats import ALPHA, Paired
-from zslbench.terms import METRICS
+from zslbench.terms import METRICS, in_shots
 
 
 class Heading(NamedTuple):
@@ -133,7 +133,7 @@ def _part(number: int, section: Section, images: Examples | None) -> dict[str, A
         "id": f"t{number}",
         "heading": f"{plain(table.dataset)} {plain(table.family)}",
         "subject": f"Features {plain(table.features)}, semantics {plain(table.semantics)}; data {table.data}, "
-        f"protocol {table.protocol}; {table.track} track.",
+        f"protocol {table.protocol}; {table.track} track{in_shots(table.shots)}.",
         "section": section,
         "notes": leaderboard_notes(table),
         "columns": leaderboard_columns(table),

@@ -16,7 +16,7 @@ from zslbench.plaintext import plain
 from zslbench.report.escaping import html, markdown
 from zslbench.results.leaderboard import Row, Table, lacking_validation
 from zslbench.results.stats import Estimate, too_few
-from zslbench.terms import EPOCHS, METRICS, STRICT, track_in_words
+from zslbench.terms import EPOCHS, METRICS, STRICT, in_shots, track_in_words
 
 _GAINS = {"last": "max-last T1/H", "val": "max-val T1/H"}
 _WIDE_ONLY = ("rule", "citation", "peak MB")
@@ -31,7 +31,7 @@ def heading(table: Table) -> str:
     """What the table is about, in one line; the hash tells tables of equal names but other data apart."""
     dataset, family, features, semantics = map(plain, (table.dataset, table.family, table.features, table.semantics))
     names = f"{dataset} {family}, features {features}, semantics {semantics}"
-    return f"{names} (data {table.data}, protocol {table.protocol}, {table.track} track)"
+    return f"{names} (data {table.data}, protocol {table.protocol}, {table.track} track{in_shots(table.shots)})"
 
 
 def notes(table: Table) -> list[str]:
@@ -61,6 +61,11 @@ def notes(table: Table) -> list[str]:
     if table.track != STRICT:
         said.append(
             f"{table.track} track: {track_in_words(table.track)}. Its rows are compared with those of no other."
+        )
+    if table.shots:
+        said.append(
+            f"{table.shots}-shot: {table.shots} labelled image(s) of every unseen class were trained on, the same for "
+            f"all methods, and are not measured. Rows are compared with those of no other number of shots."
         )
     said += by_chance(table)
     said += _about_rows(rows)
@@ -224,7 +229,8 @@ _NOTHING = Table("", "", "", "", {}, 0, "", [Row("", "", 0, None, 0, 0, 0, "", "
 def _flat(table: Table, row: Row) -> dict[str, object]:
     flat: dict[str, object] = {
         "dataset": table.dataset, "family": table.family, "features": table.features, "semantics": table.semantics,
-        "data": table.data, "protocol": table.protocol, "track": table.track, "rank": row.rank, "method": row.label,
+        "data": table.data, "protocol": table.protocol, "track": table.track, "shots": table.shots, "rank": row.rank,
+        "method": row.label,
         "method_name": row.method, "method_version": row.version, "config": compact(row.config).decode(),
         "citation": row.citation, "method_family": row.family, "needs": "; ".join(row.needs),
         "selection": row.selection, "done": row.done, "planned": row.planned, "extra": row.extra, "failed": row.failed,

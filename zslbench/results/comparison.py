@@ -27,6 +27,7 @@ _CHOICES = {
     "data": ("data", "data"),
     "protocol": ("protocol", "protocol"),
     "track": ("track", "track"),
+    "shots": ("shots", "shots"),
 }
 """What must be the same for numbers to be compared: in words, and the argument that chooses one of several."""
 _ORACLE = "An oracle, not a result (epochs were chosen on the TEST set): "
@@ -58,6 +59,8 @@ class Comparison(msgspec.Struct, omit_defaults=True):
     reference: str | None = None
     """The row that alone is compared with each other one; None where every pair is."""
     track: str = STRICT
+    shots: int = 0
+    """Labelled images of every unseen class that were trained on."""
 
 
 def only_table(tables: Sequence[Table], names: Sequence[str] = ()) -> Table:
@@ -191,6 +194,7 @@ def compare_rows(table: Table, names: Sequence[str], metric: str, *, best_alone:
     return Comparison(
         table.dataset, table.family, table.features, table.semantics, table.data, table.protocol, metric,
         rows[0].selection, splits, left_out, values, pairs, ranking, conclusions, reference, table.track,
+        table.shots,
     )  # fmt: skip
 
 

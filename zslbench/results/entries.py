@@ -42,7 +42,7 @@ def kind_of(source: Record | PlanRow, kinds: dict[tuple[object, ...], Kind]) -> 
     alike = (
         source.label, source.family, source.citation, trial.method, trial.method_version, trial.source,
         msgspec.json.encode(trial.config), trial.dataset, trial.features, trial.semantics, trial.family,
-        trial.protocol, *trial.hashes.items(), *source.needs,
+        trial.protocol, trial.shots, *trial.hashes.items(), *source.needs,
     )  # fmt: skip
     if alike not in kinds:
         identity = digest([trial.method, trial.method_version, trial.config])

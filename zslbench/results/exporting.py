@@ -23,7 +23,7 @@ _BATCH = 4096
 _HASHES = ("features", "labels", "semantics", "maps")
 _IDENTITY: dict[str, Column] = {
     "key": str, "label": str, "method": str, "version": int, "dataset": str, "features": str, "semantics": str,
-    "family": str, "split": int, "seed": int, "stage": str, "status": str, "counts": bool,
+    "family": str, "split": int, "seed": int, "shots": int, "stage": str, "status": str, "counts": bool,
 }  # fmt: skip
 
 
@@ -120,7 +120,8 @@ def _identity(record: Record, counts: bool) -> Row:
     return {
         "key": record.key, "label": record.label, "method": trial.method, "version": trial.method_version,
         "dataset": trial.dataset, "features": trial.features, "semantics": trial.semantics, "family": trial.family,
-        "split": trial.split, "seed": trial.seed, "stage": trial.stage, "status": record.status, "counts": counts,
+        "split": trial.split, "seed": trial.seed, "shots": trial.shots, "stage": trial.stage,
+        "status": record.status, "counts": counts,
     }  # fmt: skip
 
 

@@ -81,10 +81,11 @@ def predictions_frame(store: Store, records: Iterable[Record], pictures: Picture
                 "label": record.label,
                 "split": record.trial.split,
                 "seed": record.trial.seed,
+                "shots": record.trial.shots,
             }
             parts.append(part.assign(**head, stage=record.trial.stage, setting=setting))
     columns: dict[str, Column] = {
-        "key": str, "label": str, "split": int, "seed": int, "stage": str, "setting": str, "image": int,
+        "key": str, "label": str, "split": int, "seed": int, "shots": int, "stage": str, "setting": str, "image": int,
         "file": str, "truth": int, "predicted": int, "best_seen": int, "best_unseen": int, "margin": float,
     }  # fmt: skip
     if not parts:
@@ -95,7 +96,8 @@ def predictions_frame(store: Store, records: Iterable[Record], pictures: Picture
 def leaderboard_frame(tables: Sequence[Table]) -> pd.DataFrame:
     """A row per method and configuration, as the tables rank them: means and the ends of 95 % intervals in percent."""
     columns: dict[str, Column] = {
-        "dataset": str, "features": str, "semantics": str, "family": str, "track": str, "rank": int, "label": str,
+        "dataset": str, "features": str, "semantics": str, "family": str, "shots": int, "track": str, "rank": int,
+        "label": str,
         "method": str, "version": int, "method_family": str, "selection": str,
     }  # fmt: skip
     for name in METRICS:
@@ -109,8 +111,8 @@ def leaderboard_frame(tables: Sequence[Table]) -> pd.DataFrame:
         for row in table.rows:
             found: dict[str, Any] = {
                 "dataset": table.dataset, "features": table.features, "semantics": table.semantics,
-                "family": table.family, "track": table.track, "rank": row.rank, "label": row.label,
-                "method": row.method, "version": row.version, "method_family": row.family,
+                "family": table.family, "shots": table.shots, "track": table.track, "rank": row.rank,
+                "label": row.label, "method": row.method, "version": row.version, "method_family": row.family,
                 "selection": row.selection, "done": row.done, "planned": row.planned, "failed": row.failed,
                 "fit_seconds": row.fit_seconds,
                 "peak_mb": row.peak_mb, "device": row.device, "needs": ", ".join(row.needs), "why": row.why,

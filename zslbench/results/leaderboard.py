@@ -1,5 +1,5 @@
 """From records to a table: one row per method and configuration, one table per data set, features, semantics, split
-family and track.
+family, number of shots and track.
 
 Ranked rows are compared over one base: the splits and seeds that most methods plan. A row that has not finished the
 base, or comes from an older version of its method, is shown and not ranked, and says why; so is a bound, which is no
@@ -112,6 +112,8 @@ class Table(msgspec.Struct, frozen=True):
     """What keeps trials of the table from being compared, one sentence each: other devices, other versions."""
     track: str = STRICT
     """What the methods were allowed to see; those of several tracks are not compared. Bounds stand in every one."""
+    shots: int = 0
+    """Labelled images of every unseen class that were trained on; each number is a track of its own."""
 
     def is_on(self, trial: Trial) -> bool:
         """Whether the table is about the data and splits of a trial."""
@@ -196,10 +198,10 @@ def _table(
     """Of rows that may be compared."""
     _tell_apart(data)
     trial = data[0].trial
-    told = like_for_like(trial.dataset, trial.family, published)
+    told = [] if trial.shots else like_for_like(trial.dataset, trial.family, published)  # they are of 0 shots
     return Table(
         trial.dataset, trial.features, trial.semantics, trial.family, dict(sorted(trial.hashes.items())),
-        trial.protocol, sort, _ranked(data, selection, sort, told), mixtures(_machines(data)), track,
+        trial.protocol, sort, _ranked(data, selection, sort, told), mixtures(_machines(data)), track, trial.shots,
     )  # fmt: skip
 
 

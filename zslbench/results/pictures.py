@@ -49,7 +49,7 @@ class Pictures:
                 continue
             split = self._split(place, dataset, trial)
             if split is not None and split.hash == trial.split_hash:
-                part = split.partition(trial.stage)
+                part = split.partition(trial.stage, trial.shots, trial.seed)
                 unseen = part.held_out_unseen
                 return Traced(
                     {"ZSL": unseen, "GZSL": np.concatenate([part.held_out_seen, unseen])},  # as `protocol.measure` does

@@ -117,7 +117,7 @@ def reproduce(
     for data in chosen:
         name, split_family, missing = names[data.id], families[data.id], list[str]()
         there = [(rule, ours) for rule, tables in stored.items() for ours in tables
-                 if ours.dataset == name and ours.family == split_family]  # fmt: skip
+                 if (ours.dataset, ours.family, ours.shots) == (name, split_family, 0)]  # fmt: skip
         for row in table.rows:
             if data.id not in row.values:
                 continue

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 class Leaderboard(list[Table]):
-    """Tables, best row first: one per data set, features, semantics, split family and track. Shows itself in a
-    notebook."""
+    """Tables, best row first: one per data set, features, semantics, split family, number of shots and track.
+    Shows itself in a notebook."""
 
     def to_frame(self) -> "pd.DataFrame":
         """A row per method and configuration; see `zslbench.results.frames.leaderboard_frame`."""
@@ -99,6 +99,7 @@ class Results:
         data: str | None = None,
         protocol: int | None = None,
         track: str | None = None,
+        shots: int | None = None,
         splits: int | None = None,
     ) -> Leaderboard:
         """The ranked tables.
@@ -115,6 +116,7 @@ class Results:
             protocol: only tables of this version of the protocol.
             track: only tables of this track: ``strict``, ``unseen-semantics``, ``pre-trained``, ``transductive``, or
                 several with ``+``.
+            shots: only tables of so many labelled images of every unseen class.
             splits: only the first so many splits of a family.
 
         Raises:
@@ -126,8 +128,8 @@ class Results:
         wanted: dict[str, Any] = {
             name: arguments.text(name, value) for name, value in given.items() if value is not None
         }
-        if protocol is not None:
-            wanted["protocol"] = arguments.whole("protocol", protocol)
+        numbers = {"protocol": protocol, "shots": shots}
+        wanted |= {name: arguments.whole(name, value) for name, value in numbers.items() if value is not None}
         splits = None if splits is None else arguments.whole("splits", splits, 1)
         named = arguments.texts("methods", methods) if methods else []
         plans = self.store.plans() if self._plan is None else [self._plan]
@@ -162,7 +164,7 @@ class Results:
             select: which epoch counts.
             every_pair: of all ranked rows, where none is named.
             where: what `leaderboard` takes: `dataset`, `split_family`, `features`, `semantics`, `data`, `protocol`,
-                `track`, `splits`.
+                `track`, `shots`, `splits`.
 
         Raises:
             InputError: an unknown name, fewer than two, or rows that may not be compared.

@@ -102,8 +102,8 @@ def attempt(
                 method, config, _ = registry.build(MethodSpec(trial.method, trial.config))
                 with limited_threads(THREADS):
                     measured = run_trial(
-                        method, config, view, split, trial.stage, trial.seed, device=device, progress=progress,
-                        keep=keeper,
+                        method, config, view, split, trial.stage, trial.seed, shots=trial.shots, device=device,
+                        progress=progress, keep=keeper,
                     )  # fmt: skip
         except passes:
             raise

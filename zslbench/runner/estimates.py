@@ -134,9 +134,9 @@ def _shipped() -> Estimates:
 def _likenesses(trial: Trial) -> Iterator[tuple[tuple[object, ...], bool]]:
     """What a trial may share with another, the closest kinship first, and whether that is a rough one.
 
-    The family of splits is among it, since it says how many images are trained on.
+    The family of splits and the shots are among it, since they say how many images are trained on.
     """
-    method, stage, family = trial.method, trial.stage, trial.family
+    method, stage, family = trial.method, trial.stage, (trial.family, trial.shots)
     data = trial.hashes.get("features"), trial.hashes.get("semantics")
     config = msgspec.json.encode(trial.config, order="deterministic")
     yield ("family", method, data, stage, config, family), False

@@ -15,7 +15,8 @@ from zslbench.records import Brief, Cell, Plan, PlanRow, Record, Standings, Tria
 from zslbench.registry import Registry
 from zslbench.runner.estimates import Estimates
 from zslbench.spelling import argument
-from zslbench.splits import Split, Stage
+from zslbench.splits import Split, Stage, check_shots
+from zslbench.terms import in_shots
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Job:
         """``test`` or ``validation``."""
         return self.trial.stage
 
+    @property
+    def place(self) -> str:
+        """Its split, shots and seed, as people read them."""
+        return f"{self.split.id}{in_shots(self.trial.shots)} seed {self.trial.seed}"
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -45,18 +51,24 @@ class Resolved:
 
 
 def resolve_methods(
-    registry: Registry, specs: Sequence[MethodSpec], view: DataView, splits: Sequence[Split], stages: Sequence[Stage]
+    registry: Registry,
+    specs: Sequence[MethodSpec],
+    view: DataView,
+    splits: Sequence[Split],
+    stages: Sequence[Stage],
+    shots: Sequence[int] = (0,),
 ) -> list[Resolved]:
     """The methods, each once, that can be run on these splits.
 
     Raises:
         InputError: an unknown method or parameter, one that needs what the data set lacks, or a split that cannot be
-            played in these stages.
+            played in these stages or with so many shots.
     """
     methods: dict[str, Resolved] = {}
     for spec in specs:
         method, config, label = registry.build(spec)
         check_needs(method.info, spec.name, view)
+        check_labelled(method.info, spec.name, max(shots))
         if method.info.uses_rehearsal and (lacking := next((s for s in splits if s.rehearsal("test") is None), None)):
             raise InputError(
                 f"method {spec.name!r} chooses on validation classes, and split {lacking.id} has none, or no images to "
@@ -73,7 +85,22 @@ def resolve_methods(
                     f"split {split.id}: the classes have too few images to hold some out of the training images as "
                     f"well, as the validation stage must; use {argument('validation', False)}."
                 )
+    rehearsed = any(method.info.uses_rehearsal for method in methods.values())
+    check_shots(splits, stages, max(shots), rehearsed)
     return list(methods.values())
+
+
+def check_labelled(info: MethodInfo, name: str, shots: int) -> None:
+    """Let pass a method that has all the labelled images that it needs.
+
+    Raises:
+        InputError: it learns from images of unseen classes, and there are to be none.
+    """
+    if info.needs_shots and not shots:
+        raise InputError(
+            f"method {name!r} learns every class from labelled images of it, and with 0 shots there are none of unseen "
+            f"classes: choose how many, such as {argument('shots', 5)}."
+        )
 
 
 def make_jobs(
@@ -83,13 +110,16 @@ def make_jobs(
     splits: Sequence[Split],
     seeds: Iterable[int],
     stages: Sequence[Stage],
+    shots: Sequence[int] = (0,),
 ) -> list[Job]:
     """All trials, ordered so that every method's first result comes early and pairs stay close.
+
+    A method that needs labelled images of unseen classes has no trials without shots, if others have some with them.
 
     Raises:
         InputError: as `resolve_methods`.
     """
-    methods = resolve_methods(registry, specs, view, splits, stages)
+    methods = resolve_methods(registry, specs, view, splits, stages, shots)
     seeds = list(seeds)
     return [
         Job(
@@ -108,15 +138,18 @@ def make_jobs(
                 seed=seed,
                 stage=stage,
                 protocol=PROTOCOL_VERSION,
+                shots=each,
             ),
             method.label,
             split,
             method.info,
         )
+        for each in shots
         for split in splits
         for seed in seeds
         for stage in stages
         for method in methods
+        if each or not method.info.needs_shots
     ]
 
 
@@ -144,12 +177,13 @@ def check_needs(info: MethodInfo, name: str, view: DataView) -> None:
 
 def as_plan(jobs: Sequence[Job], command: str) -> Plan:
     """The plan to be stored before the first trial."""
-    rows: dict[tuple[str, str], PlanRow] = {}
+    rows: dict[tuple[str, str, int], PlanRow] = {}
     for job in jobs:
-        row = rows.get((job.label, job.trial.family))
+        place = job.label, job.trial.family, job.trial.shots
+        row = rows.get(place)
         if row is None:
             row = PlanRow(job.label, job.trial, [], job.info.family, job.info.needs, job.info.citation_key)
-            rows[job.label, job.trial.family] = row
+            rows[place] = row
         row.cells.append(Cell(job.trial.key, job.trial.split, job.trial.seed, job.trial.stage))
     return Plan(datetime.now(UTC).isoformat(timespec="seconds"), command, list(rows.values()))
 
@@ -189,22 +223,23 @@ def outlook(
         estimates.add(record)
         standings.note(record)
     counts: dict[str, Counter[str]] = {}
-    alike: dict[str, Counter[tuple[str, str, bool]]] = {}  # trials that take equally long, and whether they will run
-    example: dict[tuple[str, str, str], Trial] = {}
+    alike: dict[str, Counter[tuple[str, str, int, bool]]] = {}  # that take equally long, and whether they will run
+    example: dict[tuple[str, str, str, int], Trial] = {}
     settled = {"done"} if retry_failed else {"done", "failed"}
     for job in jobs:
         trial = job.trial
         known = standings.status.get(trial.key, "to_do")
         counts.setdefault(job.label, Counter())[known] += 1
-        alike.setdefault(job.label, Counter())[trial.family, trial.stage, known not in settled] += 1
-        example.setdefault((job.label, trial.family, trial.stage), trial)
+        kind = trial.family, trial.stage, trial.shots
+        alike.setdefault(job.label, Counter())[*kind, known not in settled] += 1
+        example.setdefault((job.label, *kind), trial)
     rows = []
     for label, count in counts.items():
-        ahead = {kind: number for kind, number in alike[label].items() if kind[2]}
+        ahead = {kind: number for kind, number in alike[label].items() if kind[-1]}
         guesses = [
             (number, guess)
-            for (family, stage, _), number in (ahead or alike[label]).items()
-            if (guess := estimates.guess(example[label, family, stage], device))
+            for (family, stage, shots, _), number in (ahead or alike[label]).items()
+            if (guess := estimates.guess(example[label, family, stage, shots], device))
         ]  # of every kind or of none: any trial of a method serves, if there is no better one
         seconds = sum(number * guess.seconds for number, guess in guesses)
         rows.append(

@@ -101,7 +101,7 @@ class Progress:
         self._waiting[_kind(job)] += 1
         self.running.pop(job.trial.key, None)
         self.epochs.pop(job.trial.key, None)
-        self.notice(f"{plain(job.label)} {plain(job.split.id)} seed {job.trial.seed} is tried again: {why}.")
+        self.notice(f"{plain(job.label)} {plain(job.place)} is tried again: {why}.")
 
     def notice(self, text: str) -> None:
         """Print a line that is about no trial's end."""
@@ -124,7 +124,7 @@ class Progress:
         ended = sum(self.done.values()) + sum(self.failed.values())
         stage = "" if job.stage == "test" else " (validation classes)"
         count = f"[dim]{ended:>{len(str(self.total))}}/{self.total}[/]"
-        head = f"{count} {escape(plain(job.label))} {escape(plain(job.split.id))} seed {job.trial.seed}{stage}"
+        head = f"{count} {escape(plain(job.label))} {escape(plain(job.place))}{stage}"
         if record.outcome is None:
             failure = record.failure
             said = f"{failure.type}: {failure.message}" if failure else "no reason given"
@@ -175,4 +175,4 @@ class Progress:
 
 def _kind(job: Job) -> tuple[str, ...]:
     """Jobs of one kind take equally long."""
-    return job.label, job.trial.family, job.stage
+    return job.label, job.trial.family, job.stage, str(job.trial.shots)

@@ -9,19 +9,21 @@ import msgspec
 from zslbench.records import Brief, Plan, Standings, Store, Trial
 from zslbench.runner.estimates import Estimates
 from zslbench.runner.failures import failing_line
+from zslbench.terms import in_shots
 
 _WINDOW = 50
 """Trials that the pace is measured by: the last ones, since early trials may have been of quicker methods."""
 
 
 class StatusRow(msgspec.Struct):
-    """The planned trials of one method and configuration on one family of splits."""
+    """The planned trials of one method and configuration on one family of splits, with so many shots."""
 
     label: str
     dataset: str
     features: str
     semantics: str
     family: str
+    shots: int = 0
     done: int = 0
     failed: int = 0
     to_do: int = 0
@@ -104,7 +106,7 @@ def read_status(store: Store, *, every: bool = False) -> Status | None:
     Raises:
         InputError: a line of the store that is no record or no plan.
     """
-    rows: dict[tuple[str, ...], _Planned] = {}
+    rows: dict[_Identity, _Planned] = {}
     newest, plans = None, 0
     for plan in store.each_plan():
         newest, plans = plan, plans + 1
@@ -148,10 +150,13 @@ def _waiting(rows: Iterable[_Planned], briefs: "_Latest") -> Iterator[tuple[Tria
             yield msgspec.structs.replace(planned.trial, stage=stage), count
 
 
-def _merge(rows: dict[tuple[str, ...], _Planned], plan: Plan) -> None:
+_Identity = tuple[str, str, str, str, str, int]
+
+
+def _merge(rows: dict[_Identity, _Planned], plan: Plan) -> None:
     for asked in plan.rows:
         trial = asked.trial
-        identity = asked.label, trial.dataset, trial.features, trial.semantics, trial.family
+        identity = asked.label, trial.dataset, trial.features, trial.semantics, trial.family, trial.shots
         planned = rows.setdefault(identity, _Planned(trial, StatusRow(*identity)))
         planned.trial, planned.command = trial, plan.command
         planned.keys |= {(cell.split, cell.seed, cell.stage): cell.key for cell in asked.cells}
@@ -199,7 +204,7 @@ class _Latest:
             FailedTrial(
                 key=brief.key,
                 label=brief.label,
-                split=f"{brief.trial.family}#{brief.trial.split}",
+                split=f"{brief.trial.family}#{brief.trial.split}{in_shots(brief.trial.shots)}",
                 seed=brief.trial.seed,
                 stage=brief.trial.stage,
                 type=brief.failure.type if brief.failure else "unknown",

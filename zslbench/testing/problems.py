@@ -72,12 +72,23 @@ class Trial(NamedTuple):
     settings: tuple[Setting, Setting]
 
 
+def fewest(info: MethodInfo) -> int:
+    """Labelled images of every unseen class that a method cannot do without."""
+    return int(info.needs_shots)
+
+
 SETTING_NAMES = ("ZSL", "GZSL")
 USUAL = Problem()
 
 
-def trial_of(info: MethodInfo, problem: Problem = USUAL) -> Trial:
-    """Exactly what a trial hands to a method of this `info`: a method that only keeps it is run in its place."""
+def trial_of(info: MethodInfo, problem: Problem = USUAL, shots: int | None = None) -> Trial:
+    """Exactly what a trial hands to a method of this `info`: a method that only keeps it is run in its place.
+
+    Args:
+        info: of the method.
+        problem: the data.
+        shots: labelled images of every unseen class; as few as the method can do with by default.
+    """
     trains: list[TrainingData] = []
     settings: list[Setting] = []
 
@@ -97,5 +108,5 @@ def trial_of(info: MethodInfo, problem: Problem = USUAL) -> Trial:
 
     Spy.info = info
     view = problem.view(info)
-    run_trial(Spy, object(), view, problem.split(view), "test", 0)
+    run_trial(Spy, object(), view, problem.split(view), "test", 0, shots=fewest(info) if shots is None else shots)
     return Trial(trains[0], (settings[0], settings[1]))

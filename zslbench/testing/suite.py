@@ -10,7 +10,15 @@ from zslbench.testing.processes import another_process
 from zslbench.testing.results import Check, Result, related, run_check
 from zslbench.testing.shapes import SHAPES
 from zslbench.testing.traces import global_random_state, inputs_untouched, surroundings
-from zslbench.testing.trials import determinism, one_row, rows_on_their_own, scores, settings_in_either_order, trial
+from zslbench.testing.trials import (
+    a_few_labelled_images,
+    determinism,
+    one_row,
+    rows_on_their_own,
+    scores,
+    settings_in_either_order,
+    trial,
+)
 
 CHECKS: tuple[Check, ...] = (
     metadata,
@@ -24,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     surroundings,
     rows_on_their_own,
     one_row,
+    a_few_labelled_images,
     another_device,
     kept_as_a_file,
     *SHAPES,

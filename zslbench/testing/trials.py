@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from zslbench.methods import Method
 from zslbench.protocol import MethodError, run_trial
 from zslbench.testing.playing import check, curve_of, expect_equal, explained, fit, play
-from zslbench.testing.problems import SETTING_NAMES, USUAL, trial_of
+from zslbench.testing.problems import SETTING_NAMES, USUAL, fewest, trial_of
 from zslbench.testing.results import ConformanceError
 
 
@@ -21,7 +21,7 @@ def trial(method: type[Method], config: Any) -> None:
     for stage in ("test", "validation"):
         try:
             with explained(f"the {stage} stage"):
-                run_trial(method, config, view, split, stage, 0)
+                run_trial(method, config, view, split, stage, 0, shots=fewest(method.info))
         except ConformanceError as error:
             if isinstance(error.__cause__, MethodError):
                 raise ConformanceError(str(error.__cause__)) from error.__cause__
@@ -32,6 +32,17 @@ def trial(method: type[Method], config: Any) -> None:
 def scores(method: type[Method], config: Any) -> None:
     """One finite number per image and candidate from every scorer, in both settings; at least one scorer."""
     play(method, config, trial_of(method.info))
+
+
+@check
+def a_few_labelled_images(method: type[Method], config: Any) -> None:
+    """Finite scores, too, where two labelled images of every unseen class are among the training rows."""
+    try:
+        play(method, config, trial_of(method.info, shots=2))
+    except ConformanceError as error:
+        raise ConformanceError(
+            f"with labelled images of unseen classes (train.few, candidates.few), {error}"
+        ) from error.__cause__
 
 
 @check

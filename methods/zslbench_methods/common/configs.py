@@ -68,6 +68,9 @@ class LatentClassifierConfig:
     zsl_samples: int = param(200, "latents per unseen class in ZSL", ge=1)
     seen_samples: int = param(200, "latents of images per seen class in GZSL", ge=1)
     unseen_samples: int = param(400, "latents per unseen class in GZSL", ge=1, search=Range(100, 800))
+    few_samples: int = param(
+        200, "latents of images per unseen class, and as many of its semantics, in k-shot trials", ge=1, added=True
+    )
     classifier_lr: float = param(1e-3, "the classifier's step size (Adam)", gt=0)
     classifier_batch: int = param(32, "latents per step of the classifier", ge=1)
 

@@ -31,7 +31,8 @@ def unchanged(features: Tensor) -> Tensor:
 class FeatureClassifier:
     """Trains a fresh classifier for every set of candidates and yields a scorer per epoch of it.
 
-    Unseen classes are represented by synthetic features; in GZSL, seen classes by all their training images.
+    Unseen classes are represented by synthetic features, and by the few images of them that there may be; in GZSL, seen
+    classes by all their training images.
     """
 
     def __init__(
@@ -74,25 +75,26 @@ class FeatureClassifier:
         """
         samples = samples or self.config.samples
         generator = self.train.torch_generator(f"synthesis {'gzsl' if candidates.generalized else 'zsl'}")
-        seen = np.bincount(self.train.labels, minlength=len(self.train.semantics))
-        counts = np.where(candidates.seen < 0, samples, seen[candidates.seen])
+        unseen, labels = candidates.seen < 0, candidates.trained
+        images = np.where(labels < 0, 0, np.bincount(self.train.labels, minlength=len(self.train.semantics))[labels])
+        counts = samples * unseen + images
         columns = np.repeat(np.arange(len(counts)), counts)
         semantics = self.train.tensor(unit_rows(candidates.semantics).astype(np.float32))
-        noise = self.train.tensor(torch.randn(int((candidates.seen < 0).sum()), samples,
-                                              semantics.shape[1], generator=generator))  # fmt: skip
+        noise = self.train.tensor(torch.randn(int(unseen.sum()), samples, semantics.shape[1], generator=generator))
         drawn = iter(noise)
         found: Tensor | None = None  # filled class by class: no second copy of it exists at any time
-        for column, label in enumerate(candidates.seen):
-            if label < 0:
-                part = self.represent(self.synthesise(next(drawn), semantics[column].expand(samples, -1)))
-            elif counts[column]:
-                part = self.inputs(self.train.features[self.train.labels == label])
-            else:
-                continue
-            if found is None:
-                found = part.new_empty(len(columns), part.shape[1])
+        for column, label in enumerate(labels):
+            parts = []
+            if unseen[column]:
+                parts.append(self.represent(self.synthesise(next(drawn), semantics[column].expand(samples, -1))))
+            if images[column]:
+                parts.append(self.inputs(self.train.features[self.train.labels == label]))
             first = int(counts[:column].sum())
-            found[first : first + len(part)] = part
+            for part in parts:
+                if found is None:
+                    found = part.new_empty(len(columns), part.shape[1])
+                found[first : first + len(part)] = part
+                first += len(part)
         assert found is not None
         return found, columns
 

@@ -2,6 +2,10 @@
 
 Unseen classes are trained from latents of their semantics, seen classes (GZSL) from latents of their images;
 test images are classified by the mean that the visual encoder gives them.
+
+In k-shot trials an unseen class has latents of its k images beside those of its semantics, `few_samples` of each in ZSL
+and in GZSL: CADA-VAE's few-shot mode (its released program, 26f0085), in which the autoencoders are trained without
+these images. Each image is repeated, with noise of its own each time, until there are enough.
 """
 
 from __future__ import annotations
@@ -83,14 +87,14 @@ class LatentClassifier:
     @torch.no_grad()
     def training_latents(self, candidates: Candidates) -> tuple[Tensor, IntArray]:
         """Latents (n, L), drawn once, and the candidate column (n,) that each belongs to."""
-        c, generalized = self.config, candidates.generalized
+        c, generalized, shots = self.config, candidates.generalized, candidates.few is not None
         generator = self.train.torch_generator(f"classifier noise {'gzsl' if generalized else 'zsl'}")
         unseen = np.flatnonzero(candidates.seen < 0)
-        targets = np.repeat(unseen, c.unseen_samples if generalized else c.zsl_samples)
+        targets = np.repeat(unseen, c.few_samples if shots else c.unseen_samples if generalized else c.zsl_samples)
         encoded = self.vaes.semantic.gaussian(self.train.tensor(candidates.semantics))
         latents = self._draw(encoded, targets, generator)
-        if generalized:
-            rows, columns = self._seen_rows(candidates)
+        if generalized or shots:
+            rows, columns = self._image_rows(candidates)
             # Rows of small classes occur many times; each is encoded once.
             images, occurrence = np.unique(rows, return_inverse=True)
             encoded = self.vaes.visual.gaussian(self.train.tensor(self.scale(self.train.features[images])))
@@ -103,8 +107,9 @@ class LatentClassifier:
         noise = self.train.tensor(self.vaes.noise(len(rows), generator=generator))
         return self.vaes.sample(mu, logvar, noise)
 
-    def _seen_rows(self, candidates: Candidates) -> tuple[IntArray, IntArray]:
-        """`seen_samples` training rows for every seen candidate, repeated where it has fewer, and its column.
+    def _image_rows(self, candidates: Candidates) -> tuple[IntArray, IntArray]:
+        """Training rows for every candidate with images, repeated where it has fewer, and its column: `seen_samples` of
+        a seen class, `few_samples` of an unseen one.
 
         As published, they are the class's first rows; corrected, a random choice.
         """
@@ -112,7 +117,8 @@ class LatentClassifier:
         rows, columns = [], []
         for position, (label, count) in enumerate(zip(by_class.classes, by_class.counts, strict=True)):
             index = np.arange(count) if self.vaes.published else rng.permutation(count)
-            for column in np.flatnonzero(candidates.seen == label):
-                rows.append(by_class.row(position, np.resize(index, self.config.seen_samples)))
-                columns.append(np.full(self.config.seen_samples, column))
+            for column in np.flatnonzero(candidates.trained == label):
+                samples = self.config.few_samples if candidates.seen[column] < 0 else self.config.seen_samples
+                rows.append(by_class.row(position, np.resize(index, samples)))
+                columns.append(np.full(samples, column))
         return np.concatenate(rows), np.concatenate(columns)

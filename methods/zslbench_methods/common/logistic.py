@@ -27,10 +27,10 @@ class Logits:
         return np.asarray((np.asarray(rows, np.float64) - self.mean) @ self.W + self.b)
 
 
-def fit_softmax(features: Any, labels: Any, penalty: float) -> Logits:
+def fit_softmax(features: Any, labels: Any, penalty: float, weights: Any = None) -> Logits:
     """Multinomial regression of `labels` (N,) in 0..S-1 on `features` (N, D); see `minimise`.
 
-    A class without an image is impossible: its logit is -inf.
+    A class without an image is impossible: its logit is -inf. Images count as `weights` (N,) say, if any are given.
     """
     X, mean, length = scaled(features)
     present = np.unique(labels)
@@ -38,10 +38,10 @@ def fit_softmax(features: Any, labels: Any, penalty: float) -> Logits:
     b[present] = 0.0
     if len(present) == 2:
         # Of two classes scikit-learn fits the difference of the logits, whose halves carry half the penalty.
-        weights, intercept = minimise(X, labels == present[1], penalty / 2)
-        W[:, present], b[present] = weights * [-0.5, 0.5], intercept * [-0.5, 0.5]
+        difference, intercept = minimise(X, labels == present[1], penalty / 2, weights)
+        W[:, present], b[present] = difference * [-0.5, 0.5], intercept * [-0.5, 0.5]
     elif len(present) > 2:
-        W[:, present], b[present] = minimise(X, labels, penalty)
+        W[:, present], b[present] = minimise(X, labels, penalty, weights)
     return Logits(mean, W / length, b)
 
 
@@ -66,8 +66,11 @@ def scaled(features: Any) -> tuple[DoubleArray, DoubleArray, float]:
     return X / length, mean, length
 
 
-def minimise(X: DoubleArray, classes: Any, penalty: float) -> tuple[DoubleArray, DoubleArray]:
-    """The W (D, M) and b (M,) of least ``Σ -log p(own class) + penalty / 2 |W|²``, for M classes, or M = 1 for two."""
+def minimise(X: DoubleArray, classes: Any, penalty: float, weights: Any = None) -> tuple[DoubleArray, DoubleArray]:
+    """The W (D, M) and b (M,) of least ``Σ -log p(own class) + penalty / 2 |W|²``, for M classes, or M = 1 for two.
+
+    The sum is weighted where there are `weights` (N,).
+    """
     # At scikit-learn's own tolerance (1e-4) it stops early enough for one prediction in a hundred to differ.
-    model = LogisticRegression(C=1 / penalty, tol=1e-6, max_iter=1000).fit(X, classes)
+    model = LogisticRegression(C=1 / penalty, tol=1e-6, max_iter=1000).fit(X, classes, weights)
     return model.coef_.T, model.intercept_

@@ -56,14 +56,15 @@ class PrototypeClassifier(FeatureClassifier):
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """One scorer per epoch: features (N, D) -> cosines over the temperature (N, K)."""
-        c, train, unseen = self.config, self.train, candidates.seen < 0
+        c, train, S, unseen = self.config, self.train, self.train.seen_classes, candidates.of(candidates.seen < 0)
         classes = Candidates(
-            np.concatenate([train.semantics, candidates.semantics[unseen]]),
-            np.concatenate([np.arange(len(train.semantics)), candidates.seen[unseen]]),
+            np.concatenate([train.semantics[:S], unseen.semantics]),
+            np.concatenate([np.arange(S), unseen.seen]),
+            few=None if unseen.few is None else np.concatenate([np.full(S, -1), unseen.few]),
         )
         inputs, columns = self.training_set(classes, c.prototype_samples)
         inputs, targets = directions(inputs), train.tensor(columns)
-        prior = train.tensor(log_prior(classes.seen, train.labels, c.ratio))
+        prior = train.tensor(log_prior(classes.seen, train.without_few().labels, c.ratio))
         semantics, candidate = (
             train.tensor(unit_rows(each.semantics).astype(np.float32)) for each in (classes, candidates)
         )
