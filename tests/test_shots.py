@@ -323,3 +323,19 @@ def test_an_image_more_moves_the_numbers_it_should(data: Dataset) -> None:
     assert many.U >= none.U
     assert all(0 <= value <= 1 and math.isfinite(value) for value in many.metrics.values())
     assert columns_of(np.array([4, 2]), np.array([2, 4])).tolist() == [1, 0]
+
+
+def test_a_kept_model_of_a_k_shot_trial_knows_its_images(data: Dataset, tmp_path: Path) -> None:
+    """Read back, the model of a trial says of every held-out image what the trial said."""
+    loaded, store = zb.load(data.folder), tmp_path / "store"
+    zb.run(
+        "prototypes,cada[epochs=2]", loaded, split_family="6/2", splits=1, shots=2, workers=0, store=store, quiet=True,
+        save_models="all", validation=False,
+    )  # fmt: skip
+    part = loaded.splits("6/2", 1)[0].partition("test", 2)
+    names = np.array(loaded.class_names)
+    for record in Store(store).latest().values():
+        model = zb.load_model(store / "models" / f"{record.key}.zsl")
+        said = model.predict(loaded.view.features[part.held_out_unseen], candidates="unseen").labels
+        predicted = Store(store).predictions(record)["zsl_predicted"]
+        assert list(said) == names[predicted].tolist()

@@ -226,6 +226,9 @@ class Model:
         names, semantics = list(self.header.classes), self.semantics
         label = np.cumsum(self.header.seen) - 1
         seen: IntArray = np.where(self.header.seen, label, -1).astype(np.int64)
+        few: IntArray | None = None
+        if self.header.trial is not None and self.header.trial.shots:  # see `zslbench.methods.TrainingData`
+            few = np.where(self.header.seen, -1, sum(self.header.seen) + np.cumsum(~np.array(self.header.seen)) - 1)
         if more is not None:
             if twice := set(more.names) & set(names):
                 raise InputError(
@@ -239,7 +242,8 @@ class Model:
                 )
             names += check_class_names(more.names, argument("classes"))
             semantics = np.concatenate([semantics, added])
-            seen = np.concatenate([seen, np.full(len(more.names), -1)])
+            further = np.full(len(more.names), -1)
+            seen, few = np.concatenate([seen, further]), None if few is None else np.concatenate([few, further])
         if wanted == "all":
             rows = np.arange(len(names))
         elif wanted == "unseen":
@@ -257,7 +261,8 @@ class Model:
             if len(set(listed)) < len(listed):
                 raise InputError(f"{argument('candidates')}: expected some classes, each named once.")
             rows = np.array(sorted(map(names.index, listed)))
-        return [names[row] for row in rows], Candidates(np.ascontiguousarray(semantics[rows]), seen[rows])
+        chosen = Candidates(np.ascontiguousarray(semantics[rows]), seen[rows], few=None if few is None else few[rows])
+        return [names[row] for row in rows], chosen
 
     def __repr__(self) -> str:
         header = self.header
