@@ -211,7 +211,7 @@ def spoken(data: Any, store: Path, methods: str, saved: Any, plugins: Sequence[P
     from zslbench.runner.cluster import Where
 
     text = io.StringIO()
-    planned = plan_suite(
+    (planned,) = plan_suite(
         None, Registry(plugins), methods=methods, dataset=str(data.dataset.folder), splits=2, validation=True
     )
     progress = Progress(Console(file=text, width=1000), workers=0)

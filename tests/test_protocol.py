@@ -358,7 +358,7 @@ def test_numbers_worked_by_hand():
 def test_candidates_say_which_classes_were_trained_on():
     """Candidates are in the order asked for; `seen` is the label in the training data, -1 for an unseen class."""
     case = TwoSeenTwoUnseen()
-    part = SimpleNamespace(seen=np.array([1, 3]))
+    part = SimpleNamespace(seen=np.array([1, 3]), few=np.array([]))
     given = candidates(case.view, part, np.array([3, 0, 1, 2]))
     assert given.seen.tolist() == [1, -1, 0, -1]
     assert given.generalized
