@@ -1,8 +1,8 @@
 """``zslbench leaderboard``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,10 @@ from zslbench.cli.options import (
     table_options,
 )
 from zslbench.cli.streams import say
+from zslbench.errors import InputError
+
+if TYPE_CHECKING:
+    from zslbench.results.stress import StressTable
 
 _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".md": "md", ".txt": "table"}
 """What the name of an output file says."""
@@ -39,6 +43,10 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".
     type=click.Choice(["table", "md", "csv", "json", "latex", "html"]),
     help="How to print it.  [default: what FILE ends in, else table]",
 )
+@click.option(
+    "--stress", is_flag=True,
+    help="Instead: what each method loses where its data are worse, by the metric of --sort, and how ranks change.",
+)  # fmt: skip
 @notes_option
 @click.option("--wide", is_flag=True, help="All columns, however wide the terminal or the page is.")
 @click.option(
@@ -52,6 +60,7 @@ def leaderboard(
     sort: str,
     methods: str | None,
     form: str | None,
+    stress: bool,
     all_notes: bool,
     wide: bool,
     output: Path | None,
@@ -69,6 +78,10 @@ def leaderboard(
     if output is not None:
         checked_output(output, store)
     named = [] if methods is None else [methods]
+    if stress:
+        tables_under_stress = Results(existing_store(store)).stress(select, sort, methods=named, **where)
+        _print_stress(tables_under_stress, form, output, all_notes=all_notes, excel_safe=excel_safe)
+        return 0
     result = Results(existing_store(store)).leaderboard(select, sort, methods=named, **where)
 
     def as_table() -> Any:
@@ -90,3 +103,30 @@ def leaderboard(
     }
     emit(writers[form](), output)
     return 0
+
+
+def _print_stress(
+    result: Sequence["StressTable"], form: str, output: Path | None, *, all_notes: bool, excel_safe: bool
+) -> None:
+    """Print what methods lose, or write it to the file.
+
+    Raises:
+        InputError: in a form that it has not.
+    """
+    from zslbench.report import stress
+
+    def as_table() -> Any:
+        return stress.as_rich(result, all_notes=all_notes)
+
+    if form == "table" and output is None:
+        result_console().print(as_table(), crop=False)
+        return
+    writers: dict[str, Callable[[], str]] = {
+        "table": lambda: as_text(as_table()),
+        "md": lambda: stress.as_markdown(result),
+        "csv": lambda: stress.as_csv(result, excel_safe),
+        "json": lambda: stress.as_json(result),
+    }
+    if form not in writers:
+        raise InputError(f"--stress is printed as {', '.join(writers)}, not as {form}.")
+    emit(writers[form](), output)

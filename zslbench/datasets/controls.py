@@ -18,6 +18,7 @@ among what a larger one keeps.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -71,6 +72,26 @@ def read_block(text: str, known: Sequence[str]) -> Block | None:
     if (found := _PART.fullmatch(text)) is not None and found["name"] in known and float(found["share"]) > 0:
         seed, share = int(found["seed"] or 0), float(found["share"])
         return Block(f"{found['name']}:part:{share:g}{_said(seed)}", found["name"], 0, seed, part=share)
+    return None
+
+
+class Weaker(NamedTuple):
+    """A view that says less than the array that it is of."""
+
+    of: str
+    kind: Literal["noise", "part"]
+    amount: float
+    """Of the noise, or the share that is kept."""
+
+
+def read_weaker(name: str) -> Weaker | None:
+    """What the name of such a view says, whatever arrays there are; None for others, and for several at once."""
+    if "+" in name:
+        return None
+    if (found := _NOISE.fullmatch(name)) is not None:
+        return Weaker(found["name"], "noise", float(found["amount"]))
+    if (found := _PART.fullmatch(name)) is not None:
+        return Weaker(found["name"], "part", float(found["share"]))
     return None
 
 

@@ -90,7 +90,7 @@ def brief_notes(table: Table, more: str = "") -> list[str]:
 def by_chance(table: Table) -> list[str]:
     """What guessing reaches in T1, and which rows are not shown to be better; nothing where the number of unseen
     classes is not told by the split family's name."""
-    if not (sizes := re.search(r"(?:^|-)\d+/(\d+)$", table.family)):
+    if not (sizes := re.search(r"(?:^|-)\d+/(\d+)(?::|$)", table.family)):
         return []
     chance = 1 / int(sizes[1])
     doubtful = [

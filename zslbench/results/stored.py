@@ -19,6 +19,8 @@ from zslbench.terms import METRICS, SELECTIONS, Selection
 if TYPE_CHECKING:
     import pandas as pd
 
+    from zslbench.results.stress import StressTable
+
 
 class Leaderboard(list[Table]):
     """Tables, best row first: one per data set, features, semantics, split family, number of shots and track.
@@ -150,6 +152,22 @@ class Results:
         if not tables:
             raise InputError(f"no trial in {self.folder} matches the options.")
         return Leaderboard(cited(tables))
+
+    def stress(self, select: Selection = "last", metric: str = "H", **where: Any) -> "list[StressTable]":
+        """What each method loses under each stored stress, and how ranks change.
+
+        Args:
+            select: which epoch counts.
+            metric: whose loss is told.
+            where: what `leaderboard` takes, of the tables as they are and of their views alike.
+
+        Raises:
+            InputError: nothing stored is under stress, or not what it is a view of.
+        """
+        from zslbench.results.stress import stress_tables
+
+        metric = arguments.one_of("metric", metric, METRICS)
+        return stress_tables(self.leaderboard(select, metric, **where), metric)
 
     def compare(
         self, *names: str, metric: str = "H", select: Selection = "last", every_pair: bool = False, **where: Any
