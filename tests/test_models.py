@@ -377,6 +377,70 @@ def test_predictions_say_what_they_are(model: Any, data: Any) -> None:
     assert "16 classes of ucm" in repr(model)
 
 
+@pytest.fixture
+def mapped(synthetic: Path) -> Any:
+    """A SYNTHETIC data set with feature maps of four cells."""
+    features = np.load(synthetic / "features/made.npy")
+    noise = np.random.default_rng(1).normal(size=(len(features), 4, features.shape[1]))
+    (synthetic / "maps").mkdir()
+    np.save(synthetic / "maps/made_2x2.npy", (features[:, None] + noise).astype(np.float32))
+    return zb.load(synthetic, maps="made_2x2")
+
+
+DSVA = "dsva[epochs=1,batches_per_epoch=2]"
+
+
+def test_a_model_with_maps_is_as_good_as_the_trial(mapped: Any, tmp_path: Path, in_process: Any) -> None:
+    """It asks for maps, says so, and gives the trial's predictions, by command too; the trial's own model as well."""
+    split, maps = mapped.splits()[0], mapped.view.maps
+    zb.fit(DSVA, mapped, split=split, validate=False, device="cpu").save(tmp_path / "m.zsl")
+    results = zb.run(DSVA, mapped, splits=1, validation=False, workers=0, quiet=True, save_models="all", store=tmp_path)
+    (record,) = results.store.records()
+    stored, part = results.store.predictions(record), split.partition("test")
+    images = np.concatenate([part.held_out_seen, part.held_out_unseen])
+    columns = np.where(stored["gzsl_margin"] >= 0, stored["gzsl_best_seen"], stored["gzsl_best_unseen"])
+    expected = np.array(mapped.class_names)[columns].tolist()
+    for path in (tmp_path / "m.zsl", results.store.model_path(record.key)):
+        model = zb.load_model(path)
+        assert (model.header.maps, model.header.cells) == ("made_2x2", (4, 16))
+        assert model.predict(mapped.view.features[images], maps=maps[images]).labels == expected
+    assert "and maps   made_2x2, 4 cells of 16 numbers an image" in in_process("describe", tmp_path / "m.zsl")[1]
+    np.save(tmp_path / "f.npy", mapped.view.features[images])
+    np.save(tmp_path / "l.npy", maps[images])
+    line = "predict", tmp_path / "m.zsl", "--features", tmp_path / "f.npy"
+    code, out, _ = in_process(*line, "--maps", tmp_path / "l.npy", "--json")
+    assert (code, [row["class"] for row in json.loads(out)]) == (0, expected)
+    code, _, err = in_process(*line)
+    assert (code, "'made_2x2' of toy: give those of the images by --maps" in err) == (2, True)
+    code, _, err = in_process("predict", tmp_path / "m.zsl", "--images", tmp_path, "--maps", tmp_path / "l.npy")
+    assert (code, "--maps belong to --features" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("maps", "said"),
+    [
+        (None, "give those of the images by maps"),
+        (np.ones((2, 5, 16)), r"maps: \(images, 4, 16\) numbers are expected, made as 'made_2x2' of toy, found \(2, 5"),
+        (np.ones((3, 4, 16)), "maps: those of 3 images are given, and features of 2"),
+        (np.full((2, 4, 16), np.nan), "maps: row 0 holds NaN"),
+        (np.full((2, 4, 16), "a"), "maps: real numbers"),
+    ],
+)
+def test_maps_that_do_not_fit(mapped: Any, maps: Any, said: str) -> None:
+    """Another shape, other images, none: one line."""
+    model = zb.fit(DSVA, mapped, validate=False, device="cpu")
+    with pytest.raises(InputError, match=said):
+        model.predict(mapped.view.features[:2], maps=maps)
+
+
+def test_a_method_without_maps_takes_none(mapped: Any) -> None:
+    """Where the data set has some, a method that does not look at them is fitted as ever."""
+    model = zb.fit("eszsl", mapped, validate=False)
+    assert model.header.cells is None
+    with pytest.raises(InputError, match="fitted without feature maps"):
+        model.predict(mapped.view.features[:2], maps=mapped.view.maps[:2])
+
+
 def test_what_fit_prints_next_can_be_pasted(data: Any, tmp_path: Path) -> None:
     """A name with a space is quoted, and the plugin of the method is named; CSV options do not go with JSON."""
     from zslbench.cli import cli

@@ -96,6 +96,28 @@ def test_features_of_another_make_are_not_guessed(model: Any, folder: Path) -> N
         encode_pictures(folder, weighted, weights=folder / "notes.txt")
 
 
+def test_a_model_with_maps_encodes_them(folder: Path) -> None:
+    """Features and maps of a picture are those that a data set of it would have; another grid is refused."""
+    import msgspec
+
+    from zslbench.datasets.backbones import find_backbone
+    from zslbench.datasets.backbones.batches import EncodingJob, run
+    from zslbench.models.pictures import encode_pictures
+
+    backbone = find_backbone("efficientnet_lite0")
+    header = zb.fit("eszsl", zb.load("ucm"), validate=False).header
+    header = msgspec.structs.replace(header, maps="efficientnet_lite0_2x2", cells=(4, backbone.dim))
+    found = encode_pictures(folder, header)
+    with any_images(folder) as images:
+        (batch,) = run(EncodingJob(images, backbone, "cpu", 8, 2), 0, 0)
+    np.testing.assert_array_equal(found.features, batch.arrays[0].astype(np.float32))
+    assert found.maps is not None
+    np.testing.assert_array_equal(found.maps, batch.arrays[1])
+    for wrong in ({"maps": "mine"}, {"cells": (5, backbone.dim)}):
+        with pytest.raises(InputError, match=r"which its backbone does not make here.*features and maps"):
+            encode_pictures(folder, msgspec.structs.replace(header, **wrong))
+
+
 def test_any_images_refuses_what_points_outside(tmp_path: Path) -> None:
     """A zip whose member leaves it."""
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as packed:
