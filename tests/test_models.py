@@ -1,7 +1,10 @@
 """Models: fitted, kept, loaded and used; what cannot be kept or read is refused in one line."""
 
+import contextlib
 import json
+import resource
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -289,6 +292,114 @@ def test_damaged_and_foreign_files(model: Any, tmp_path: Path) -> None:
         zb.load_model(tmp_path / "none.zsl")
     with pytest.raises(InputError, match="a folder"):
         zb.load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"classes": ["a"] * 21}, "class name 'a' is there twice"),
+        ({"seen": [False] * 21}, "0 of 21 classes are seen"),
+        ({"seen": [True]}, "1 of 21 classes are seen"),
+        ({"columns": ["a"]}, "1 attributes are named, and 60 numbers"),
+        ({"played": -1}, "less than nothing"),
+        ({"cells": (0, 3)}, "less than nothing"),
+        ({"measured": {"S": 0.5}}, "T1, OA, S, U, H, AUSUC from 0 to 1"),
+        ({"confidence": Confidence(0.0, [0.5], [True], 0.1)}, "its confidence is none"),
+        ({"confidence": Confidence(1.0, [0.5], [], 0.1)}, "its confidence is none"),
+        ({"confidence": Confidence(1.0, [7.0], [True], 0.1)}, "a probability is not from 0 to 1"),
+        ({"attributes": 3, "columns": None}, "header and its arrays do not belong together"),
+    ],
+)
+def test_a_header_that_lies_is_refused(model: Any, tmp_path: Path, changes: Any, said: str) -> None:
+    """Written by hand and with a digest of its own, it is read as far as it makes sense, and no further."""
+    from zslbench.models.file import read_header
+
+    remade(model, tmp_path, **changes)
+    with pytest.raises(InputError, match=said):
+        read_header(tmp_path / "remade.zsl")
+
+
+def test_a_header_moves_no_cursor(model: Any, tmp_path: Path, in_process: Any) -> None:
+    """What is shown of a file is printable, whoever wrote it; and a missing or odd model file is told as a file."""
+    remade(model, tmp_path, label="\x1b[31mred", zslbench="\x1b[2J", dataset="\x1b]0;x\x07", split="\x1b")
+    code, told, _ = in_process("describe", tmp_path / "remade.zsl")
+    assert (code, "\x1b" in told) == (0, False)
+    for command in ("describe",), ("predict",):
+        more = () if command == ("describe",) else ("--features", "f.npy")
+        code, _, said = in_process(*command, "none.zsl", *more)
+        assert (code, said) == (2, "zslbench: none.zsl: expected a file, found nothing there.\n")
+
+
+def test_every_cut_and_flipped_bit_is_noticed(model: Any, tmp_path: Path) -> None:
+    """Wherever it is: one line, and never another model."""
+    from zslbench.models.file import read_header
+
+    path, rng = tmp_path / "m.zsl", np.random.default_rng(0)
+    model.save(path)
+    whole = path.read_bytes()
+    head = 8 + int.from_bytes(whole[:8], "little")
+    for at in [0, 1, 7, 8, head - 1, *rng.integers(0, len(whole), 10).tolist()]:
+        path.write_bytes(whole[:at])
+        with pytest.raises(InputError):
+            read_header(path)
+    for at in [*rng.integers(0, head, 20).tolist(), *rng.integers(head, len(whole), 10).tolist()]:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << int(rng.integers(8))]) + whole[at + 1 :])
+        with pytest.raises(InputError):
+            read_header(path)
+
+
+@pytest.mark.parametrize("names", [["Beach"], ["be\u0061ch"], ["BEACH "], ["caf\u00e9", "cafe\u0301"], ["", "a"]])
+def test_further_classes_that_are_one(model: Any, data: Any, names: list[str]) -> None:
+    """A class of the model in other letters, or twice in two forms of Unicode, is no further class."""
+    with pytest.raises(InputError, match=r"knows 'beach' already|there twice|is empty"):
+        model.predict(data.view.features[:1], classes=Classes(names, np.ones((len(names), 60))))
+
+
+def test_a_plugin_that_was_edited(data: Any, tmp_path: Path) -> None:
+    """A model of it is refused, since its numbers may mean something else by now; the same text elsewhere is not."""
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    zb.fit("mine", data, validate=False, plugins=tmp_path / "mine.py").save(tmp_path / "m.zsl")
+    with pytest.raises(InputError, match="comes from a plugin, which must be given too"):
+        zb.load_model(tmp_path / "m.zsl")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/other.py").write_text(PLUGIN)
+    zb.load_model(tmp_path / "m.zsl", tmp_path / "elsewhere/other.py")
+    (tmp_path / "mine.py").write_text(PLUGIN + "\n# edited\n")
+    with pytest.raises(InputError, match="the plugin that defines mine was changed since; fit it again"):
+        zb.load_model(tmp_path / "m.zsl", tmp_path / "mine.py")
+
+
+@contextlib.contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """As on a full disk: no file can grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_on_a_full_disk_nothing_is_half_written(model: Any, data: Any, tmp_path: Path, in_process: Any) -> None:
+    """One line of fit, predict and a run; what was there stays."""
+    kept, features, table = tmp_path / "m.zsl", tmp_path / "f.npy", tmp_path / "p.csv"
+    model.save(kept)
+    np.save(features, data.view.features[:200])
+    table.write_text("before")
+    before = kept.read_bytes()
+    lines = {
+        ("fit", "eszsl", "--dataset", "ucm", "--no-validate", "-o", kept): f"{kept} cannot be written: File too large.",
+        ("predict", kept, "--features", features, "-o", table): f"{table} cannot be written: File too large.",
+        ("run", "--methods", "eszsl", "--dataset", "ucm", "--splits", "1", "--no-validation", "--save-models", "all",
+         "--workers", "0", "--store", tmp_path / "store", "--quiet"):
+            f"store {tmp_path}/store cannot be written: No space left on device. What was stored before is intact.",
+    }  # fmt: skip
+    for line, said in lines.items():
+        with files_up_to(10_000):
+            code, _, err = in_process(*line)
+        assert (code, err) == (2, f"zslbench: {said}\n")
+    assert (kept.read_bytes(), table.read_text()) == (before, "before")
+    assert not [*(tmp_path / "store").rglob("*.zsl"), *(tmp_path / "store").rglob("*.part"), *tmp_path.glob(".*")]
 
 
 def test_the_commands(data: Any, tmp_path: Path) -> None:

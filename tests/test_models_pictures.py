@@ -1,5 +1,6 @@
 """Pictures through a model: encoded as the data set's were, from a folder, a zip or one file."""
 
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -61,6 +62,47 @@ def test_pictures_that_cannot_be_read(model: Any, folder: Path) -> None:
     (folder / "b.png").unlink()
     with pytest.raises(InputError, match="none of 1 pictures can be read"):
         model.predict_pictures(folder, skip_bad=True)
+
+
+def test_what_only_looks_like_a_picture_is_left_out_too(model: Any, folder: Path, in_process: Any) -> None:
+    """A link to nowhere and a pipe are named, or counted and left out, like a damaged file; so does the gallery."""
+    (folder / "gone.png").symlink_to("nowhere.png")
+    os.mkfifo(folder / "pipe.png")
+    with pytest.raises(InputError, match=r"gone\.png: cannot be read.*skip_bad=True"):
+        model.predict_pictures(folder)
+    found = model.predict_pictures(folder, skip_bad=True)
+    assert (len(found), list(found.skipped)) == (3, ["gone.png", "pipe.png"])
+    model.save(folder.parent / "m.zsl")
+    page = folder.parent / "g.html"
+    line = "predict", folder.parent / "m.zsl", "--images", folder, "--workers", "0", "--skip-bad", "--html", page
+    code, _, err = in_process(*line)
+    assert (code, "2 of 5 pictures cannot be read" in err, page.stat().st_size > 1000) == (0, True, True)
+    (folder / "deep/er/a2.png").rename(folder / "b.png")
+    shutil.rmtree(folder / "deep")
+    (folder / "b.png").unlink()
+    with pytest.raises(InputError, match="none of 2 pictures can be read"):
+        model.predict_pictures(folder, skip_bad=True)
+
+
+def test_pictures_are_not_written_over(model: Any, folder: Path, in_process: Any) -> None:
+    """Nor is one that lies in the folder; a table may be written beside them."""
+    model.save(folder.parent / "m.zsl")
+    before = (folder / "b.png").read_bytes()
+    line = "predict", folder.parent / "m.zsl", "--images", folder, "--workers", "0", "--format", "csv", "-o"
+    code, _, err = in_process(*line, folder / "b.png")
+    assert (code, "b.png is a picture in" in err) == (2, True)
+    assert (folder / "b.png").read_bytes() == before
+    assert [in_process(*line, folder / "table.csv")[0] for _ in range(2)] == [0, 0]
+
+
+def test_a_zip_that_was_cut_off(model: Any, folder: Path) -> None:
+    """It is no zip any more, and is told so, not taken for a picture."""
+    with zipfile.ZipFile(folder / "new.zip", "w") as packed:
+        packed.write(folder / "b.png", "b.png")
+    whole = (folder / "new.zip").read_bytes()
+    (folder / "new.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="expected a zip file with images, found none"):
+        model.predict_pictures(folder / "new.zip")
 
 
 def test_nothing_to_look_at(model: Any, tmp_path: Path) -> None:

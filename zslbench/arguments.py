@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
+from zslbench.spelling import argument
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -163,7 +164,7 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> Any:
 
 def wrong(name: str, expected: str, value: Any) -> InputError:
     """The line for an argument of another kind."""
-    return InputError(f"{name}: {expected} is expected, found {type_and_value(value)}.")
+    return InputError(f"{argument(name)}: {expected} is expected, found {type_and_value(value)}.")
 
 
 def type_and_value(value: Any) -> str:

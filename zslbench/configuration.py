@@ -127,7 +127,10 @@ def parse_methods(text: str) -> list[MethodSpec]:
 
 def close_matches(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` or an empty string."""
-    matches = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    known = list(known)
+    if alike := [each for each in known if each.casefold() == name.casefold() and each != name]:
+        return f" Did you mean {' or '.join(map(repr, alike[:3]))}?"
+    matches = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     likeness = [difflib.SequenceMatcher(None, match, name).ratio() for match in matches]
     matches = [match for match, ratio in zip(matches, likeness, strict=True) if ratio > likeness[0] - 0.2]
     return f" Did you mean {' or '.join(map(repr, matches))}?" if matches else ""

@@ -93,9 +93,9 @@ def described(header: Any) -> list[str]:
 
     without, of_split = header.seen.count(False), bool(header.split)
     lines = [
-        f"model      {header.label} (version {header.method_version})",
+        f"model      {plain(header.label)} (version {header.method_version})",
         f"fitted on  {header.images} images of {sum(header.seen)} classes of {plain(header.dataset)}"
-        + (f", the training images of split {header.split}" if header.split else ""),
+        + (f", the training images of split {plain(header.split)}" if header.split else ""),
         f"also knows {without} classes {'that are unseen in that split' if of_split else 'without images'}"
         if without
         else "also knows no class without images",

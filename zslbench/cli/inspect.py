@@ -24,7 +24,7 @@ from zslbench.plaintext import one_line, plain, visible
 from zslbench.registry import Registry
 from zslbench.shelltext import command
 from zslbench.splits import split_families
-from zslbench.terms import track_in_words
+from zslbench.terms import MODEL_SUFFIX, track_in_words
 
 if TYPE_CHECKING:
     from zslbench.models.header import Header
@@ -76,7 +76,7 @@ def describe(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
     from zslbench.models.file import read_header
 
     registry = Registry(plugins)
-    if name not in registry.names and Path(name).is_file():
+    if name not in registry.names and (Path(name).is_file() or name.endswith(MODEL_SUFFIX)):
         header = read_header(Path(name))
         if not as_json:
             lines = [f"file       {plain(name)}", *_model_lines(header)]
@@ -252,7 +252,7 @@ def _model_lines(header: "Header") -> list[str]:
     return [
         *described(header),
         f"settings   {one_line(settings) or 'none'}",
-        f"made       {made} zslbench {header.zslbench}, seed {header.seed}",
+        f"made       {made} zslbench {plain(header.zslbench)}, seed {header.seed}",
         *(f"{side:<10} {names}" for side, names in sides.items() if names),
     ]
 

@@ -294,6 +294,7 @@ def checked_output(path: Path, *stores: Path, inputs: Sequence[Path] = ()) -> Pa
 
 
 def _check_output(path: Path, stores: Sequence[Path], inputs: Sequence[Path]) -> None:
+    from zslbench.datasets.images.headers import SUFFIXES
     from zslbench.errors import InputError
     from zslbench.files import resolved
 
@@ -309,6 +310,8 @@ def _check_output(path: Path, stores: Sequence[Path], inputs: Sequence[Path]) ->
     for source in inputs:
         if target == resolved(source) or (target.is_file() and source.is_file() and source.samefile(target)):
             raise InputError(f"{path} is read by this command and would be overwritten; choose another file.")
+        if target.suffix.lower() in SUFFIXES and target.is_file() and target.is_relative_to(resolved(source)):
+            raise InputError(f"{path} is a picture in {source}, which this command reads; choose another file.")
     if not target.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}.")
 

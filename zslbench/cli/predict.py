@@ -171,7 +171,7 @@ def _print(found: Any, rows: list[dict[str, Any]], output: Path | None) -> None:
     def shown(row: dict[str, Any]) -> list[str]:
         p = row["probability"]
         return [
-            plain(row["file"]) if row["rank"] == 1 else "", row["class"], row["kind"],
+            plain(row["file"]) if row["rank"] == 1 else "", plain(row["class"]), row["kind"],
             "-" if p != p else f"{100 * p:.1f}", row["verdict"] if row["rank"] == 1 and found.threshold else "",
         ]  # fmt: skip
 

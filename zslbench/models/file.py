@@ -9,7 +9,7 @@ import numpy as np
 from zslbench.errors import InputError
 from zslbench.files import open_regular, write_whole
 from zslbench.hashing import array_digest, digest
-from zslbench.models.header import FORMAT, Header
+from zslbench.models.header import FORMAT, Header, problem
 from zslbench.models.state import StateError, given_back, taken
 from zslbench.plaintext import plain
 from zslbench.registry import Registry
@@ -164,8 +164,9 @@ def _opened(path: Path) -> tuple[Header, object, dict[str, np.ndarray]]:
         state = msgspec.json.decode(metadata[_STATE])
     except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(f"{path}: its header cannot be read: {plain(error, 200)}.") from error
-    shapes = arrays[_SEMANTICS].shape, (len(header.classes), header.attributes), len(header.seen)
-    if shapes[0] != shapes[1] or shapes[2] != len(header.classes):
+    if said := problem(header):
+        raise InputError(f"{path}: its header says what cannot be: {plain(said, 200)}.")
+    if arrays[_SEMANTICS].shape != (len(header.classes), header.attributes):
         raise InputError(f"{path}: its header and its arrays do not belong together.")
     return header, state, arrays
 

@@ -1,11 +1,15 @@
 """What a model file says of itself."""
 
+import math
 from typing import Any, Final
 
 import msgspec
 
+from zslbench.classnames import check_class_names
 from zslbench.datasets.card import FeatureCard
+from zslbench.errors import InputError
 from zslbench.records import Trial
+from zslbench.terms import METRICS
 
 FORMAT: Final = 1
 
@@ -85,3 +89,29 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     played: int
     """How many classes played unseen there; 0 where it was not played."""
     confidence: Confidence | None
+
+
+def problem(header: Header) -> str:
+    """What no model says of itself, in a few words; empty where all is well.
+
+    A header that was written by hand can be read and still be nonsense, on which everything else would stumble.
+    """
+    try:
+        if check_class_names(header.classes, "classes") != tuple(header.classes):
+            return "names of classes are not in Unicode's composed form"
+    except InputError as error:
+        return str(error).rstrip(".")
+    if len(header.seen) != len(header.classes) or sum(header.seen) < 2:
+        return f"{sum(header.seen)} of {len(header.classes)} classes are seen"
+    if header.columns is not None and len(header.columns) != header.attributes:
+        return f"{len(header.columns)} attributes are named, and {header.attributes} numbers describe a class"
+    if min(header.width, header.attributes, *(header.cells or (1,))) < 1 or min(header.images, header.played) < 0:
+        return "it counts less than nothing"
+    if header.measured is not None and not all(0 <= header.measured.get(name, -1) <= 1 for name in METRICS):
+        return f"{', '.join(METRICS)} from 0 to 1 were measured, or nothing"
+    if (sure := header.confidence) is not None:
+        if not (0 < sure.temperature < math.inf and 0 <= sure.error <= 1) or len(sure.right) != len(sure.probabilities):
+            return "its confidence is none"
+        if not all(0 <= p <= 1 for p in sure.probabilities):
+            return "a probability is not from 0 to 1"
+    return ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from zslbench import arguments
 from zslbench._types import DoubleArray, FloatArray, IntArray
-from zslbench.classnames import check_class_names
+from zslbench.classnames import check_class_names, loosely
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.hashing import order_of_digests
@@ -230,9 +230,12 @@ class Model:
         if self.header.trial is not None and self.header.trial.shots:  # see `zslbench.methods.TrainingData`
             few = np.where(self.header.seen, -1, sum(self.header.seen) + np.cumsum(~np.array(self.header.seen)) - 1)
         if more is not None:
-            if twice := set(more.names) & set(names):
+            known = {loosely(name): name for name in names}
+            if twice := next((name for name in more.names if loosely(str(name)) in known), None):
+                other = known[loosely(twice)]
+                alike = "" if twice == other else f", and {plain(twice)!r} is the same but for its spelling"
                 raise InputError(
-                    f"{argument('classes')}: the model knows {plain(min(twice))!r} already; leave it out, or rename it."
+                    f"{argument('classes')}: the model knows {plain(other)!r} already{alike}; leave it out or rename it."
                 )
             added = np.asarray(more.semantics, np.float32)
             if added.shape != (len(more.names), semantics.shape[1]) or not np.isfinite(added).all():

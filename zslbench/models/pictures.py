@@ -81,16 +81,19 @@ def encode_pictures(
         )
     if "weights" in header.provenance or weights is not None:
         backbone = replace(backbone, weights=_same_weights(weights, header))
-    with any_images(path) as images:
+    unfit = dict[str, str]()
+    advice = f"; {argument('skip_bad', True)} leaves such pictures out."
+    with any_images(path, unfit) as images:
+        if unfit and not skip_bad:
+            raise InputError(next(iter(unfit.values())) + advice)
         # One at a time in the shape of the batches that data sets are encoded in, so that the bits are theirs.
         job = EncodingJob(images, backbone, device, int(header.provenance.get("batch_size", 8)), grid)
         features = np.empty((len(images), header.width), np.float32)
         maps = None if header.cells is None else np.empty((len(images), *header.cells), np.float16)
-        read, skipped = np.zeros(len(images), bool), dict[str, str]()
+        read, skipped = np.zeros(len(images), bool), unfit
         progress(0, len(images))
         for batch in run(job, 0, workers):
             if batch.problems and not skip_bad:
-                advice = f"; {argument('skip_bad', True)} leaves such pictures out."
                 raise InputError(next(iter(batch.problems.values())) + advice)
             rows = slice(batch.start, batch.start + len(batch.notes))
             features[rows], read[rows] = batch.arrays[0], batch.notes["read"]
@@ -100,7 +103,7 @@ def encode_pictures(
             progress(rows.stop, len(images))
         files = [name for name, there in zip(images.names, read, strict=True) if there]
     if not files:
-        raise InputError(f"{path}: none of {len(read)} pictures can be read: {next(iter(skipped.values()))}")
+        raise InputError(f"{path}: none of {len(skipped)} pictures can be read: {next(iter(skipped.values()))}")
     return Encoded(features[read], files, skipped, None if maps is None else maps[read])
 
 

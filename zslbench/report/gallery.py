@@ -55,7 +55,7 @@ def gallery(found: Predictions, images: Path, header: Header) -> str:
     certainty = np.nan_to_num(found.probabilities[:, 0], nan=0.0) if len(found) else np.zeros(0)
     members = {name: np.flatnonzero(verdicts == name) for name in names}
     members = {name: rows[np.argsort(-certainty[rows], kind="stable")] for name, rows in members.items()}
-    with any_images(images) as pictures:
+    with any_images(images, {}) as pictures:  # what could not be read is in `found.skipped`
         place = {name: index for index, name in enumerate(pictures.names)}
         if missing := [file for file in found.files if file not in place]:
             raise InputError(f"{images}: {plain(missing[0])} is not there any more.")

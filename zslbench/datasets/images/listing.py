@@ -57,8 +57,13 @@ class Listing:
     """Every folder that is not hidden, above all the files."""
 
 
-def list_folder(folder: Path, most: int) -> Listing:
+def list_folder(folder: Path, most: int, unfit: dict[str, str] | None = None) -> Listing:
     """What lies below a folder, links followed; images have no more than `most` bytes.
+
+    Args:
+        folder: where to look.
+        most: bytes of an image.
+        unfit: takes up paths that are called like images and cannot be read -> why, instead of an error.
 
     Raises:
         InputError: an image that is larger, no regular file or leads nowhere; a link into a folder that it lies in; a
@@ -91,13 +96,25 @@ def list_folder(folder: Path, most: int) -> Listing:
             elif (other := _passed_over(_shown(key))) is not None:
                 found.others.append(other)
             else:
-                _check_file(entry, most)
+                try:
+                    _check_file(entry, most)
+                except InputError as error:
+                    if unfit is None:
+                        raise
+                    unfit[str(_shown(key))] = str(error)
+                    continue
                 found.images.append(Entry(forms.only(_shown(key), key), key))
     return found
 
 
-def list_zip(path: Path, members: Sequence[zipfile.ZipInfo], most: int) -> Listing:
+def list_zip(path: Path, members: Sequence[zipfile.ZipInfo], most: int, unfit: dict[str, str] | None = None) -> Listing:
     """What a zip holds; images unpack to no more than `most` bytes.
+
+    Args:
+        path: of the zip.
+        members: of it.
+        most: bytes of an image.
+        unfit: as of `list_folder`.
 
     Raises:
         InputError: a member that points outside, an image that is larger, a link or there twice, or a folder of images
@@ -123,7 +140,13 @@ def list_zip(path: Path, members: Sequence[zipfile.ZipInfo], most: int) -> Listi
         elif (other := _passed_over(inside)) is not None:
             found.others.append(other)
         elif inside.name:
-            _check_member(path, member, most)
+            try:
+                _check_member(path, member, most)
+            except InputError as error:
+                if unfit is None:
+                    raise
+                unfit[str(inside)] = str(error)
+                continue
             if not certain and not str(inside.parent).isascii():
                 raise InputError(
                     f"{path}: folder {str(inside.parent)!r} has a name in an encoding that the archive does not tell: "

@@ -116,7 +116,8 @@ class ImageSet:
 
     def where(self, index: int) -> str:
         """How messages name image ``index``."""
-        return f"{self.source}: {plain(self.names[index])}"
+        name = plain(self.names[index])
+        return str(self.source) if self.source.name == name and len(self) == 1 else f"{self.source}: {name}"
 
 
 class _Folder:
@@ -206,10 +207,15 @@ def open_images(
     return found
 
 
-def any_images(path: Path | str) -> ImageSet:
+def any_images(path: Path | str, unfit: dict[str, str] | None = None) -> ImageSet:
     """List every image below a folder or in a zip file, or one image, whatever folders they lie in: no class is meant.
 
     ``labels`` are zeros and ``names`` paths, in natural order. Use as a context manager.
+
+    Args:
+        path: where they are.
+        unfit: takes up paths that are called like images and cannot be read (links to nowhere, pipes, what is too
+            large) -> why, instead of an error.
 
     Raises:
         InputError: nothing is there, or no image; and what `list_folder` and `list_zip` refuse.
@@ -217,21 +223,25 @@ def any_images(path: Path | str) -> ImageSet:
     path = Path(path)
     store: _Folder | _Zip
     if os.path.isdir(path):
-        store, found = _Folder(path), list_folder(path, MAX_FILE_BYTES)
+        store, found = _Folder(path), list_folder(path, MAX_FILE_BYTES, unfit)
     else:
         regular_file(path)
         if not zipfile.is_zipfile(path):
+            if path.suffix.lower() == ".zip":
+                raise InputError(f"{path}: expected a zip file with images, found none: was it cut off?")
             entry = Entry(PurePosixPath(path.name), path.name)
             store, found = _Folder(path.parent), Listing([entry])
         else:
             store = _Zip(path)
             try:
-                found = list_zip(path, store.archive.infolist(), MAX_FILE_BYTES)
+                found = list_zip(path, store.archive.infolist(), MAX_FILE_BYTES, unfit)
             except BaseException:
                 store.close()
                 raise
     if not found.images:
         store.close()
+        if unfit:
+            raise InputError(f"{path}: none of {len(unfit)} pictures can be read: {next(iter(unfit.values()))}")
         kinds = Counter(other.kind for other in found.others)
         raise InputError(f"{path}: expected images, found none{f' but {Passed(kinds)}' if kinds else ''}.")
     entries = sorted(found.images, key=lambda entry: (natural_key(str(entry.path)), str(entry.path)))
