@@ -234,9 +234,8 @@ class Model:
             if twice := next((name for name in more.names if loosely(str(name)) in known), None):
                 other = known[loosely(twice)]
                 alike = "" if twice == other else f", and {plain(twice)!r} is the same but for its spelling"
-                raise InputError(
-                    f"{argument('classes')}: the model knows {plain(other)!r} already{alike}; leave it out or rename it."
-                )
+                known_as = f"{argument('classes')}: the model knows {plain(other)!r} already{alike}"
+                raise InputError(f"{known_as}; leave it out, or rename it.")
             added = np.asarray(more.semantics, np.float32)
             if added.shape != (len(more.names), semantics.shape[1]) or not np.isfinite(added).all():
                 raise InputError(
