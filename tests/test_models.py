@@ -587,3 +587,14 @@ class Mine(Method):
     def scorers(self, candidates):
         yield lambda features: features @ self.W @ candidates.semantics.T
 """
+
+
+def test_below_a_model_of_all_images_as_many_classes_play_unseen(data: Any) -> None:
+    """What a method chooses on validation classes it chooses on a quarter of them in the measured fit too, not on two."""
+    from zslbench.splits import whole
+
+    split = whole(data.dataset)
+    above, below = split.rehearsal("test"), split.rehearsal("validation")
+    assert above is not None
+    assert below is not None
+    assert [(len(part.unseen), len(part.classes)) for part in (above, below)] == [(5, 21), (4, 16)]

@@ -9,7 +9,6 @@ choices of classes is its T1. What a transductive method loses against its T1 it
 """
 
 import dataclasses
-import hashlib
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +21,7 @@ from zslbench.errors import InputError
 from zslbench.methods import Method
 from zslbench.metrics import per_class_accuracies
 from zslbench.protocol import final_scores, training_data, trial_seed
-from zslbench.splits import Split, Stage
+from zslbench.splits import Split, Stage, rank
 
 CHOICES = 10
 """So many sets of present classes at most."""
@@ -87,9 +86,9 @@ def t1_by_presence(
 def chosen(view: DataView, split: Split, unseen: IntArray, count: int) -> list[IntArray]:
     """The sets of `count` unseen classes that are present in turn, in the order of a hash of their names."""
 
-    def rank(classes: tuple[int, ...]) -> bytes:
+    def place(classes: tuple[int, ...]) -> bytes:
         names = "\x1f".join(view.class_names[label] for label in classes)
-        return hashlib.sha256(f"{split.id}/present/{names}".encode()).digest()
+        return rank(f"{split.id}/present/{names}")
 
-    sets = sorted(itertools.combinations(unseen.tolist(), count), key=rank)
+    sets = sorted(itertools.combinations(unseen.tolist(), count), key=place)
     return [np.array(classes, dtype=np.int64) for classes in sets[:CHOICES]]

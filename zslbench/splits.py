@@ -204,7 +204,10 @@ class Split:
             names, key = self.class_names, f"{self.drawn_key}/rehearsal"
             ranked = sorted(part.seen.tolist(), key=lambda label: rank(f"{key}/{names[label]}"))
             every = len(np.union1d(_present(self.labels[self._taking_part]), self.unseen))
-            classes = ranked[: _validation_size(len(part.seen), len(self.unseen), every)]
+            unseen = len(self.unseen)
+            if self.family == WHOLE:  # as many play unseen here as above, or what is chosen here would be chosen on two
+                unseen = _usual_unseen(every - unseen, unseen)
+            classes = ranked[: _validation_size(len(part.seen), unseen, every)]
             part = self._play_unseen(part.train, part.seen, classes, "rehearsal") if classes else None
             purpose = "rehearsal"
         if part is None or not len(part.held_out_seen):
@@ -316,12 +319,17 @@ def whole(roster: Roster) -> Split:
     """
     seen = with_images(roster)
     unseen = sorted(set(range(len(roster.class_names))) - set(seen))
-    usual = int(usual_family(len(seen)).partition("/")[2])
-    size = _validation_size(len(seen), max(usual, len(unseen)), len(roster.class_names))
+    size = _validation_size(len(seen), _usual_unseen(len(seen), len(unseen)), len(roster.class_names))
     validation = sorted(_ranked_classes(roster, seen, f"{roster.name}/{WHOLE}/0/validation")[:size])
     none = np.array([], dtype=np.int64)
     names = tuple(roster.class_names)
     return Split(roster.name, WHOLE, 0, tuple(unseen), tuple(validation), none, names, roster.labels)
+
+
+def _usual_unseen(seen: int, unseen: int) -> int:
+    """By how many unseen classes the game below is measured where all images are trained on, which leaves few or none
+    unseen: no fewer than in the usual family."""
+    return max(int(usual_family(seen).partition("/")[2]), unseen)
 
 
 def read_splits(roster: Roster, path: str | Path, count: int | None = None) -> list[Split]:

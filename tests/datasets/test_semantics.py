@@ -6,6 +6,7 @@ import pytest
 
 from zslbench.datasets.prepare.recipes import UCM
 from zslbench.datasets.semantics import embed_descriptions, read_attributes, read_descriptions
+from zslbench.datasets.semantics.tables import table_block
 from zslbench.errors import InputError
 
 BUNDLED = UCM.attributes.parent
@@ -154,3 +155,16 @@ def test_bundled_embeddings_are_those_of_the_descriptions():
     made = embed_descriptions(read_descriptions(UCM.descriptions, UCM.classes))
     np.testing.assert_allclose(stored, made, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(stored, axis=1), 1, atol=1e-6)
+
+
+def test_a_table_with_a_class_more_says_what_to_do(tmp_path: Path) -> None:
+    """A described class without images may be meant: the option that says so is named."""
+    path = tmp_path / "a.csv"
+    path.write_text("class,wet,green\nfield,0,1\nlake,1,0\nquarry,0,0\n")
+    with pytest.raises(
+        InputError, match=r"no class is called 'quarry'.*nobody has images of is named by without_images"
+    ):
+        table_block(path, ["field", "lake"], by_order=False)
+    with pytest.raises(InputError) as refused:
+        table_block(path, ["field", "sea"], by_order=False)
+    assert "without_images" not in str(refused.value)

@@ -107,6 +107,8 @@ def described(header: Any) -> list[str]:
         lines.append(f"and maps   {plain(header.maps)}, {cells} cells of {width} numbers an image")
     if header.trial is not None:
         lines.append(f"trial      {header.trial.key}, seed {header.seed}: `zslbench show` has its numbers")
+    if header.trial is not None and header.trial.shots:
+        lines.append(f"few-shot   {header.trial.shots} labelled image(s) of each class that is unseen in that split")
     if header.measured and header.confidence:
         measured = header.measured
         numbers = "  ".join(f"{name} {100 * measured[name]:.1f}" for name in ("T1", "S", "U", "H"))

@@ -10,7 +10,7 @@ from zslbench.records.standings import Comparable, comparable
 from zslbench.results.entries import Place
 from zslbench.results.leaderboard import base_of
 from zslbench.results.stats import split_means
-from zslbench.terms import LEADS, track_of
+from zslbench.terms import LEADS, in_shots, track_of
 
 METRIC = LEADS["gzsl"]
 
@@ -47,7 +47,7 @@ def standings(plan: Plan, records: Mapping[str, Record], status: Mapping[str, St
     for (_, track), rows in tables.items():
         trial = rows[0].trial
         base = base_of(frozenset(keys_of(row, "validation")) for row in rows)
-        found = Standing(f"{trial.dataset}, {trial.family}, track {track}", None, -1.0)
+        found = Standing(f"{trial.dataset}, {trial.family}{in_shots(trial.shots)}, track {track}", None, -1.0)
         ranked = []
         for row in rows:
             keys = keys_of(row, "validation")

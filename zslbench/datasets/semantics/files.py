@@ -15,6 +15,7 @@ from zslbench.classnames import loosely, without_number
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.files import read_text
+from zslbench.spelling import argument
 
 _SHOWN = 5
 _CUT = 60
@@ -118,7 +119,14 @@ def join(names: Sequence[str], classes: Sequence[str], where: str, remedy: str =
             faults.append(f"no class is called {_listed([_with_close(name, missing) for name in strangers])}")
         if missing:
             faults.append(f"nothing is given for {_listed([repr(name) for name in missing])}")
-        raise InputError(f"{where}: {'; '.join(faults)}.{remedy}")
+        more = (
+            ""
+            if missing
+            else (
+                f" A class that nobody has images of is named by {argument('without_images')} when a data set is made."
+            )
+        )
+        raise InputError(f"{where}: {'; '.join(faults)}.{more}{remedy}")
     return [found[label] for label in range(len(classes))]
 
 
