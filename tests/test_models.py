@@ -590,7 +590,7 @@ class Mine(Method):
 
 
 def test_below_a_model_of_all_images_as_many_classes_play_unseen(data: Any) -> None:
-    """What a method chooses on validation classes it chooses on a quarter of them in the measured fit too, not on two."""
+    """What a method chooses on validation classes it chooses on a quarter of them in the measured fit too."""
     from zslbench.splits import whole
 
     split = whole(data.dataset)
