@@ -17,7 +17,7 @@ from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, 
 from zslbench.unlabelled import KnownScores  # noqa: E402
 
 if TYPE_CHECKING:
-    from zslbench.api import evaluate, fit, load, load_model, open_results, run, tune
+    from zslbench.api import evaluate, fit, load, load_model, merge, open_results, run, tune
 
 __version__ = "0.2.0"
 
@@ -38,6 +38,7 @@ __all__ = [
     "fit",
     "load",
     "load_model",
+    "merge",
     "neighbour_graph",
     "normalised_graph",
     "open_results",
@@ -45,7 +46,7 @@ __all__ = [
     "run",
     "tune",
 ]
-_VERBS = ("evaluate", "fit", "load", "load_model", "open_results", "run", "tune")
+_VERBS = ("evaluate", "fit", "load", "load_model", "merge", "open_results", "run", "tune")
 
 
 def __getattr__(name: str) -> Any:

@@ -532,6 +532,36 @@ def open_results(store: str | Path = DEFAULT_STORE) -> Results:
     return Results(found)
 
 
+@arguments.verb
+def merge(
+    stores: Sequence[str | Path],
+    store: str | Path,
+    *,
+    prefer: str | Path | Sequence[str | Path] = (),
+    mixed: bool = False,
+) -> Results:
+    """Several stores made one, without losing or doubling a trial; the same as the command's.
+
+    Args:
+        stores: folders of stores, which are read and not changed.
+        store: into which they are merged: a new one, or one that has records already, which stay.
+        prefer: of one trial with other numbers in two stores, which is refused else, take those of these stores.
+        mixed: also merge what was measured on other data of the same name, by another protocol or on other splits.
+
+    Raises:
+        InputError: there is no store, one is in use, or they contradict each other; nothing was changed.
+    """
+    from zslbench.merging import merge as merged
+
+    into = Store(arguments.path("store", store, "the folder of a store"))
+    merged(
+        [open_results(folder).store for folder in arguments.paths("stores", stores)], into,
+        prefer=[Store(folder) for folder in arguments.paths("prefer", prefer)], mixed=arguments.flag("mixed", mixed),
+        command="zslbench.merge(...)",
+    )  # fmt: skip
+    return Results(into)
+
+
 @dataclass(frozen=True)
 class Planned:
     """A suite resolved: the methods, the data, and every trial."""

@@ -5,9 +5,11 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from zslbench.errors import InputError
 from zslbench.lines import Line
@@ -74,7 +76,10 @@ def verify(store: Store) -> Verified:
     plans = store.plan_reader()
     for _ in plans:
         found.plans += 1
-    for each in (reader, plans):
+    merges = store.merge_reader()
+    for _ in merges:
+        pass
+    for each in (reader, plans, merges):
         found.unmarked += each.unmarked
         found.findings += [Finding(each.path.name, line.number, f"the line {line.fault}") for line in each.bad]
         if each.torn:
@@ -106,14 +111,12 @@ def _of_record(
         return
     found.without_digest += not record.predictions_digest
     try:
-        stored = store.predictions(record)
-        check_predictions(stored, record.outcome)
-        again = remeasured(stored)
+        wrong = list(contradictions(record.outcome, store.predictions(record)))
     except (InputError, ValueError) as error:
         yield plain(error, 300)
         return
     found.recomputed += 1
-    yield from _differences(record.outcome, again)
+    yield from wrong
 
 
 def _uneven(outcome: Outcome) -> Iterator[str]:
@@ -124,7 +127,14 @@ def _uneven(outcome: Outcome) -> Iterator[str]:
         yield f"H of epoch {epoch + 1} is {H[epoch]}; S and U give {harmonic_mean(S[epoch], U[epoch])}"
 
 
-def _differences(outcome: Outcome, again: Outcome) -> Iterator[str]:
+def contradictions(outcome: Outcome, predictions: Mapping[str, NDArray[Any]]) -> Iterator[str]:
+    """Every number of the last epoch that the predictions do not give again.
+
+    Raises:
+        ValueError: they are no predictions, or of other classes.
+    """
+    check_predictions(predictions, outcome)
+    again = remeasured(predictions)
     stored = {name: curve[-1] for name, curve in (outcome.zsl | outcome.gzsl).items()}
     computed = {name: curve[-1] for name, curve in (again.zsl | again.gzsl).items()}
     stored["best calibrated H"], computed["best calibrated H"] = outcome.best_calibrated_h, again.best_calibrated_h
@@ -169,7 +179,7 @@ def _notes(store: Store, named: set[str]) -> Iterator[str]:
             f"{len(orphans)} file(s) in predictions belong to no record, the first {plain(orphans[0], 60)}: a run that "
             f"was cut off leaves such."
         )
-    for path in (store.records_path, store.plans_path):
+    for path in (store.records_path, store.plans_path, store.merges_path):
         for suffix in (".bad", ".torn"):
             aside = path.with_suffix(suffix)
             with contextlib.suppress(OSError):

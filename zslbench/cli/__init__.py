@@ -37,6 +37,7 @@ _COMMANDS = {
     "export": ("zslbench.cli.export", "export", "Write every stored record as a flat table (Parquet, CSV, JSON)."),
     "compare": ("zslbench.cli.compare", "compare", "Compare methods split by split and say what may be concluded."),
     "verify": ("zslbench.cli.verify", "verify", "Compute stored numbers anew from their predictions; find damage."),
+    "merge": ("zslbench.cli.merge", "merge", "Make several stores one, without losing or doubling a trial."),
     "status": ("zslbench.cli.status", "status", "Say how far a run is, also while it runs."),
     "show": ("zslbench.cli.show", "show", "Show one stored trial: configuration, numbers, traceback, log."),
     "list": ("zslbench.cli.inspect", "list_", "List methods, data sets or suites."),

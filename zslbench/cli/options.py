@@ -28,7 +28,7 @@ WHERE_ALL_IS: Any = {
 """Where the rest of a leaderboard is, whichever command prints it."""
 STORED = (
     "records.jsonl", "plan.jsonl", "records.torn", "plan.torn", "records.bad", "plan.bad", "lock", "lock.owner",
-    "predictions", "logs", "models",
+    "predictions", "logs", "models", "merged.jsonl", "merged.bad", "merged.torn",
 )  # fmt: skip
 """Files and folders of a store, which no command's output may replace."""
 

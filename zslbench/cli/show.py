@@ -27,10 +27,13 @@ def show(key: str, store: Path, as_json: bool) -> None:
     stored = existing_store(store)
     record = _found(stored, key)
     if as_json:
-        more = {"model": _model(stored, record), "printed": _printed(stored, record)}
+        more = {
+            "model": _model(stored, record), "merged": _origins(stored, record), "printed": _printed(stored, record),
+        }  # fmt: skip
         emit(pretty(msgspec.to_builtins(record) | more))
     else:
-        emit("\n".join(_lines(record, _model(stored, record), _printed(stored, record))))
+        told = _lines(record, _model(stored, record), _origins(stored, record), _printed(stored, record))
+        emit("\n".join(told))
 
 
 def _found(store: "Store", key: str) -> "Record":
@@ -60,7 +63,15 @@ def _model(store: "Store", record: "Record") -> str | None:
     return str(path) if path.is_file() else None
 
 
-def _lines(record: "Record", model: str | None, printed: str) -> list[str]:
+def _origins(store: "Store", record: "Record") -> list[str]:
+    """The stores from which it came, the first one first."""
+    merges = (merge for _, merge in store.merge_reader())
+    return [
+        f"{source.store}, {merge.created}" for merge in merges for source in merge.sources if record.key in source.keys
+    ]
+
+
+def _lines(record: "Record", model: str | None, origins: list[str], printed: str) -> list[str]:
     from zslbench.plaintext import plain
     from zslbench.terms import in_shots
 
@@ -74,6 +85,8 @@ def _lines(record: "Record", model: str | None, printed: str) -> list[str]:
         "status": record.status,
         "ran": f"{run.started} to {run.finished}, {run.executor}, {run.device} on {run.host}, attempt {run.attempt}",
     }
+    if origins:
+        facts["merged from"] = "; ".join(origins)
     if record.outcome is not None:
         curves = record.outcome.zsl | record.outcome.gzsl
         facts["numbers"] = ", ".join(f"{name} {100 * curve[-1]:.1f}" for name, curve in curves.items()) + " (percent)"

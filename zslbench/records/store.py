@@ -1,14 +1,17 @@
 """The store: a folder of records, of what they were measured on, and of what was asked for.
 
 ``records.jsonl`` has one JSON object per finished or failed trial, with a check sum; ``predictions/KEY.npz`` is what
-the metrics were computed from, ``plan.jsonl`` what was asked for, and ``logs/`` what trials printed. Nothing of these
-that is sound is ever changed; lines that are not are moved to ``records.bad``. ``models/KEY.zsl`` are the fitted
-methods of trials whose run was asked to keep them; nothing else depends on them.
+the metrics were computed from, ``plan.jsonl`` what was asked for, ``logs/`` what trials printed, and ``merged.jsonl``
+which trials came from other stores. Nothing of these that is sound is ever changed; lines that are not are moved to
+``records.bad``. ``models/KEY.zsl`` are the fitted methods of trials whose run was asked to keep them; nothing else
+depends on them.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,12 @@ from numpy.typing import NDArray
 
 from zslbench import lines
 from zslbench.errors import InputError
-from zslbench.files import open_regular, read_bytes, sync_path
+from zslbench.files import open_regular, read_bytes, replacing, sync_path, write_whole
 from zslbench.plaintext import plain
 from zslbench.records.folder import Folder
 from zslbench.records.kept import Kept, partial, within, written
 from zslbench.records.latest import Latest
+from zslbench.records.origins import Merge
 from zslbench.records.predictions import MOST, packed, unpacked
 from zslbench.records.trials import Brief, Plan, Record, Trial, is_in, problem, problem_of_brief, problem_of_plan
 from zslbench.terms import MODEL_SUFFIX
@@ -29,6 +33,16 @@ from zslbench.terms import MODEL_SUFFIX
 MODELS = "models"
 _NAMED = 5
 """So many bad lines are named one by one."""
+
+
+def predictions_of(key: str) -> str:
+    """Where in a store the predictions of a trial are."""
+    return f"predictions/{key}.npz"
+
+
+def model_of(key: str) -> str:
+    """The same of its model, if that was kept."""
+    return f"{MODELS}/{key}{MODEL_SUFFIX}"
 
 
 class Store(Folder):
@@ -49,6 +63,11 @@ class Store(Folder):
     def plans_path(self) -> Path:
         """The file of plans."""
         return self._asked
+
+    @property
+    def merges_path(self) -> Path:
+        """The file of merges."""
+        return self.folder / "merged.jsonl"
 
     def has_records(self) -> bool:
         """Whether anything was ever run here.
@@ -98,7 +117,7 @@ class Store(Folder):
             wanted = keys is None or record.key in keys
             if wanted and (not lasting or record.status == "failed" or kept.has(record)):
                 latest.note(record, (line.start, line.length))
-        if self._set_aside(reader):
+        if self.set_aside(reader):
             return self.latest(keys, lasting=lasting)
         self._tell_lost(kept)
         return latest
@@ -119,6 +138,10 @@ class Store(Folder):
         """The same of the plans."""
         return lines.Reader(self.plans_path, Plan, problem_of_plan, word="plan", remedy=self._remedy)
 
+    def merge_reader(self) -> lines.Reader:
+        """The same of the merges."""
+        return lines.Reader(self.merges_path, Merge, word="merge", remedy=self._remedy)
+
     def append(
         self, record: Record, predictions: Mapping[str, NDArray[Any]] | None = None, model: bytes | None = None
     ) -> tuple[int, int]:
@@ -136,25 +159,30 @@ class Store(Folder):
             InputError: the disk is full or the store cannot be written; what was stored before is intact.
         """
         with self._saying_what_failed():
-            contents: dict[Path, bytes] = {}
+            contents: dict[str, bytes] = {}
             if predictions is not None:
                 content = packed(predictions)
-                record.predictions = f"predictions/{record.key}.npz"
+                record.predictions = predictions_of(record.key)
                 record.predictions_bytes = len(content)
                 record.predictions_digest = hashlib.sha256(content).hexdigest()
-                contents[self.folder / record.predictions] = content
+                contents[record.predictions] = content
             if model is not None:
-                contents[self.model_path(record.key)] = model
+                contents[model_of(record.key)] = model
             line = lines.checked(self.records_path, record)
-            for folder in {target.parent for target in contents}:
-                if not folder.is_dir():
-                    folder.mkdir()
-                    sync_path(self.folder)
-            return self._writer.add(line, *(written(content, target) for target, content in contents.items()))
+            return self._writer.add(line, *(self.write_file(name, content) for name, content in contents.items()))
+
+    def write_file(self, name: str, content: bytes) -> FileIO:
+        """A file of a trial, open until it is on the disk itself; its record has to be added then."""
+        with self._saying_what_failed():
+            target = self.folder / name
+            if not target.parent.is_dir():
+                target.parent.mkdir()
+                sync_path(self.folder)
+            return written(content, target)
 
     def model_path(self, key: str) -> Path:
         """Where the model of a trial is, if it was kept."""
-        return self.models_folder / f"{key}{MODEL_SUFFIX}"
+        return self.folder / model_of(key)
 
     @property
     def models_folder(self) -> Path:
@@ -193,7 +221,7 @@ class Store(Folder):
             reader = self.plan_reader()
             for _ in reader:
                 pass
-            self._set_aside(reader)
+            self.set_aside(reader)
             lines.append(self.plans_path, lines.checked(self.plans_path, plan), sync=True)
 
     def write_log(self, key: str, text: str) -> str:
@@ -204,11 +232,52 @@ class Store(Folder):
             self._writer.add_text(path, text.encode("utf-8", "replace"))
         return f"logs/{key}.log"
 
+    def copy_log(self, key: str, content: bytes) -> str:
+        """Keep what a trial printed elsewhere, beside what it printed here; returns the path relative to the store."""
+        for name in (f"logs/{key}.log", f"logs/{key}.{hashlib.sha256(content).hexdigest()[:8]}.log"):
+            path = self.folder / name
+            with self._saying_what_failed():
+                path.parent.mkdir(exist_ok=True)
+                if not path.exists():
+                    write_whole(path, content, sync=True)
+                elif read_bytes(path, MOST) != content:
+                    continue
+            return name
+        raise InputError(f"{path} is another file than the log that it is named for; move it elsewhere.")
+
+    def rewrite(self, records: Iterable[bytes], plans: Iterable[bytes], merges: Iterable[bytes]) -> None:
+        """Put other lines in the place of all that there are, one file right after the other, the records first.
+
+        Raises:
+            InputError: they cannot be written; what was stored before is intact.
+        """
+        self.commit()
+        contents = ((self.merges_path, merges), (self.plans_path, plans), (self.records_path, records))
+        with self._saying_what_failed(), contextlib.ExitStack() as all_of_them:
+            for path, content in contents:  # the last one takes its place first
+                with open(all_of_them.enter_context(replacing(path, sync=True)), "wb") as file:
+                    file.writelines(content)
+        self._writer.moved()
+
     def predictions(self, record: Record) -> dict[str, NDArray[Any]]:
         """The arrays a finished record's metrics were computed from (see `zslbench.protocol`).
 
         Raises:
             InputError: the record has none, or the file is missing, damaged, or another than the record's.
+        """
+        content = self.predictions_file(record)
+        try:
+            return unpacked(content)
+        except ValueError as error:
+            raise InputError(
+                f"predictions {self.folder / str(record.predictions)} cannot be read: {plain(error)}"
+            ) from error
+
+    def predictions_file(self, record: Record) -> bytes:
+        """The file that they are in.
+
+        Raises:
+            InputError: the record has none, or it is missing, or another than the record's.
         """
         if record.predictions is None:
             raise InputError(f"record {record.key} has no predictions: its trial {record.status}.")
@@ -221,10 +290,7 @@ class Store(Folder):
             raise InputError(f"predictions {path} cannot be read: {error}") from error
         if record.predictions_digest and hashlib.sha256(content).hexdigest() != record.predictions_digest:
             raise InputError(f"predictions {path} cannot be read: it is another file than the record was made with.")
-        try:
-            return unpacked(content)
-        except ValueError as error:
-            raise InputError(f"predictions {path} cannot be read: {plain(error)}") from error
+        return content
 
     def _records(self, reader: lines.Reader) -> Iterator[tuple[lines.Line, Record]]:
         """Records with their lines; of two finished ones of a trial that differ, that is told."""
@@ -269,8 +335,8 @@ class Store(Folder):
                 f"not done, their trials run again."
             )
 
-    def _set_aside(self, reader: lines.Reader) -> bool:
-        """Move the bad lines that were found out of the file, where we may; whether there were any."""
+    def set_aside(self, reader: lines.Reader) -> bool:
+        """Move the bad lines that a reader found out of the file, where we may; whether there were any."""
         if self._commits is None or not reader.bad:
             return False
         self.commit()
