@@ -60,9 +60,10 @@ def main() -> int:
 def pages() -> dict[str, str]:
     """Name of a method -> its page."""
     registry, store = built_in(), Store(STORE)
-    rows = [row for table in leaderboard(store.records(), store.plans()) for row in table.rows]
+    tables = leaderboard(store.records(), store.plans())  # bounds are in each, and of no track
+    rows = [(table.track, row) for table in tables for row in table.rows if row.family != "bound" or table is tables[0]]
     return {
-        name: page(registry.get(name), [row for row in rows if base_name(row.method) == name])
+        name: page(registry.get(name), [(track, row) for track, row in rows if base_name(row.method) == name])
         for name in registry.names
     }
 
@@ -77,8 +78,8 @@ def built_in() -> Registry:
     return registry
 
 
-def page(method: type[Method], rows: list[Row]) -> str:
-    """Of one method, with its rows in the stored records."""
+def page(method: type[Method], rows: list[tuple[str, Row]]) -> str:
+    """Of one method, with its rows in the stored records and their tracks."""
     told, parts = describe_method(method), parts_of(method)
     name, needs = method.info.name, "" if told["needs"] == "-" else f"; needs or uses: {told['needs']}"
     about = inspect.cleandoc(method.Config.__doc__ or "")
@@ -149,18 +150,18 @@ def presets(told: dict[str, Any]) -> str:
     return markdown(rows, ["preset", "stands for", "where it comes from"]) if rows else ""
 
 
-def on_ucm(rows: list[Row]) -> str:
-    """Its rows of the shipped leaderboard, ranked ones first."""
+def on_ucm(rows: list[tuple[str, Row]]) -> str:
+    """Its rows of the shipped leaderboard, ranked ones of each track first."""
     shown = [
-        [f"`{row.label}`", "-" if row.rank is None else row.rank]
+        [f"`{row.label}`", "-" if row.family == "bound" else track, "-" if row.rank is None else row.rank]
         + [f"{100 * row.metrics[name].mean:.1f} ± {50 * (row.metrics[name].high - row.metrics[name].low):.1f}"
            for name in METRICS]
         + [f"{row.done}/{row.planned}"]
-        for row in rows if row.metrics
+        for track, row in rows if row.metrics
     ]  # fmt: skip
     if not shown:
         return "No stored trials."
-    table = markdown(shown, ["row", "rank in its track", *METRICS, "trials"])
+    table = markdown(shown, ["row", "track", "rank in it", *METRICS, "trials"])
     return (
         f"Percent ± half the 95 % interval over splits of 16 seen and 5 unseen classes, last epoch, "
         f"from `results/{STORE.name}`; [what the columns mean](../reading.md).\n\n{table}"

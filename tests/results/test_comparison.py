@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zslbench.errors import InputError
-from zslbench.results.comparison import chosen, compare_rows, conclude, only_table
+from zslbench.results.comparison import chosen, compare_rows, conclude, only_table, other_tracks
 from zslbench.results.leaderboard import Row, Table
 from zslbench.results.stats import compare_two, estimates, too_few
 from zslbench.terms import METRICS
@@ -77,6 +77,25 @@ def test_names_choose_among_tables() -> None:
     ):
         with pytest.raises(InputError, match=said):
             only_table([one, other], names)
+
+
+def test_the_strict_track_comes_first() -> None:
+    """Of tables that differ in their track alone the strict one is meant, and a sentence names the others; two tracks
+    of which none is strict, and tables that differ in more, are refused."""
+    one = table(row("a", STEADY), row("x", STEADY))
+    other, third = (table(row("b", STEADY), row("x", STEADY), track=track) for track in ("transductive", "pre-trained"))
+    assert only_table([one, other, third]) is one
+    assert only_table([one, other], ["x"]) is one
+    assert only_table([one, other], ["b"]) is other
+    said = other_tracks(one, [one, other, third])
+    assert said is not None
+    assert said.endswith("compared apart: track='transductive', track='pre-trained'.")
+    assert other_tracks(one, [one]) is None
+    with pytest.raises(InputError, match="differ in their track, transductive and pre-trained, "):
+        only_table([other, third])
+    more = table(row("b", STEADY), features="more", track="transductive")
+    with pytest.raises(InputError, match="differ in their features, made and more"):
+        only_table([one, more])
 
 
 def test_no_table_is_refused() -> None:

@@ -69,8 +69,8 @@ def compare(
     """Compare methods split by split, and say what may be concluded.
 
     A and B are labels of the leaderboard or names of methods; several are compared all with all. Where none is named,
-    the best row is compared with each other ranked one. The splits of one family share classes and images, while
-    intervals and p-values take them as independent: they are optimistic.
+    the best row is compared with each other ranked one, of the strict track unless --track names another. The splits of
+    one family share classes and images, while intervals and p-values take them as independent: they are optimistic.
     """
     from zslbench.report import comparisons
     from zslbench.results import Results

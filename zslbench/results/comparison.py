@@ -68,7 +68,8 @@ def only_table(tables: Sequence[Table], names: Sequence[str] = ()) -> Table:
 
     Args:
         tables: of a leaderboard.
-        names: labels or names of methods, in any of the tables; where one table alone has all of them, it is meant.
+        names: labels or names of methods, in any of the tables; where one table alone has all of them, it is meant. Of
+            tables that differ in their track alone, the strict one is.
 
     Raises:
         InputError: no table, or several; the message names two of them, what differs and how to choose. A name that
@@ -84,6 +85,8 @@ def only_table(tables: Sequence[Table], names: Sequence[str] = ()) -> Table:
             raise _apart(holding)
     first, *others = tables
     for other in others:
+        if _is_beside(first, other):
+            continue
         for name, (words, choice) in _CHOICES.items():
             one, two = getattr(first, name), getattr(other, name)
             if one != two:
@@ -93,6 +96,20 @@ def only_table(tables: Sequence[Table], names: Sequence[str] = ()) -> Table:
                     f"choose with {argument(choice, one)} or {argument(choice, two)}."
                 )
     return first
+
+
+def other_tracks(table: Table, tables: Sequence[Table]) -> str | None:
+    """The sentence on the tables that a strict one was taken before, if there are any."""
+    beside = [argument("track", other.track) for other in tables if _is_beside(table, other)]
+    if not beside:
+        return None
+    return f"These are the rows of the strict track; those of another track are compared apart: {', '.join(beside)}."
+
+
+def _is_beside(one: Table, other: Table) -> bool:
+    """Whether one is of the strict track and the other differs in its track alone."""
+    apart = [name for name in _CHOICES if getattr(one, name) != getattr(other, name)]
+    return one.track == STRICT and apart == ["track"]
 
 
 def _is_in(table: Table, name: str) -> bool:

@@ -10,7 +10,7 @@ from zslbench.datasets import Dataset, load_dataset
 from zslbench.errors import InputError
 from zslbench.records import Latest, Plan, Record, Store
 from zslbench.results.citations import cited
-from zslbench.results.comparison import Comparison, compare_rows, only_table
+from zslbench.results.comparison import Comparison, compare_rows, only_table, other_tracks
 from zslbench.results.leaderboard import Table, leaderboard
 from zslbench.results.rows import limited
 from zslbench.spelling import argument
@@ -174,7 +174,7 @@ class Results:
     ) -> Compared:
         """These methods split by split, with what may be concluded.
 
-        Where none is named, the best ranked row is compared with each other one.
+        Where none is named, the best ranked row is compared with each other one; of several tracks, in the strict one.
 
         Args:
             names: labels or methods.
@@ -191,8 +191,11 @@ class Results:
             arguments.text("names", name, "the label of a row, or a method's name,")
         metric = arguments.one_of("metric", metric, METRICS)
         tables = self.leaderboard(select, metric, **where)
-        best_alone = not names and not every_pair
-        return Compared(compare_rows(only_table(tables, names), list(names), metric, best_alone=best_alone))
+        best_alone, table = not names and not every_pair, only_table(tables, names)
+        found = compare_rows(table, list(names), metric, best_alone=best_alone)
+        if not names and (sentence := other_tracks(table, tables)) is not None:
+            found.conclusions.append(sentence)
+        return Compared(found)
 
     def records(self) -> "pd.DataFrame":
         """A row per stored trial; see `zslbench.results.frames.records_frame`."""
