@@ -135,14 +135,18 @@ class Grid:
             yield self._line(shown, widths, cells)
         yield Text(("─" if unicode else "-") * min(width, sum(widths.values()) + _GAP * (len(shown) - 1)), no_wrap=True)
         for row in self.rows:
-            yield from self._row(row, shown, widths)
+            yield from self._row(row, shown, widths, width)
 
-    def _row(self, row: Sequence[Text], shown: Sequence[int], widths: dict[int, int]) -> Iterator[Text]:
+    def _row(self, row: Sequence[Text], shown: Sequence[int], widths: dict[int, int], width: int) -> Iterator[Text]:
         begun: list[Text] = []
         for at in shown:
             begun.append(row[at])
             if self.columns[at].hang and cell_len(row[at].plain) > widths[at]:
-                yield from self._lines(shown, widths, begun)
+                before = sum(widths[each] + _GAP for each in shown[: len(begun) - 1])
+                if before + cell_len(row[at].plain) <= width or self.whole:
+                    yield from self._lines(shown, widths, begun)
+                else:  # as far to the left as can be
+                    yield Text(" ", no_wrap=True, overflow="ignore").join(cell for cell in begun if cell.plain)
                 begun = [Text() for _ in begun]
         if any(cell.plain for cell in begun) or not begun:
             yield from self._lines(shown, widths, begun)

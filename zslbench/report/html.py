@@ -18,7 +18,7 @@ from zslbench.report.examples import Examples
 from zslbench.report.templates import beside, environment
 from zslbench.results.leaderboard import Row, Table
 from zslbench.results.stats import ALPHA, Paired
-from zslbench.terms import METRICS, in_shots
+from zslbench.terms import METRICS, STRICT, in_shots
 
 
 class Heading(NamedTuple):
@@ -131,7 +131,7 @@ def _part(number: int, section: Section, images: Examples | None) -> dict[str, A
     table = section.table
     return {
         "id": f"t{number}",
-        "heading": f"{plain(table.dataset)} {plain(table.family)}",
+        "heading": _heading(table),
         "subject": f"Features {plain(table.features)}, semantics {plain(table.semantics)}; data {table.data}, "
         f"protocol {table.protocol}; {table.track} track{in_shots(table.shots)}.",
         "section": section,
@@ -157,6 +157,12 @@ def _figures(section: Section, prefix: str) -> dict[str, Figure]:
             svg = svg.replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
             found[plot.name] = Figure(plot.name, title, how, svg)
     return found
+
+
+def _heading(table: Table) -> str:
+    """Of a part: tables of one page often differ in their track or shots alone."""
+    track = "" if table.track == STRICT else f", {table.track} track"
+    return f"{plain(table.dataset)} {plain(table.family)}{track}{in_shots(table.shots)}"
 
 
 def leaderboard_columns(table: Table) -> list[Heading]:
