@@ -62,9 +62,7 @@ def _print(found: "Merged") -> None:
     for name, count in found.taken.items():
         say(f"{plain(name)}: {count} record(s) taken.")
     if found.agreeing:
-        say(
-            f"{found.agreeing} trial(s) are done in several stores with the same numbers: the first store's were taken."
-        )
+        say(f"{found.agreeing} trial(s) are done in several stores, with the same numbers: taken of the first.")
     for each in found.conflicts[:_SHOWN]:
         say(
             f"{each.trial}: {each.metric} is {each.value:.6g} in {plain(each.kept)}, which was taken, and "
