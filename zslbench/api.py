@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,10 +37,12 @@ from zslbench.plugins import Draft
 from zslbench.records import Store
 from zslbench.registry import Registry
 from zslbench.results import Results
-from zslbench.runner.plan import Job, check_needs, make_jobs
+from zslbench.runner.budgets import Budgets, with_draws
+from zslbench.runner.plan import Allowed, Job, check_needs, make_jobs
 from zslbench.splits import Split, Stage, check_shots, make_splits, split_families, whole
 from zslbench.suites import Suite, SuiteMethod, draw_splits, find_suite, overridden, read_suite
-from zslbench.terms import DEFAULT_STORE, Saved
+from zslbench.terms import BUDGET_METRICS, DEFAULT_STORE, Saved
+from zslbench.tuning.space import axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -249,6 +252,9 @@ def run(
     seeds: int = 1,
     shots: int | Sequence[int] = 0,
     validation: bool = True,
+    budget: int | None = None,
+    budget_metric: str = BUDGET_METRICS[0],
+    budget_curve: bool = False,
     workers: int | None = None,
     address: str | None = None,
     device: str = "auto",
@@ -275,7 +281,11 @@ def run(
         seeds: how many seeds per split.
         shots: so many labelled images of every unseen class are trained on, and not measured; a table for each of
             several.
-        validation: whether validation classes are played too, which ``select="val"`` needs.
+        validation: whether validation classes are played too, which ``select="val"`` and `budget` need.
+        budget: how many configurations each method may try on the validation classes of each split: the named one and
+            draws from the ranges that it declares. The best is tested beside the named one.
+        budget_metric: ``H`` or ``T1``, by which the best is told.
+        budget_curve: test every draw that could be chosen in another order, for an exact curve of smaller budgets.
         workers: trials at a time; 0 runs in this process; by default one per core.
         address: of an existing Ray cluster.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -321,6 +331,9 @@ def run(
         "seeds": arguments.whole("seeds", seeds, 1),
         "shots": arguments.wholes("shots", shots),
         "validation": arguments.flag("validation", validation),
+        "budget": None if budget is None else arguments.whole("budget", budget, 1),
+        "budget_metric": arguments.one_of("budget_metric", budget_metric, BUDGET_METRICS),
+        "budget_curve": arguments.flag("budget_curve", budget_curve),
     }
     chosen = load(data) if isinstance(data, str | Path) else _data(data)
     with private_environment(where, load=True):
@@ -570,6 +583,7 @@ class Planned:
     registry: Registry
     data: Data
     jobs: list[Job]
+    """With the tests of all that budgets draw, of which those run that are chosen."""
     remarks: list[str] = field(default_factory=list)
     """What is not run of all that was asked for, and why; one sentence each."""
 
@@ -656,11 +670,32 @@ def plan(suite: Suite, registry: Registry, data: Data, blaming: Any = None) -> P
         jobs = make_jobs(registry, specs, data.view, drawn, range(suite.seeds), stages, suite.each_shots)
         most = {registry.build(method.spec)[2]: method.splits for method in suite.methods}  # jobs are known by labels
         jobs = [job for job in jobs if (fewer := most[job.label]) is None or job.trial.split < fewer]
+        budgets = _budgets(suite, registry)
+        idle = [label for label, (spec, _) in budgets.items() if not axes(registry, spec)]
+        budgets = {label: budget for label, budget in budgets.items() if label not in idle}
+        jobs = list(with_draws(registry, jobs, budgets))
+    remarks = []
     left_out = [label for label, info in infos.items() if info.needs_shots]
-    if not left_out or 0 not in suite.each_shots:
-        return Planned(suite, registry, data, jobs)
-    without = f"{', '.join(map(plain, left_out))}: left out at 0 shots, without labelled images of unseen classes."
-    return Planned(suite, registry, data, jobs, [without])
+    if left_out and 0 in suite.each_shots:
+        named = ", ".join(map(plain, left_out))
+        remarks.append(f"{named}: left out at 0 shots, without labelled images of unseen classes.")
+    if idle:
+        remarks.append(
+            f"run as named, whatever the budget, since none of their parameters can be searched: "
+            f"{', '.join(map(plain, idle))}."
+        )
+    return Planned(suite, registry, data, jobs, remarks)
+
+
+def _budgets(suite: Suite, registry: Registry) -> Budgets:
+    """Those of more than the named configuration, by the methods' labels."""
+    found = {}
+    for method in suite.methods:
+        configurations = method.budget or suite.budget or 1
+        if configurations > 1:
+            allowed = Allowed(configurations, suite.budget_metric, suite.budget_curve)
+            found[registry.build(method.spec)[2]] = method.spec, allowed
+    return found
 
 
 def execute(planned: Planned, store: Store, execution: Execution, progress: Progress, command: str) -> Summary:
@@ -679,17 +714,18 @@ def execute(planned: Planned, store: Store, execution: Execution, progress: Prog
         from zslbench.models.saving import TrialModels
 
         models = TrialModels(execution.save_models, planned.data.dataset, view)
+    joining: deque[Job] = deque()
 
     def events(remaining: Sequence[Job]) -> Events:
         if where.workers == 0:
             debugger = Debugger(execution.post_mortem, progress.pause)
-            return run_serially(registry, view, remaining, where.device, execution.timeout, debugger, keep)
-        return run_with_ray(registry, view, remaining, where, execution.timeout, keep)
+            return run_serially(registry, view, remaining, where.device, execution.timeout, debugger, keep, joining)
+        return run_with_ray(registry, view, remaining, where, execution.timeout, keep, joining)
 
     return run_jobs(
         planned.jobs, store, command, events, progress,
-        retry_failed=execution.retry_failed, fail_fast=execution.fail_fast, check=view.check_unchanged,
-        models=models,
+        retry_failed=execution.retry_failed, fail_fast=execution.fail_fast, joining=joining,
+        check=view.check_unchanged, models=models,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ dataset = "ucm"
 split_family = ["16/5", "13/8"]     # or one: "16/5"
 splits = 10                         # of each family
 shots = [0, 1, 5]                   # labelled images of every unseen class; 0 where nothing is said
+budget = 10                         # configurations that each method may try on the validation classes of each split
 select = "val"                      # what the printed leaderboard reports: which epoch, and sorted by what (sort = "H")
 
 plugins = ["mine.py"]               # files that define further methods, relative to this one
@@ -16,6 +17,7 @@ name = "eszsl"
 name = "clswgan"
 params = { hidden = 512 }
 splits = 5                          # fewer than the suite's; the leaderboard then shows and does not rank it
+budget = 1                          # another than the suite's; 1 is the configuration that is named here
 
 [[parts]]                           # once more, with what is otherwise in it: features, semantics, maps, split_family
 semantics = "names"
@@ -36,7 +38,7 @@ from zslbench.files import read_text
 from zslbench.shipped import shipped
 from zslbench.spelling import argument
 from zslbench.splits import Split, make_splits, read_splits
-from zslbench.terms import METRICS, Selection
+from zslbench.terms import BUDGET_METRICS, METRICS, Selection
 
 
 class SuiteMethod(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,6 +48,8 @@ class SuiteMethod(msgspec.Struct, forbid_unknown_fields=True):
     params: dict[str, Any] = {}
     splits: int | None = None
     """How many of the suite's splits; all by default."""
+    budget: int | None = None
+    """How many configurations it may try on the validation classes of each split; the suite's by default."""
 
     @property
     def spec(self) -> MethodSpec:
@@ -84,6 +88,12 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
     shots: int | list[int] = 0
     """Labelled images of every unseen class that are trained on: a table for each."""
     validation: bool = True
+    budget: int | None = None
+    """How many configurations each method may try on the validation classes of each split; by default the named one."""
+    budget_metric: str = BUDGET_METRICS[0]
+    """Whose mean on validation classes chooses among them."""
+    budget_curve: bool = False
+    """Whether every draw is tested that could be chosen in another order, for an exact curve of smaller budgets."""
     select: str = "last"
     """Which epoch the printed leaderboard reports: a `zslbench.terms.Selection`."""
     sort: str = "H"
@@ -187,7 +197,7 @@ def read_suite(path: str | Path) -> Suite:
     except msgspec.ValidationError as error:
         raise InputError(f"suite {path}: {str(error).replace('`$.', '`')}.") from error
     counts = {"splits": suite.splits, "seeds": suite.seeds}
-    counts |= {f"splits of {method.name}": method.splits for method in suite.methods}
+    counts |= {f"splits of {method.name}": method.splits for method in suite.methods} | _budgets(suite)
     for key, count in counts.items():
         if count is not None and count < 1:
             raise InputError(f"suite {path}: {key} = {count}; at least 1 is expected.")
@@ -209,11 +219,15 @@ def read_suite(path: str | Path) -> Suite:
         raise InputError(f"suite {path}: split_family and splits_file exclude each other.")
     if suite.split_family is not None and not all(suite.families or [""]):
         raise InputError(f"suite {path}: split_family is empty; leave it out for the data set's first.")
-    for key, value, known in (("select", suite.select, get_args(Selection)), ("sort", suite.sort, METRICS)):
+    choices = ("select", get_args(Selection)), ("sort", METRICS), ("budget_metric", BUDGET_METRICS)
+    for key, known in choices:
+        value = getattr(suite, key)
         if value not in known:
             raise InputError(f"suite {path}: {key} = {value!r}; one of {', '.join(known)} is expected.")
     if suite.select == "val" and not suite.validation:
         raise InputError(f"suite {path}: select = 'val' needs the validation trials, hence validation = true.")
+    if not suite.validation and (asked := [key for key, budget in _budgets(suite).items() if (budget or 0) > 1]):
+        raise InputError(f"suite {path}: {asked[0]} chooses by the validation trials, hence validation = true.")
     if (path.parent / suite.dataset / "card.toml").is_file():
         suite.dataset = str(path.parent / suite.dataset)
     if suite.splits_file:
@@ -249,6 +263,9 @@ def overridden(suite: Suite, *, methods: str | None = None, **options: Any) -> S
     if fewer := chosen.get("splits"):  # asked for on purpose, so a method's own number is no mistake
         for method in suite.methods:
             method.splits = method.splits and min(method.splits, fewer)
+    if most := chosen.get("budget"):
+        for method in suite.methods:
+            method.budget = method.budget and min(method.budget, most)
     if suite.numbers is not None and (not suite.numbers or min(suite.numbers) < 0):
         raise InputError(f"split = {suite.split}: numbers from 0 are expected.")
     if not suite.each_shots or min(suite.each_shots) < 0:
@@ -258,7 +275,17 @@ def overridden(suite: Suite, *, methods: str | None = None, **options: Any) -> S
             raise InputError(f"nothing says which {name} to run: name some, or a suite that does.")
     if suite.select == "val" and not suite.validation:
         raise InputError("epochs chosen on validation classes need the validation trials, which are left out.")
+    if not suite.validation and (largest := max((budget or 0 for budget in _budgets(suite).values()), default=0)) > 1:
+        raise InputError(
+            f"{argument('budget', largest)} chooses configurations on validation classes, and "
+            f"{argument('validation', False)} leaves their trials out; leave out one of them."
+        )
     return suite
+
+
+def _budgets(suite: Suite) -> dict[str, int | None]:
+    """Key -> every budget that a suite names."""
+    return {"budget": suite.budget} | {f"budget of {method.name}": method.budget for method in suite.methods}
 
 
 def plugin_files(name: str | Path | None, others: Iterable[Path]) -> list[Path]:

@@ -10,6 +10,8 @@ GZSL_METRICS = ("S", "U", "H", "AUSUC")
 METRICS = (*ZSL_METRICS, *GZSL_METRICS)
 LEADS = {"zsl": "T1", "gzsl": "H"}
 """The metric by which an epoch is chosen in each setting."""
+BUDGET_METRICS = (LEADS["gzsl"], LEADS["zsl"])
+"""Those by which validation classes may choose among configurations, the usual one first."""
 
 DEFAULT_STORE = "results"
 """The folder of stored trials where nothing else is said."""

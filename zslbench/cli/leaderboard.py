@@ -1,6 +1,8 @@
 """``zslbench leaderboard``."""
 
-from collections.abc import Callable, Sequence
+import functools
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,19 @@ from zslbench.cli.streams import say
 from zslbench.errors import InputError
 
 if TYPE_CHECKING:
+    from zslbench.results.budgets import BudgetTable
     from zslbench.results.stress import StressTable
+
+
+def budgets(_: click.Context, __: click.Parameter, text: str | None) -> list[int] | None:
+    """``--budget``: 10, or 1,2,5,10."""
+    if text is None:
+        return None
+    found = [re.fullmatch(r"\s*([1-9]\d{0,5})\s*", part, re.ASCII) for part in text.split(",")]
+    if not all(found):
+        raise click.BadParameter(f"{text!r} names no numbers of configurations: expected such as 10, or 1,2,5,10.")
+    return sorted({int(one[1]) for one in found if one})
+
 
 _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".md": "md", ".txt": "table"}
 """What the name of an output file says."""
@@ -37,6 +51,13 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".
 @table_options
 @stored_options
 @methods_option
+@click.option(
+    "--budget",
+    metavar="B,...",
+    callback=budgets,
+    help="Instead: what the best of so many configurations is expected to reach, such as 1,2,5,10, of methods that "
+    "`zslbench run --budget` let try some.",
+)
 @click.option(
     "--format",
     "form",
@@ -59,6 +80,7 @@ def leaderboard(
     select: Any,
     sort: str,
     methods: str | None,
+    budget: list[int] | None,
     form: str | None,
     stress: bool,
     all_notes: bool,
@@ -78,11 +100,18 @@ def leaderboard(
     if output is not None:
         checked_output(output, store)
     named = [] if methods is None else [methods]
+    results = Results(existing_store(store))
+    if budget is not None and stress:
+        raise InputError("--budget and --stress print another table each; give one of them.")
+    if budget is not None:
+        told = results.leaderboard(select, sort, budget=budget, methods=named, **where)
+        _print_budgets(told, form, output, all_notes=all_notes, excel_safe=excel_safe)
+        return 0
     if stress:
-        tables_under_stress = Results(existing_store(store)).stress(select, sort, methods=named, **where)
+        tables_under_stress = results.stress(select, sort, methods=named, **where)
         _print_stress(tables_under_stress, form, output, all_notes=all_notes, excel_safe=excel_safe)
         return 0
-    result = Results(existing_store(store)).leaderboard(select, sort, methods=named, **where)
+    result = results.leaderboard(select, sort, methods=named, **where)
 
     def as_table() -> Any:
         return tables.as_rich(result, wide, all_notes=all_notes, **WHERE_ALL_IS)
@@ -115,18 +144,52 @@ def _print_stress(
     """
     from zslbench.report import stress
 
-    def as_table() -> Any:
-        return stress.as_rich(result, all_notes=all_notes)
-
-    if form == "table" and output is None:
-        result_console().print(as_table(), crop=False)
-        return
+    shown = functools.partial(stress.as_rich, result, all_notes=all_notes)
     writers: dict[str, Callable[[], str]] = {
-        "table": lambda: as_text(as_table()),
         "md": lambda: stress.as_markdown(result),
         "csv": lambda: stress.as_csv(result, excel_safe),
         "json": lambda: stress.as_json(result),
     }
-    if form not in writers:
-        raise InputError(f"--stress is printed as {', '.join(writers)}, not as {form}.")
-    emit(writers[form](), output)
+    _print_instead("--stress", form, output, shown, writers)
+
+
+def _print_budgets(
+    result: Sequence["BudgetTable"], form: str, output: Path | None, *, all_notes: bool, excel_safe: bool
+) -> None:
+    """Print what larger budgets are worth, or write it to the file.
+
+    Raises:
+        InputError: in a form that it has not.
+    """
+    from zslbench.report import budgets
+
+    told = {"all_in": "--format md shows all.", "more": "--notes explains."}
+    shown = functools.partial(budgets.as_rich, result, all_notes=all_notes, **told)
+    writers: dict[str, Callable[[], str]] = {
+        "md": lambda: budgets.as_markdown(result),
+        "csv": lambda: budgets.as_csv(result, excel_safe),
+        "json": lambda: budgets.as_json(result),
+        "latex": lambda: budgets.as_latex(result),
+    }
+    _print_instead("--budget", form, output, shown, writers)
+
+
+def _print_instead(
+    option: str, form: str, output: Path | None, shown: Callable[[], Any], writers: Mapping[str, Callable[[], str]]
+) -> None:
+    """Print another table than the leaderboard's, or write it to the file.
+
+    Args:
+        option: that asks for it.
+        form: ``table``, or one of `writers`.
+        output: the file, if there is one.
+        shown: for a terminal.
+        writers: of other forms.
+    """
+    forms = {"table": lambda: as_text(shown()), **writers}
+    if form not in forms:
+        raise InputError(f"{option} is printed as {', '.join(forms)}, not as {form}.")
+    if form == "table" and output is None:
+        result_console().print(shown(), crop=False)
+    else:
+        emit(forms[form](), output)

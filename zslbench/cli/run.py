@@ -26,7 +26,7 @@ from zslbench.cli.options import (
 from zslbench.cli.streams import tell
 from zslbench.console import progress_console
 from zslbench.plaintext import plain
-from zslbench.terms import SAVED, Saved
+from zslbench.terms import BUDGET_METRICS, SAVED, Saved
 
 
 @click.command()
@@ -53,6 +53,21 @@ from zslbench.terms import SAVED, Saved
     default=None,
     help="Also play the validation classes as unseen, which --select val needs; it nearly doubles the time.  "
     "[default: validation]",
+)
+@click.option(
+    "--budget",
+    type=click.IntRange(min=1),
+    help="Configurations that each method may try on the validation classes of each split: the named one and draws "
+    "from the ranges that it declares. The best is tested beside the named one.",
+)
+@click.option(
+    "--budget-metric", type=click.Choice(BUDGET_METRICS), help="What tells which is best.  [default: H]"
+)  # fmt: skip
+@click.option(
+    "--budget-curve",
+    is_flag=True,
+    default=None,
+    help="Test every draw that could be chosen in another order, for an exact curve of smaller budgets.",
 )
 @where_options
 @click.option("--timeout", help="Longest that a trial may take, such as 90s, 30m or 2h.  [default: no limit]")
@@ -96,8 +111,10 @@ def run(
     from zslbench.models.saving import check_saved
     from zslbench.records import Store
     from zslbench.registry import Registry
-    from zslbench.report import tables
+    from zslbench.report import budgets, tables
+    from zslbench.results.budgets import budget_tables
     from zslbench.results.leaderboard import leaderboard
+    from zslbench.runner.budgets import foreseen
     from zslbench.runner.cluster import private_environment
     from zslbench.runner.durations import seconds_of
     from zslbench.runner.plan import outlook
@@ -110,18 +127,20 @@ def run(
     files = plugin_files(suite, plugins)
     click.get_current_context().with_resource(private_environment(where, load=bool(files) and not dry_run))
     parts = plan_suite(suite, Registry(files), **chosen)
+    check_saved(save_models, parts[0].suite.validation)
     for remark in dict.fromkeys(remark for planned in parts for remark in planned.remarks):
         tell(remark)
-    check_saved(save_models, parts[0].suite.validation)
     execution = Execution(
         where, None if timeout is None else seconds_of(timeout), retry_failed, fail_fast, pdb, save_models
     )
     records = Store(store)
     if dry_run:
         device = None if where.device == "auto" else where.device
-        jobs = [job for planned in parts for job in planned.jobs]
+        jobs, unchosen = foreseen([job for planned in parts for job in planned.jobs], records)
         rows = outlook(jobs, records.briefs(lasting=True), device=device, retry_failed=retry_failed)
         print_outlook(rows, execution.slots, as_json)
+        if unchosen:
+            tell(f"{unchosen} of the trials are tests of what validation classes will choose; there may be more.")
         return 0
     summaries = []
     for number, planned in enumerate(parts, 1):
@@ -144,7 +163,11 @@ def run(
         emit(tables.as_json(result))
         return 0 if complete else 1
     result_console().print(tables.as_rich(result, all_notes=False, **WHERE_ALL_IS), crop=False)
-    if failed := sum(status == "failed" for each in summaries for status in each.records.status.values()):
+    if any(row.budget is not None for table in result for row in table.rows):
+        more = "`zslbench leaderboard --budget 1,2,... --notes` explains."
+        shown = budgets.as_rich(budget_tables(result), all_notes=False, all_in="--budget 1,2 shows all.", more=more)
+        result_console().print(shown, crop=False)
+    if failed := sum(len(each.failing) for each in summaries):
         if summary.stopped:
             tell("stopped at the first trial that failed, as --fail-fast says.")
         retry = "run again to retry them" if retry_failed else "they run again without --no-retry-failed"

@@ -84,7 +84,10 @@ class TrialModels:
             why = "cannot be kept" if leader.label in self._unkept else "has no model here"
             yield f"{leads} and {why}, so the models of others stay."
         else:
-            others = {key for row in standing.behind for key in keys_of(row, "test").values()} & there
+            drawn = {
+                key for row in (leader, *standing.behind) for key in row.every_key()
+            }  # by budgets, which lead none
+            others = (drawn & there) - mine
             store.remove_models(sorted(others))
             yield f"{leads}; its {len(mine & there)} model(s) are in {plain(store.models_folder)}."
         if leader.label not in self._unkept:

@@ -3,12 +3,28 @@
 from zslbench.records.latest import Latest
 from zslbench.records.standings import Standings
 from zslbench.records.store import Store
-from zslbench.records.trials import SCHEMA, Brief, Cell, Failure, Plan, PlanRow, Record, Run, Status, Trial, key_of
+from zslbench.records.trials import (
+    SCHEMA,
+    Brief,
+    Budget,
+    Cell,
+    Draw,
+    Failure,
+    Plan,
+    PlanRow,
+    Record,
+    Run,
+    Status,
+    Trial,
+    key_of,
+)
 
 __all__ = [
     "SCHEMA",
     "Brief",
+    "Budget",
     "Cell",
+    "Draw",
     "Failure",
     "Latest",
     "Plan",

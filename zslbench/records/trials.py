@@ -1,6 +1,6 @@
 """What a trial is and what it leaves: the structures that are stored, and what is wrong with one that was read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -96,6 +96,8 @@ class Record(msgspec.Struct, kw_only=True):
     """What the method declared to need or use, in words."""
     citation: str = ""
     """The key of the method's BibTeX entry."""
+    draw: int = 0
+    """The number under which a budget drew the configuration; 0 where somebody named it. No part of its identity."""
     outcome: Outcome | None = None
     failure: Failure | None = None
     predictions: str | None = None
@@ -130,6 +132,30 @@ class Cell(msgspec.Struct, frozen=True):
     stage: str
 
 
+class Draw(msgspec.Struct, frozen=True):
+    """A configuration that a budget draws for one split."""
+
+    numbers: list[int]
+    """Under which it was drawn, from 1 on; several where a draw is equal to an earlier one."""
+    label: str
+    config: dict[str, Any]
+    cells: list[Cell]
+    """Its validation trials, and its test trials, which run if it is chosen."""
+
+
+class Budget(msgspec.Struct):
+    """What a method may try on the validation classes of each split: its row's configuration, number 0, and draws."""
+
+    configurations: int
+    """In all."""
+    metric: str = "H"
+    """Whose mean over the seeds chooses, after the last epoch of the validation trials."""
+    every_order: bool = False
+    """Whether all are tested that could be chosen of fewer draws in any order, not only in the order drawn."""
+    draws: list[Draw] = []
+    """Of all splits. Numbers that are missing drew the row's configuration again, or what the method refuses."""
+
+
 class PlanRow(msgspec.Struct):
     """The planned trials of one method and configuration on one family of splits."""
 
@@ -140,6 +166,12 @@ class PlanRow(msgspec.Struct):
     family: str = ""
     needs: list[str] = []
     citation: str = ""
+    budget: Budget | None = None
+
+    def every_key(self) -> Iterator[str]:
+        """Of all trials that it may ask for: those of its budget's draws too, chosen or not."""
+        for cells in (self.cells, *(draw.cells for draw in (self.budget.draws if self.budget else ()))):
+            yield from (cell.key for cell in cells)
 
 
 class Plan(msgspec.Struct):

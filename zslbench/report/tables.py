@@ -21,8 +21,8 @@ from zslbench.terms import EPOCHS, METRICS, STRICT, in_shots, track_in_words
 _GAINS = {"last": "max-last T1/H", "val": "max-val T1/H"}
 _WIDE_ONLY = ("rule", "citation", "peak MB")
 """Columns that a terminal shows when it is asked for all."""
-_KEYS = ("tests", "validations", "others")
-"""What a row says of the records behind it, which no table shows: `zslbench export` does."""
+_KEYS = ("tests", "validations", "others", "tried")
+"""What a row says of the records behind it, which no table shows: `zslbench export` and `--budget` do."""
 _EXPENDABLE = ("fit s", "OA", *_GAINS.values(), "AUSUC", "needs", "done", "S", "U")
 """Columns that a narrow terminal can do without, first to last."""
 
@@ -57,6 +57,11 @@ def notes(table: Table) -> list[str]:
     if any(row.family == "bound" for row in rows):
         said.append(
             "Bounds are no methods: they mark what chance, a classifier of seen classes or ideal semantics would give."
+        )
+    if any(row.budget for row in rows):
+        said.append(
+            "budget b: on each split b configurations, the named one and draws from the method's ranges, were tried on "
+            "validation classes; the best one of that split is tested. 'zslbench leaderboard --budget' shows the gain."
         )
     if table.track != STRICT:
         said.append(
@@ -121,11 +126,24 @@ def _about_rows(rows: Sequence[Row]) -> list[str]:
         )
     if sentence := lacking_validation(rows):
         said.append(sentence)
+    said += failed_draws(rows)
     measured = {row.label: too_few(row.metrics["T1"].splits) or "" for row in rows if row.metrics}
     for few, labels in _by(measured).items():
         if few:
             said.append(few if len(labels) == len(measured) else f"{', '.join(labels)}: {few}")
     return said
+
+
+def failed_draws(rows: Sequence[Row]) -> list[str]:
+    """How many configurations of a budget could not be measured, and hence not be chosen."""
+    failed = {
+        row.label: str(sum(len(one.numbers) for listed in row.tried.values() for one in listed if one.score is None))
+        for row in rows
+    }
+    listed = [f"{', '.join(labels)}: {count}" for count, labels in _by(failed).items() if count != "0"]
+    return [f"Configurations that failed on validation classes and could not be chosen: {'; '.join(listed)}."] * bool(
+        listed
+    )
 
 
 def _by(words: Mapping[str, str]) -> dict[str, list[str]]:
@@ -235,7 +253,7 @@ def _flat(table: Table, row: Row) -> dict[str, object]:
         "citation": row.citation, "method_family": row.family, "needs": "; ".join(row.needs),
         "selection": row.selection, "done": row.done, "planned": row.planned, "extra": row.extra, "failed": row.failed,
         "unvalidated": row.unvalidated, "why": row.why, "splits": row.metrics["T1"].splits if row.metrics else 0,
-        "seeds": row.seeds,
+        "seeds": row.seeds, "budget": row.budget.configurations if row.budget else 1,
     }  # fmt: skip
     for metric in METRICS:
         told = row.metrics.get(metric)

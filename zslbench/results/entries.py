@@ -2,17 +2,18 @@
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from zslbench._types import DoubleArray
+from zslbench.budgets import budget_label, reached
 from zslbench.errors import InputError
 from zslbench.hashing import digest
 from zslbench.protocol import ROUNDING, Curve
-from zslbench.records import PlanRow, Record, Trial
+from zslbench.records import Budget, PlanRow, Record, Trial
 from zslbench.records.standings import Comparable, comparable
 from zslbench.results.machines import Machine, machine_of
 from zslbench.spelling import argument
@@ -53,6 +54,12 @@ def kind_of(source: Record | PlanRow, kinds: dict[tuple[object, ...], Kind]) -> 
     return kinds[alike]
 
 
+def with_budget(kind: Kind, budget: Budget) -> Kind:
+    """The kind of a method with a budget, given that of its named configuration."""
+    told = budget.configurations, budget.metric
+    return replace(kind, label=budget_label(kind.label, *told), identity=digest([kind.identity, *told]))
+
+
 Epochs = tuple[int, int]
 """One in ZSL and one in GZSL."""
 Place = tuple[int, int]
@@ -78,6 +85,10 @@ class Entry(msgspec.Struct, gc=False):  # 100,000 of them would keep the garbage
     """Of a test trial: an array of the first ZSL metric after each epoch, then of the next."""
     gzsl: Any = None
     """The same of the GZSL metrics."""
+    drawn: bool = False
+    """Whether a budget drew the configuration, rather than somebody who named it."""
+    reached: dict[str, float] | None = None
+    """Of a finished validation trial, by which configurations are chosen."""
 
     def at(self, epochs: Epochs) -> list[float]:
         """Every metric, in the order of `METRICS`, after these epochs.
@@ -99,12 +110,15 @@ def entry_of(record: Record, kind: Kind, machines: dict[Machine, Machine]) -> En
     entry = Entry(
         record.key, kind, trial.stage, trial.split, trial.seed, record.status == "done",
         fit, None if fit is None or score is None else fit + score, run.peak_mb, machines.setdefault(machine, machine),
+        drawn=record.draw > 0,
     )  # fmt: skip
     if outcome is not None:
         zsl, gzsl = _joined(entry, outcome.zsl, ZSL_METRICS), _joined(entry, outcome.gzsl, GZSL_METRICS)
         entry.best = best_epoch(outcome.zsl[LEADS["zsl"]]), best_epoch(outcome.gzsl[LEADS["gzsl"]])
         if trial.stage == "test":
             entry.zsl, entry.gzsl = array("d", zsl), array("d", gzsl)
+        else:
+            entry.reached = reached(record)
     return entry
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from zslbench.metrics import GzslDecisions
 from zslbench.records import Record, Store
+from zslbench.results.budgets import BudgetTable
 from zslbench.results.comparison import Comparison
 from zslbench.results.exporting import Column, Export
 from zslbench.results.leaderboard import Table
@@ -123,6 +124,26 @@ def leaderboard_frame(tables: Sequence[Table]) -> pd.DataFrame:
             rows.append(found)
     frame = _typed(rows, columns)
     frame.attrs["accuracies"] = "percent, as the columns say"
+    return frame
+
+
+def budgets_frame(tables: Sequence[BudgetTable]) -> pd.DataFrame:
+    """A row per method, budget and split: the expected value of the best of so many configurations, a fraction."""
+    rows = [
+        {
+            "dataset": table.table.dataset, "features": table.table.features, "semantics": table.table.semantics,
+            "family": table.table.family, "track": table.table.track, "label": curve.label, "method": curve.method,
+            "selection": table.selection, "metric": table.metric, "budget": budget, "split": split, "value": value,
+            "order": curve.order,
+        }
+        for table in tables for curve in table.curves
+        for budget, values in curve.per_split.items() for split, value in values.items()
+    ]  # fmt: skip
+    columns: dict[str, Column] = dict.fromkeys(
+        ("dataset", "features", "semantics", "family", "track", "label", "method", "selection", "metric"), str
+    )
+    frame = _typed(rows, columns | {"budget": int, "split": int, "value": float, "order": str})
+    frame.attrs["accuracies"] = _FRACTIONS
     return frame
 
 

@@ -10,7 +10,7 @@ computed from averaged S and U.
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import chain
 from typing import Any
@@ -19,11 +19,13 @@ import msgspec
 import numpy as np
 
 from zslbench._types import DoubleArray
+from zslbench.budgets import Contest, Ended, contests
 from zslbench.hashing import digest
 from zslbench.plaintext import plain
 from zslbench.records import Plan, Record, Standings, Trial
 from zslbench.records.standings import Comparable, comparable
-from zslbench.results.entries import Entry, Kind, Place, check_range, entry_of, kind_of
+from zslbench.results.choices import Given, Tried, tried
+from zslbench.results.entries import Entry, Kind, Place, check_range, entry_of, kind_of, with_budget
 from zslbench.results.machines import Machine, mixtures
 from zslbench.results.published import PublishedTable, like_for_like, published_for
 from zslbench.results.stats import Estimate, estimates, split_means
@@ -35,7 +37,7 @@ _FEW = 3
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One method and configuration."""
+    """One method and configuration; with a budget, a configuration for each split, chosen on its validation classes."""
 
     label: str
     method: str
@@ -85,7 +87,12 @@ class Row(msgspec.Struct, frozen=True):
     validations: list[str] = []
     """Keys of the finished validation trials of the same splits and seeds."""
     others: list[str] = []
-    """Keys of what else is stored: trials that failed, lie beyond the base, or lack the validation that is needed."""
+    """Keys of what else is stored: trials that failed, lie beyond the base, or lack the validation that is needed; with
+    a budget, those of configurations that were not chosen."""
+    budget: Given | None = None
+    """None where the configuration was named."""
+    tried: dict[int, list[Tried]] = {}
+    """Split -> what the budget tried there, number 0 first; without splits on which some are not measured yet."""
 
     def is_of(self, trial: Trial) -> bool:
         """Whether a trial is one of this method and configuration."""
@@ -157,6 +164,9 @@ def leaderboard(
     standings.plan(plans)
     groups: dict[Comparable, dict[str, dict[str, _RowData]]] = {}
 
+    named = {cell.key for plan in plans for row in plan.rows for cell in row.cells}
+    drawn = {key for plan in plans for row in plan.rows for key in row.every_key()} - named
+
     def row_of(kind: Kind) -> "_RowData":
         rows = groups.setdefault(kind.table, {}).setdefault(_BOUNDS if kind.family == "bound" else kind.track, {})
         row = rows[kind.identity] = rows.get(kind.identity) or _RowData(kind)
@@ -171,13 +181,25 @@ def leaderboard(
             for asked in planned.cells:
                 if splits is None or asked.split < splits:
                     row.planned[asked.stage].add((asked.split, asked.seed))
+            if planned.budget is not None:
+                chooses = row_of(with_budget(row.kind, planned.budget))
+                budget, found = planned.budget, contests(planned)
+                chooses.given = Given(row.label, budget.configurations, budget.metric, budget.every_order)
+                chooses.contests |= {one.split: one for one in found if splits is None or one.split < splits}
     for entry in entries.values():
         if not standings.is_current(entry.kind.trial) or (splits is not None and entry.split >= splits):
             continue
+        if entry.key in drawn or (entry.drawn and entry.key not in named):
+            continue  # of a row with a budget, if of any
         row = row_of(entry.kind)
         row.planned[entry.stage].add((entry.split, entry.seed))
         if standings.is_on_newest_split(entry.key):  # else the split has changed: a hole
             row.entries[entry.stage][entry.split, entry.seed] = entry
+    if choosing := [row for each in groups.values() for rows in each.values() for row in rows.values() if row.contests]:
+        valid = {key: entry for key, entry in entries.items() if standings.is_on_newest_split(key)}
+        ended = {key: entry.reached for key, entry in valid.items() if entry.stage == "validation"}
+        for row in choosing:
+            row.choose(valid, ended, selection)
     others = None if published is None else list(published)
     tables = []
     for tracks in groups.values():
@@ -230,6 +252,7 @@ class _RowData:
     """A row while its trials are gathered."""
 
     def __init__(self, kind: Kind) -> None:
+        self.kind = kind
         self.label = kind.label
         self.trial = kind.trial
         self.family = kind.family
@@ -237,6 +260,36 @@ class _RowData:
         self.citation = kind.citation
         self.planned: dict[str, set[Place]] = {"test": set(), "validation": set()}
         self.entries: dict[str, dict[Place, Entry]] = {"test": {}, "validation": {}}
+        self.given: Given | None = None
+        self.contests: dict[int, Contest] = {}
+        """Split -> what a budget tries there."""
+        self.tried: dict[int, list[Tried]] = {}
+        self.unchosen: list[str] = []
+        """Keys of the trials of what was tried and not chosen."""
+
+    def choose(self, entries: Mapping[str, Entry], ended: Ended, selection: Selection) -> None:
+        """Take the trials of the configurations that validation classes choose, a configuration for each split.
+
+        Args:
+            entries: all that count, by their keys.
+            ended: what those of validation trials reached.
+            selection: which epoch is reported.
+        """
+        for split, contest in self.contests.items():
+            places = [(split, seed) for seed in contest.seeds]
+            for stage in self.planned:
+                self.planned[stage] |= set(places)
+            if not contest.is_settled(ended):
+                continue
+            chosen = contest.chosen(ended)
+            self.tried[split] = tried(contest, entries, ended, selection)
+            for stage, keys in (("test", chosen.tests), ("validation", chosen.validations)):
+                found = zip(places, map(entries.get, keys), strict=True)
+                self.entries[stage] |= {place: entry for place, entry in found if entry is not None}
+            self.unchosen += [
+                key for one in contest.candidates[1:] if one is not chosen
+                for key in (*one.tests, *one.validations) if key in entries
+            ]  # fmt: skip
 
     def all_entries(self) -> Iterator[Entry]:
         return chain.from_iterable(self.entries[stage].values() for stage in self.entries)
@@ -431,7 +484,9 @@ def _row(
         published=published,
         tests=averages,
         validations=choosing,
-        others=[entry.key for entry in data.all_entries() if entry.key not in named],
+        others=[*(entry.key for entry in data.all_entries() if entry.key not in named), *data.unchosen],
+        budget=data.given,
+        tried=data.tried,
     )
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from zslbench import arguments
 from zslbench.configuration import close_matches
 from zslbench.datasets import Dataset, load_dataset
 from zslbench.errors import InputError
 from zslbench.records import Latest, Plan, Record, Store
+from zslbench.results.budgets import BudgetTable, budget_tables
 from zslbench.results.citations import cited
 from zslbench.results.comparison import Comparison, compare_rows, only_table, other_tracks
 from zslbench.results.leaderboard import Table, leaderboard
@@ -41,6 +42,24 @@ class Leaderboard(list[Table]):
         from zslbench.report.tables import as_markdown
 
         return as_markdown(self)
+
+
+class Budgets(list[BudgetTable]):
+    """Tables of what larger budgets are worth. Shows itself in a notebook."""
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row per method, budget and split; see `zslbench.results.frames.budgets_frame`."""
+        from zslbench.results.frames import budgets_frame
+
+        return budgets_frame(self)
+
+    def __repr__(self) -> str:
+        from zslbench.report.budgets import as_markdown
+
+        return as_markdown(self)
+
+    def _repr_markdown_(self) -> str:
+        return repr(self)
 
 
 class Compared:
@@ -88,11 +107,22 @@ class Results:
         """The store's."""
         return self.store.folder
 
+    @overload
     def leaderboard(
+        self, select: Selection = "last", sort: str = "H", *, budget: None = None, **where: Any
+    ) -> Leaderboard: ...
+
+    @overload
+    def leaderboard(
+        self, select: Selection = "last", sort: str = "H", *, budget: int | Sequence[int], **where: Any
+    ) -> Budgets: ...
+
+    def leaderboard(  # type: ignore[misc]  # what **where may be is said here alone
         self,
         select: Selection = "last",
         sort: str = "H",
         *,
+        budget: int | Sequence[int] | None = None,
         methods: Sequence[str] = (),
         dataset: str | None = None,
         split_family: str | None = None,
@@ -103,12 +133,13 @@ class Results:
         track: str | None = None,
         shots: int | None = None,
         splits: int | None = None,
-    ) -> Leaderboard:
-        """The ranked tables.
+    ) -> Leaderboard | Budgets:
+        """The ranked tables, or what larger budgets are worth.
 
         Args:
             select: which epoch counts: ``last``, ``val`` (best on validation classes) or ``test-max``, an oracle.
             sort: the metric that ranks.
+            budget: show what the best of so many configurations is expected to reach, beside the named one.
             methods: only rows of these labels or methods; all by default.
             dataset: only tables of this data set.
             split_family: only tables of this family.
@@ -151,6 +182,9 @@ class Results:
             tables = limited(tables, named if isinstance(named, str) else ",".join(named))
         if not tables:
             raise InputError(f"no trial in {self.folder} matches the options.")
+        if budget is not None:
+            listed = arguments.wholes("budget", budget, 1)
+            return Budgets(budget_tables(tables, [listed] if isinstance(listed, int) else listed))
         return Leaderboard(cited(tables))
 
     def stress(self, select: Selection = "last", metric: str = "H", **where: Any) -> "list[StressTable]":
@@ -245,7 +279,7 @@ class Results:
     def _keys(self) -> set[str] | None:
         if self._plan is None:
             return None
-        return {cell.key for row in self._plan.rows for cell in row.cells}
+        return {key for row in self._plan.rows for key in row.every_key()}
 
     def _latest(self) -> Latest:
         return self.store.latest(self._keys())

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -33,6 +34,7 @@ def run_serially(
     timeout: float | None = None,
     debugger: Debugger | None = None,
     keep_models: bool = False,
+    joining: deque[Job] | None = None,
 ) -> Events:
     """One after the other: for debugging, and for a handful of short trials.
 
@@ -48,6 +50,7 @@ def run_serially(
         timeout: seconds that a trial may take.
         debugger: lets a person into the trials that run in this process.
         keep_models: whether fitted methods are handed back.
+        joining: jobs that join meanwhile, of the same methods; they come next.
 
     Raises:
         InputError: a GPU is asked for and torch finds none; a process cannot start; a method closed this one's files;
@@ -74,7 +77,9 @@ def run_serially(
             for owner in owners:  # now, while this process is as the user started it
                 if owner != here:
                     apart.start(owner)
-        for job in jobs:
+        queue = deque(jobs)
+        while queue:
+            job = queue.popleft()
             yield Started(job)
             ended = (
                 _attempt_here(registry, view, job, device, debugger, keep_models)
@@ -88,6 +93,14 @@ def run_serially(
                     yield from spoken.notices(job, event.attempt)
                     if event.attempt.traces.lasting:
                         here = None
+            _first(queue, joining)
+
+
+def _first(queue: deque[Job], joining: deque[Job] | None) -> None:
+    """Put the jobs that join at the head of the queue, in their order."""
+    if joining:
+        queue.extendleft(reversed(joining))
+        joining.clear()
 
 
 def _attempt_here(
@@ -172,10 +185,11 @@ def run_with_ray(
     where: Where,
     timeout: float | None = None,
     keep_models: bool = False,
+    joining: deque[Job] | None = None,
 ) -> Events:
     """Many trials at a time in Ray actors, one per slot and kept warm.
 
-    Only the caller writes records: workers hand results back.
+    Only the caller writes records: workers hand results back. `joining`: as of `run_serially`.
 
     Raises:
         InputError: Ray cannot be had as `where` says, or its workers cannot start.
@@ -191,7 +205,9 @@ def run_with_ray(
             yield Notice(why)
         if slots.gpus and (names := _on_cores(jobs)):
             yield Notice(f"on cores, since they do not use a GPU: {', '.join(names)}.")
-        yield from Pool(ray, registry, view, slots, timeout, keep_models).run(jobs)
+        yield from Pool(ray, registry, view, slots, timeout, keep_models).run(
+            jobs, deque() if joining is None else joining
+        )
 
 
 def _on_cores(jobs: Sequence[Job]) -> list[str]:

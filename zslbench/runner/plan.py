@@ -11,12 +11,34 @@ from zslbench.errors import InputError
 from zslbench.hashing import digest
 from zslbench.methods import MethodInfo
 from zslbench.protocol import PROTOCOL_VERSION
-from zslbench.records import Brief, Cell, Plan, PlanRow, Record, Standings, Trial
+from zslbench.records import Brief, Budget, Cell, Draw, Plan, PlanRow, Record, Standings, Trial
 from zslbench.registry import Registry
 from zslbench.runner.estimates import Estimates
 from zslbench.spelling import argument
 from zslbench.splits import Split, Stage, check_shots
 from zslbench.terms import in_shots
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """A budget: what a method may try on the validation classes of each split."""
+
+    configurations: int
+    """In all, the one that was named included."""
+    metric: str = "H"
+    every_order: bool = False
+    """Whether all are tested that could be chosen of fewer draws in any order."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a job of a drawn configuration is part of."""
+
+    of: str
+    """The label of the method as it was named."""
+    row: str
+    """That with its budget."""
+    numbers: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -27,6 +49,20 @@ class Job:
     label: str
     split: Split
     info: MethodInfo
+    allowed: Allowed | None = None
+    """What its method may try, if it has a budget."""
+    drawn: Drawn | None = None
+    """Which of it this is; None for the configuration that was named."""
+
+    @property
+    def row(self) -> str:
+        """The label under which it is counted: of the method as it was named, or of that with its budget."""
+        return self.label if self.drawn is None else self.drawn.row
+
+    @property
+    def waits(self) -> bool:
+        """Whether it runs only if validation classes choose its configuration."""
+        return self.drawn is not None and self.stage == "test"
 
     @property
     def stage(self) -> Stage:
@@ -178,13 +214,25 @@ def check_needs(info: MethodInfo, name: str, view: DataView) -> None:
 def as_plan(jobs: Sequence[Job], command: str) -> Plan:
     """The plan to be stored before the first trial."""
     rows: dict[tuple[str, str, int], PlanRow] = {}
+    draws: dict[tuple[str, str, int, int, tuple[int, ...]], Draw] = {}
     for job in jobs:
-        place = job.label, job.trial.family, job.trial.shots
+        named = job.label if job.drawn is None else job.drawn.of
+        place = named, job.trial.family, job.trial.shots
         row = rows.get(place)
-        if row is None:
+        if row is None:  # never of a draw: what was named comes first
             row = PlanRow(job.label, job.trial, [], job.info.family, job.info.needs, job.info.citation_key)
+            if (allowed := job.allowed) is not None:
+                row.budget = Budget(allowed.configurations, allowed.metric, allowed.every_order, [])
             rows[place] = row
-        row.cells.append(Cell(job.trial.key, job.trial.split, job.trial.seed, job.trial.stage))
+        cells = row.cells
+        if job.drawn is not None and row.budget is not None:
+            numbers = job.drawn.numbers
+            draw = draws.get((*place, job.trial.split, numbers))
+            if draw is None:
+                draw = draws[*place, job.trial.split, numbers] = Draw([*numbers], job.label, job.trial.config, [])
+                row.budget.draws.append(draw)
+            cells = draw.cells
+        cells.append(Cell(job.trial.key, job.trial.split, job.trial.seed, job.trial.stage))
     return Plan(datetime.now(UTC).isoformat(timespec="seconds"), command, list(rows.values()))
 
 
@@ -229,10 +277,10 @@ def outlook(
     for job in jobs:
         trial = job.trial
         known = standings.status.get(trial.key, "to_do")
-        counts.setdefault(job.label, Counter())[known] += 1
+        counts.setdefault(job.row, Counter())[known] += 1
         kind = trial.family, trial.stage, trial.shots
-        alike.setdefault(job.label, Counter())[*kind, known not in settled] += 1
-        example.setdefault((job.label, *kind), trial)
+        alike.setdefault(job.row, Counter())[*kind, known not in settled] += 1
+        example.setdefault((job.row, *kind), trial)
     rows = []
     for label, count in counts.items():
         ahead = {kind: number for kind, number in alike[label].items() if kind[-1]}

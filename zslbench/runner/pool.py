@@ -5,7 +5,7 @@ a bounded number of times; a job past its time is killed and recorded; a worker 
 """
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,23 +120,24 @@ class Pool:
         self.told = Told()
         self.folder = ""
 
-    def run(self, jobs: Sequence[Job]) -> Events:
-        """Run them all. Closing the generator ends what is running."""
+    def run(self, jobs: Sequence[Job], joining: deque[Job]) -> Events:
+        """Run them all, and those that join meanwhile. Closing the generator ends what is running."""
         with TemporaryDirectory(prefix="zslbench-", ignore_cleanup_errors=True) as self.folder:
             try:
-                yield from self._run(jobs)
+                yield from self._run(jobs, joining)
             finally:  # at once: else exit handlers that a method left would run, and might never end
                 for actor in self._actors():
                     self._kill(actor)
 
-    def _run(self, jobs: Sequence[Job]) -> Events:
+    def _run(self, jobs: Sequence[Job], joining: deque[Job]) -> Events:
         self.waiting.add(jobs)
         wanted = self._waiting_for_gpus()
         on_gpus = min(self.slots.on_gpus(self.per_gpu), wanted)
         yield Opened(on_gpus + min(self.slots.count - on_gpus, len(jobs) - wanted))
         last_look = alive = time.monotonic()
         patient = True
-        while self.waiting or self.tasks:
+        while self.waiting or self.tasks or joining:
+            self.waiting.join(joining)
             self._start_actors()
             while (fitting := self._next_job()) is not None:
                 yield self._hand_out(*fitting)

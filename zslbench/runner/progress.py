@@ -54,15 +54,9 @@ class Progress:
         self.failed: dict[str, int] = {}
         self._waiting = Counter[tuple[str, ...]]()
         self._example: dict[tuple[str, ...], Trial] = {}
-        for job in jobs:
-            self.planned[job.label] = self.planned.get(job.label, 0) + 1
-            if status := settled.get(job.trial.key):
-                counts = self.done if status == "done" else self.failed
-                counts[job.label] = counts.get(job.label, 0) + 1
-            else:
-                self._waiting[_kind(job)] += 1
-                self._example.setdefault(_kind(job), job.trial)
-        self.total, self.before = len(jobs), sum(self.done.values())
+        self.total = 0
+        self.joined(jobs, settled)
+        self.before = sum(self.done.values())
         self.running: dict[str, tuple[Job, float]] = {}
         self.epochs: dict[str, tuple[int, int]] = {}
         self.seconds: list[float] = []
@@ -80,6 +74,18 @@ class Progress:
             finally:
                 self.pause()
                 sys.stdout, sys.stderr = streams
+
+    def joined(self, jobs: Sequence[Job], settled: Mapping[str, Status]) -> None:
+        """Count these jobs too; `settled` as of `showing`."""
+        for job in jobs:
+            self.planned[job.row] = self.planned.get(job.row, 0) + 1
+            if status := settled.get(job.trial.key):
+                counts = self.done if status == "done" else self.failed
+                counts[job.row] = counts.get(job.row, 0) + 1
+            else:
+                self._waiting[_kind(job)] += 1
+                self._example.setdefault(_kind(job), job.trial)
+        self.total += len(jobs)
 
     def pause(self) -> None:
         """Take the screen away for good: somebody works at the terminal."""
@@ -114,7 +120,7 @@ class Progress:
         _, since = self.running.pop(key, (job, time.monotonic()))
         self.epochs.pop(key, None)
         counts = self.done if record.status == "done" else self.failed
-        counts[job.label] = counts.get(job.label, 0) + 1
+        counts[job.row] = counts.get(job.row, 0) + 1
         self.seconds.append(time.monotonic() - since)
         self.estimates.add(record)
         if not self.quiet:
@@ -141,7 +147,7 @@ class Progress:
             table.add_column(column, justify="left" if column == "method" else "right")
         busy: dict[str, int] = {}
         for job, _ in self.running.values():
-            busy[job.label] = busy.get(job.label, 0) + 1
+            busy[job.row] = busy.get(job.row, 0) + 1
         for label, planned in self.planned.items():
             failed = self.failed.get(label, 0)
             table.add_row(
@@ -175,4 +181,4 @@ class Progress:
 
 def _kind(job: Job) -> tuple[str, ...]:
     """Jobs of one kind take equally long."""
-    return job.label, job.trial.family, job.stage, str(job.trial.shots)
+    return job.row, job.trial.family, job.stage, str(job.trial.shots)

@@ -1,5 +1,6 @@
 """Driving a run: plan first, then one record per trial as it ends. Only this module writes to the store."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from zslbench.records import Latest, Plan, Record, Store
 from zslbench.runner.attempt import Attempt
+from zslbench.runner.budgets import Choosing
 from zslbench.runner.estimates import Estimates
 from zslbench.runner.executors import Events, Finished, Notice, Opened, Returned, Started, Tick
 from zslbench.runner.plan import Job, as_plan
@@ -24,6 +26,8 @@ class Summary:
     """The record that counts of every planned trial, earlier runs' included."""
     plan: Plan
     """What was asked for, as stored."""
+    wanted: set[str]
+    """Keys of the trials that the run had: those of draws that were not chosen are not among them."""
     ran: int = 0
     failed: int = 0
     stopped: bool = False
@@ -31,8 +35,13 @@ class Summary:
 
     @property
     def complete(self) -> bool:
-        """Whether every planned trial is done."""
-        return all(status == "done" for status in self.records.status.values())
+        """Whether every trial that the run had is done."""
+        return not self.failing
+
+    @property
+    def failing(self) -> list[str]:
+        """Keys of those of which the last record is a failure, an earlier run's if it was not tried again."""
+        return [key for key, status in self.records.status.items() if status == "failed" and key in self.wanted]
 
 
 def run(
@@ -44,6 +53,7 @@ def run(
     *,
     retry_failed: bool = True,
     fail_fast: bool = False,
+    joining: deque[Job] | None = None,
     check: Callable[[], None] = lambda: None,
     models: "TrialModels | None" = None,
 ) -> Summary:
@@ -57,6 +67,7 @@ def run(
         progress: shows what happens.
         retry_failed: whether trials that failed before run again.
         fail_fast: stop at the first trial that fails.
+        joining: where the executor finds jobs that join while it runs: tests of what validation classes chose.
         check: asked before a trial is recorded; raises if what it ran on has changed.
         models: keeps the fitted methods that trials hand back; None where none is kept.
 
@@ -65,16 +76,20 @@ def run(
     """
     with store.writing():
         known = store.latest({job.trial.key: job.trial for job in jobs}, lasting=True)
-        summary = Summary(known, as_plan(jobs, command))
+        plan = as_plan(jobs, command)
+        choosing = Choosing(jobs, plan)
         settled = {key: status for key, status in known.status.items() if status == "done" or not retry_failed}
-        remaining = [job for job in jobs if job.trial.key not in settled]
+        chosen = [job for key in settled if choosing.concerns(key) for job in choosing.note(known[key])]
+        wanted = [*choosing.sure, *chosen]
+        summary = Summary(known, plan, {job.trial.key for job in wanted})
+        remaining = [job for job in wanted if job.trial.key not in settled]
         store.append_plan(summary.plan)
         # Closed, so that workers end before the store is released, whatever happens here.
         estimates = Estimates()
         if remaining and not progress.quiet:
             for brief in store.briefs():
                 estimates.add(brief)
-        with progress.showing(jobs, settled, estimates), closing(events(remaining)) as running, _kept(store):
+        with progress.showing(wanted, settled, estimates), closing(events(remaining)) as running, _kept(store):
             for event in running:
                 store.commit(due=True)
                 match event:
@@ -89,6 +104,11 @@ def run(
                         progress.finished(job, record)
                         if models is not None and attempt.unkept:
                             models.unkept(job, attempt.unkept, progress.notice)
+                        chosen = choosing.note(record)
+                        summary.wanted.update(each.trial.key for each in chosen)
+                        progress.joined(chosen, settled)
+                        if joining is not None:
+                            joining.extend(each for each in chosen if each.trial.key not in settled)
                         if fail_fast and record.status == "failed":
                             summary.stopped = True
                             break
@@ -128,6 +148,7 @@ def _record(store: Store, job: Job, attempt: Attempt, models: "TrialModels | Non
         outcome=attempt.measured.outcome if attempt.measured else None,
         failure=attempt.failure,
         run=attempt.run,
+        draw=0 if job.drawn is None else job.drawn.numbers[0],
     )
     if attempt.log.strip():
         record.run.log = store.write_log(record.key, attempt.log)

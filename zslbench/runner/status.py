@@ -6,7 +6,8 @@ from datetime import datetime
 
 import msgspec
 
-from zslbench.records import Brief, Plan, Standings, Store, Trial
+from zslbench.budgets import NAMED, Contest, Ended, budget_label, contests, reached
+from zslbench.records import Brief, Plan, PlanRow, Standings, Store, Trial
 from zslbench.runner.estimates import Estimates
 from zslbench.runner.failures import failing_line
 from zslbench.terms import in_shots
@@ -85,14 +86,32 @@ class Status(msgspec.Struct):
     """Commands that do what is missing or failed."""
 
 
+_Place = tuple[int, int, str, int]
+"""Split, seed, stage, and the number of a budget's draw."""
+
+
 class _Planned:
     """A row while it is counted: which keys it asks for and who asked last."""
 
     def __init__(self, trial: Trial, row: StatusRow) -> None:
         self.trial = trial
         self.row = row
-        self.keys: dict[tuple[int, int, str], str] = {}
+        self.keys: dict[_Place, str] = {}
+        self.contests: dict[int, Contest] = {}
+        """Split -> what a budget tries there, if this row is of one."""
+        self.open = 0
+        """Tests at least of what is not chosen yet."""
         self.command = ""
+
+    def settle(self, ended: Ended) -> None:
+        """Count the tests of what is chosen, as far as validation classes have."""
+        for split, contest in self.contests.items():
+            if not contest.is_settled(ended):
+                self.open += len(contest.seeds) if len(contest.candidates) > 1 else 0
+                continue
+            for candidate in contest.to_test(ended):
+                tests = zip(contest.seeds, candidate.tests, strict=True)
+                self.keys |= {(split, seed, "test", candidate.numbers[0]): key for seed, key in tests}
 
 
 def read_status(store: Store, *, every: bool = False) -> Status | None:
@@ -115,6 +134,10 @@ def read_status(store: Store, *, every: bool = False) -> Status | None:
         _merge(rows, plan)
     if newest is None:
         return None
+    if any(planned.contests for planned in rows.values()):
+        ended = _ended(store, rows.values())
+        for planned in rows.values():
+            planned.settle(ended)
     estimates, briefs = Estimates(), _Latest(key for planned in rows.values() for key in planned.keys.values())
     for brief in store.briefs(lasting=True):
         estimates.add(brief)
@@ -125,6 +148,7 @@ def read_status(store: Store, *, every: bool = False) -> Status | None:
         for key in planned.keys.values():
             status = briefs.standings.status.get(key, "to_do")
             setattr(row, status, getattr(row, status) + 1)
+        row.to_do += planned.open
         if row.done < row.planned:
             again[planned.command] = None
     counted = [planned.row for planned in rows.values()]
@@ -145,7 +169,8 @@ def read_status(store: Store, *, every: bool = False) -> Status | None:
 def _waiting(rows: Iterable[_Planned], briefs: "_Latest") -> Iterator[tuple[Trial, int]]:
     """Of each method and stage a trial, and how many are to do."""
     for planned in rows:
-        stages = Counter(stage for (_, _, stage), key in planned.keys.items() if key not in briefs.standings.status)
+        stages = Counter(stage for (_, _, stage, _), key in planned.keys.items() if key not in briefs.standings.status)
+        stages["test"] += planned.open
         for stage, count in stages.items():
             yield msgspec.structs.replace(planned.trial, stage=stage), count
 
@@ -159,7 +184,35 @@ def _merge(rows: dict[_Identity, _Planned], plan: Plan) -> None:
         identity = asked.label, trial.dataset, trial.features, trial.semantics, trial.family, trial.shots
         planned = rows.setdefault(identity, _Planned(trial, StatusRow(*identity)))
         planned.trial, planned.command = trial, plan.command
-        planned.keys |= {(cell.split, cell.seed, cell.stage): cell.key for cell in asked.cells}
+        planned.keys |= {(cell.split, cell.seed, cell.stage, NAMED): cell.key for cell in asked.cells}
+        if asked.budget is not None:
+            label = budget_label(asked.label, asked.budget.configurations, asked.budget.metric)
+            apart = label, *identity[1:]
+            planned = rows.setdefault(apart, _Planned(trial, StatusRow(*apart)))
+            planned.trial, planned.command = trial, plan.command
+            _merge_budget(planned, asked)
+
+
+def _merge_budget(planned: _Planned, asked: PlanRow) -> None:
+    """The draws of a row's budget, counted apart from what was named."""
+    for contest in contests(asked):
+        planned.contests[contest.split] = contest
+        planned.keys = {place: key for place, key in planned.keys.items() if place[0] != contest.split}
+        for candidate in contest.candidates[1:]:
+            validations = zip(contest.seeds, candidate.validations, strict=True)
+            planned.keys |= {
+                (contest.split, seed, "validation", candidate.numbers[0]): key for seed, key in validations
+            }
+
+
+def _ended(store: Store, rows: Iterable[_Planned]) -> Ended:
+    """What the validation trials of budgets reached."""
+    keys = {
+        key for planned in rows for contest in planned.contests.values()
+        for candidate in contest.candidates for key in candidate.validations
+    }  # fmt: skip
+    latest = store.latest(keys, lasting=True)
+    return {key: reached(latest[key]) for key in latest}
 
 
 class _Latest:

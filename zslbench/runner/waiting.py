@@ -31,6 +31,11 @@ class Waiting(Generic[Lane]):
             self._jobs.append((job, 1))
             self.lanes[self._lane_of(job)] += 1
 
+    def join(self, jobs: deque[Job]) -> None:
+        """Take over jobs that come before all others, in their order, for their first attempt."""
+        while jobs:
+            self.again(jobs.pop(), 1)
+
     def again(self, job: Job, attempt: int) -> None:
         """At the front."""
         self._jobs.appendleft((job, attempt))

@@ -244,7 +244,7 @@ class _Proposals(Searcher):
         for attempt in range(_PROPOSALS):
             name = f"{trial_id}/{attempt}"
             values = self.optuna.suggest(name) or {}
-            params = {axis.name: _tidy(axis, values[axis.name]) for axis in self.axes}
+            params = {axis.name: axis.tidy(values[axis.name]) for axis in self.axes}
             proposed = Configuration(self.next, params)
             if proposed.key not in self.keys:
                 self.keys.add(proposed.key)
@@ -319,13 +319,6 @@ def _halving(ledger: Ledger, splits: int) -> _Halving:
             mean = statistics.fmean(known.values[:count])
             scheduler.on_trial_result(nobody, earlier, {"splits": count, "mean": mean})
     return scheduler
-
-
-def _tidy(axis: Axis, value: Any) -> Any:
-    """A number as a person would write it, with four digits: more would decide nothing and fill every table."""
-    if isinstance(axis.search, Choice) or axis.whole:
-        return value
-    return min(max(float(f"{value:.4g}"), axis.search.low), axis.search.high)
 
 
 def _distributions(axes: Sequence[Axis]) -> dict[str, BaseDistribution]:
