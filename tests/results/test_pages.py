@@ -1,0 +1,66 @@
+"""The pages on semantics and on stress, made of a small run: what they say is what is stored."""
+
+import re
+import runpy
+
+import pytest
+from conftest import ROOT
+
+SUITE = """
+dataset = "toy"
+semantics = "truth"
+split_family = "6/2"
+splits = 4
+validation = false
+[[methods]]
+name = "eszsl"
+[[methods]]
+name = "sae"
+[[methods]]
+name = "projection"
+[[methods]]
+name = "gfzsl"
+[[methods]]
+name = "chance"
+[[parts]]
+semantics = "truth:shuffled"
+[[parts]]
+semantics = "random:9"
+[[parts]]
+semantics = "random:9+truth"
+[[parts]]
+semantics = "truth:noise:2"
+[[parts]]
+split_family = "6/2:images:0.2"
+"""
+
+
+@pytest.fixture
+def store(in_process, tmp_path, synthetic):
+    """Trials with true semantics, others, controls and views."""
+    (tmp_path / "s.toml").write_text(SUITE)
+    code, _, err = in_process("run", "--suite", "s.toml", "--workers", "0", "--quiet")
+    assert code == 0, err
+    return tmp_path / "results"
+
+
+def test_pages_say_what_is_stored(store):
+    """Columns for all semantics but views, agreement of those that say something, and three sentences at the end."""
+    text = runpy.run_path(str(ROOT / "benchmarks/semantics_page.py"))["page"](store, "toy", "6/2")
+    header = next(line for line in text.splitlines() if line.startswith("| method"))
+    assert {cell.strip() for cell in header.split("|")[2:-1]} == {
+        "truth",
+        "truth:shuffled",
+        "random:9",
+        "random:9+truth",
+    }
+    assert len(re.findall(r"^\| (?:truth, random:9\+truth|random:9\+truth, truth) ", text, re.MULTILINE)) == 3
+    assert "chance " not in text
+    text += runpy.run_path(str(ROOT / "benchmarks/stress_page.py"))["page"](store)
+    for metric in ("T1", "H", "AUSUC"):
+        assert f"### {metric} under stress: toy 6/2, features made, semantics truth" in text
+    assert text.count("attribute noise 2 SD") >= 3
+    for said in ("**Shown**: ", "**Not shown**: ", "**What would change our mind**: "):
+        sentences = [line for line in text.splitlines() if line.startswith(said)]
+        assert len(sentences) == 2
+        assert all(line.endswith(".") and not re.search(r"\bnan\b", line) for line in sentences)
