@@ -349,3 +349,15 @@ def test_outputs_never_replace_a_model(data: Any, tmp_path: Path, in_process: An
     code, _, said = in_process("export", "--store", tmp_path / "store", "-o", kept, "--format", "csv")
     assert (code, "is part of the store" in said) == (2, True)
     assert kept.read_bytes() == before
+
+
+def test_draws_of_a_budget_do_not_lead(data: Any, tmp_path: Path) -> None:
+    """With `best` the models of the leader as it was named stay, and of no draw; with `all` those of draws too."""
+    found = {}
+    for saved in ("best", "all"):
+        run(data, tmp_path / saved, "eszsl", saved=saved, budget=4)
+        tests = records_of(tmp_path / saved)
+        found[saved] = [record.label for record in tests if f"{record.key}.zsl" in names(tmp_path / saved)]
+        assert len(names(tmp_path / saved)) == len(found[saved])
+    assert found["best"] == ["eszsl", "eszsl"]
+    assert set(found["all"]) > {"eszsl"}

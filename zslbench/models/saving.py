@@ -67,7 +67,8 @@ class TrialModels:
         if self._saved == "all":
             rows = [row for row in plan.rows if row.label not in self._unkept]
             tests = {key for row in rows for key in keys_of(row, "test").values()}
-            yield f"{len(tests & there)} model(s) of this run are in {plain(store.models_folder)}."
+            every = {key for row in rows for key in row.every_key()}
+            yield f"{len(every & there)} model(s) of this run are in {plain(store.models_folder)}."
             yield from _lacking(tests - there, records)
             return
         for standing in standings(plan, records, records.status):
