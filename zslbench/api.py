@@ -63,7 +63,7 @@ class Data:
         dataset: the folder's contents.
         features: by name; the card's default if None.
         semantics: by name, ``a+b`` side by side; the card's default if None. ``NAME:shuffled`` and ``random:60`` are
-            controls (docs/semantics.md).
+            controls, ``NAME:noise:0.3`` and ``NAME:part:0.5`` are worse than NAME (docs/semantics.md).
         maps: by name; none if None.
 
     Raises:

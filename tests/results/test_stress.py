@@ -78,7 +78,7 @@ def test_stresses_are_named_and_come_mildest_first():
 def test_tables_that_do_not_belong_together_are_not_compared():
     """Another protocol, other labels or another track are other data; without views, or what they are of, a line."""
     clean, worse = table(CLEAN), table(CLEAN, semantics="a:noise:1")
-    for changed in ({"protocol": 2}, {"hashes": {"labels": "m"}}, {"track": "transductive"}):
+    for changed in ({"protocol": 2}, {"hashes": {"labels": "m"}}, {"track": "transductive"}, {"shots": 5}):
         with pytest.raises(InputError, match=r"none of what they are views of.*semantics 'a'"):
             stress_tables([table(CLEAN, **changed), worse], "H")
     with pytest.raises(InputError, match="zslbench run --suite stress"):

@@ -158,7 +158,11 @@ def _suites(folder: Path | None) -> list[dict[str, Any]]:
             row |= {
                 "title": suite.title,
                 "methods": len(suite.methods),
-                "split families": ", ".join(suite.families) or suite.splits_file or "the data set's first",
+                "split families": ", ".join(
+                    dict.fromkeys(family for part in suite.each_part for family in part.families)
+                )
+                or suite.splits_file
+                or "the data set's first",
                 "splits of each": suite.splits or "default",
             }
         except InputError as error:  # one broken file must not hide the others

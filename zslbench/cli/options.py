@@ -82,15 +82,21 @@ def data_options(*, required: bool, several: bool) -> Callable[[Callable[..., An
             required=required,
             help="A bundled data set's name or a data set folder.",
         ),
-        click.option("--features", help="Features by name.  [default: the data set's]"),
         click.option(
-            "--semantics", help="Semantics: NAME, a+b side by side, or NAME:shuffled.  [default: the data set's]"
+            "--features",
+            help="Features: NAME, or NAME:noise:0.5 on images to be classified.  [default: the data set's]",
+        ),
+        click.option(
+            "--semantics",
+            help="Semantics: NAME, a+b side by side, NAME:shuffled, NAME:noise:0.3, or NAME:part:0.5.  [default: the "
+            "data set's]",
         ),
         click.option("--maps", help="Feature maps by name, for methods that need them."),
         click.option(
             "--split-family",
             shell_complete=completion.split_families,
-            help=f"Such as 16/5 (seen/unseen){or_several}.  [default: the data set's first]",
+            help=f"Such as 16/5 (seen/unseen), or with less to train on: 16/5:seen:0.5, 16/5:images:0.3"
+            f"{or_several}.  [default: the data set's first]",
         ),
     )
 

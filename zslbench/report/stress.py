@@ -14,7 +14,7 @@ from zslbench.plaintext import plain
 from zslbench.report.escaping import markdown
 from zslbench.results.stats import Estimate
 from zslbench.results.stress import Loss, Stress, StressTable
-from zslbench.terms import EPOCHS
+from zslbench.terms import EPOCHS, in_shots
 
 NOTE = (
     "Each cell: how {metric} changes, in percentage points, from the data as they are, paired by split; a star where "
@@ -31,7 +31,9 @@ def heading(table: StressTable) -> str:
     dataset, family, features, semantics = names
     about = f"{table.metric} under stress: {dataset} {family}, features {features}, semantics {semantics}"
     epoch = EPOCHS.get(table.selection, table.selection)
-    return f"{about} (data {table.data}, protocol {table.protocol}, {table.track} track; {epoch})"
+    return (
+        f"{about} (data {table.data}, protocol {table.protocol}, {table.track} track{in_shots(table.shots)}; {epoch})"
+    )
 
 
 def header(table: StressTable) -> list[str]:
@@ -87,12 +89,12 @@ def as_markdown(tables: Sequence[StressTable]) -> str:
 
 def as_csv(tables: Sequence[StressTable], excel_safe: bool = False) -> str:
     """A line per stress and method, unrounded, as fractions."""
-    names = ["dataset", "family", "features", "semantics", "track", "metric", "worse", "stressed_family",
+    names = ["dataset", "family", "features", "semantics", "track", "shots", "metric", "worse", "stressed_family",
              "stressed_features", "stressed_semantics", "method", "clean", "stressed",
              *(f"loss_{part}" for part in Estimate._fields[:4]), "splits", "rank_clean", "rank", "tau"]  # fmt: skip
     lines = []
     for table in tables:
-        place = [table.dataset, table.family, table.features, table.semantics, table.track, table.metric]
+        place = [table.dataset, table.family, table.features, table.semantics, table.track, table.shots, table.metric]
         for stress in table.stresses:
             views = [stress.what, stress.family, stress.features, stress.semantics]
             for loss in stress.losses:

@@ -61,6 +61,7 @@ class StressTable(msgspec.Struct, frozen=True):
     semantics: str
     family: str
     track: str
+    shots: int
     data: str
     protocol: int
     metric: str
@@ -97,13 +98,17 @@ def stress_tables(tables: Sequence[Table], metric: str) -> list[StressTable]:
     return stressed
 
 
-def _place(table: Table) -> tuple[str, str, str, str, str, int, str]:
+_Place = tuple[str, str, str, str, str, int, int, str]
+
+
+def _place(table: Table) -> _Place:
     """What a table is about, apart from the hashes that differ between a view and what it is of."""
     labels = table.hashes.get("labels", "")
-    return table.dataset, table.features, table.semantics, table.family, table.track, table.protocol, labels
+    names = table.dataset, table.features, table.semantics, table.family, table.track
+    return *names, table.shots, table.protocol, labels
 
 
-def _view(table: Table) -> tuple[tuple[str, str, str, str, str, int, str], str] | None:
+def _view(table: Table) -> tuple[_Place, str] | None:
     """Of which table it is a view, and in what it is worse; None where it is none."""
     said: list[str] = []
     features, semantics, family = table.features, table.semantics, table.family
@@ -121,7 +126,7 @@ def _view(table: Table) -> tuple[tuple[str, str, str, str, str, int, str], str] 
         said.append(f"{share:.0%} of {'seen classes' if what == 'seen' else 'training images'}")
     if not said:
         return None
-    return (table.dataset, features, semantics, family, *_place(table)[4:]), " and ".join(said)
+    return (table.dataset, features, semantics, family, table.track, *_place(table)[5:]), " and ".join(said)
 
 
 def _beside(clean: Table, views: Iterable[tuple[Table, str]], metric: str) -> StressTable:
@@ -139,8 +144,8 @@ def _beside(clean: Table, views: Iterable[tuple[Table, str]], metric: str) -> St
         )
     selection = next((row.selection for row in clean.rows), "")
     return StressTable(
-        clean.dataset, clean.features, clean.semantics, clean.family, clean.track, clean.data, clean.protocol, metric,
-        selection, labels, sorted(stresses, key=_by_what),
+        clean.dataset, clean.features, clean.semantics, clean.family, clean.track, clean.shots, clean.data,
+        clean.protocol, metric, selection, labels, sorted(stresses, key=_by_what),
     )  # fmt: skip
 
 
