@@ -86,6 +86,8 @@ def test_each_split_is_tested_with_what_its_validation_classes_choose(tmp_path, 
     assert rows["tunable"].per_split["H"] == pytest.approx({split: tested[split, "tunable"] for split in (0, 1)})
     assert rows[name].done == rows[name].planned == 4
     assert rows[name].rank is not None
+    chosen_epochs = by_label(results, select="val")[name]
+    assert chosen_epochs.done == chosen_epochs.planned == 8  # with the validation trials of what was chosen
     assert any(label != "tunable" for label in best.values())  # else this would show little
 
 
@@ -203,6 +205,8 @@ def test_smaller_budgets_are_read_from_a_larger_one(tmp_path, synthetic, plugin)
         name = "tunable" if budget == 1 else f"tunable (budget {budget})"
         assert told.per_split[budget] == by_label(alone)[name].per_split["H"]
     assert told.order == "drawn"
+    assert told.chosen == chosen(results.store)
+    assert all(f"split {split} {label}" in repr(curve) for split, label in told.chosen.items())
     assert (told.gain.a, told.gain.b) == ("tunable (budget 5)", "tunable")
     frame = curve.to_frame()
     assert list(frame["budget"]) == [1, 1, 2, 2, 5, 5]
@@ -307,8 +311,8 @@ def test_the_command_prints_both_and_says_what_is_to_come(tmp_path, synthetic, i
     base = ("run", "--dataset", "toy", "--methods", "eszsl", "--splits", "1", "--workers", "0", "--store", "s")
     code, out, err = in_process(*base, "--budget", "3", "--dry-run")
     assert code == 0
-    assert "eszsl (budget 3)      3" in out  # two validation trials, and a test at least
-    assert "1 of the trials are tests of what validation classes will choose" in err
+    assert "eszsl (budget 3)      3" in out  # two validation trials, and a test that stands for what is chosen
+    assert "1 of them stand for tests of what validation classes will choose" in err
     code, out, _ = in_process(*base, "--budget", "3", "--quiet")
     assert code == 0
     assert "eszsl (budget 3)" in out

@@ -131,12 +131,15 @@ def split_families(ctx: click.Context) -> Iterable[str]:
 
 def _planned(ctx: click.Context, what: str) -> Iterable[str]:
     """Of the plans of the store that the command reads, which are short beside its records."""
+    from zslbench.budgets import budget_label
     from zslbench.records import Store
 
     store = Store(Path(ctx.params.get("store") or os.environ.get("ZSLBENCH_STORE") or DEFAULT_STORE))
     for plan in store.each_plan():
         for row in plan.rows:
             yield row.label if what == "label" else getattr(row.trial, what)
+            if what == "label" and row.budget is not None:
+                yield budget_label(row.label, row.budget.configurations, row.budget.metric)
 
 
 @_offering(listed=True)

@@ -140,7 +140,7 @@ def run(
         rows = outlook(jobs, records.briefs(lasting=True), device=device, retry_failed=retry_failed)
         print_outlook(rows, execution.slots, as_json)
         if unchosen:
-            tell(f"{unchosen} of the trials are tests of what validation classes will choose; there may be more.")
+            tell(f"{unchosen} of them stand for tests of what validation classes will choose: more or fewer may run.")
         return 0
     summaries = []
     for number, planned in enumerate(parts, 1):

@@ -49,12 +49,27 @@ def notes(table: BudgetTable) -> list[str]:
             f"it varies more than the mean over all choices, for which `zslbench run --budget-curve` tests more draws: "
             f"{', '.join(drawn)}."
         )
+    return said + _amiss(table)
+
+
+def _amiss(table: BudgetTable) -> list[str]:
+    """What must not be missed, whatever else is said."""
+    said = []
     splits = {len(values) for curve in table.curves for values in curve.per_split.values()}
     if len(splits) == 1 and (few := too_few(splits.pop(), len(table.curves))):
         said.append(few)
     if failed := [f"{plain(curve.label)} {curve.failed}" for curve in table.curves if curve.failed]:
         said.append(f"Configurations that failed on validation classes and were not chosen: {', '.join(failed)}.")
     return said
+
+
+def chosen(table: BudgetTable) -> list[str]:
+    """Of each method, what the largest budget chooses on each split."""
+    return [
+        f"{plain(curve.label)}, chosen of {curve.configurations}: "
+        f"{'; '.join(f'split {split} {plain(label)}' for split, label in curve.chosen.items())}."
+        for curve in table.curves
+    ]
 
 
 def as_rich(
@@ -70,15 +85,10 @@ def as_rich(
             )
             for name in header
         ]
-        told = notes(table)
-        said = told if all_notes else [f"{_brief(table)} {more}".rstrip(), *told[3 if _has_all(table) else 2 :]]
+        said = [*notes(table), *chosen(table)] if all_notes else [f"{_brief(table)} {more}".rstrip(), *_amiss(table)]
         parts += [Text(heading(table), style="bold"), grid.Grid(columns, rows, all_in=all_in)]
         parts += [*(Text(note, style="dim") for note in said), Text()]
     return Group(*parts)
-
-
-def _has_all(table: BudgetTable) -> bool:
-    return any(curve.order == "all" for curve in table.curves)
 
 
 def _brief(table: BudgetTable) -> str:
@@ -99,7 +109,7 @@ def as_markdown(tables: Sequence[BudgetTable]) -> str:
         cells = [list(map(markdown, row)) for row in rows]
         parts += [f"### {markdown(heading(table))}"]
         parts += [tabulate(cells, header, tablefmt="pipe", disable_numparse=True, colalign=align)]
-        parts += ["\n".join(f"- {markdown(note)}" for note in notes(table))]
+        parts += ["\n".join(f"- {markdown(note)}" for note in [*notes(table), *chosen(table)])]
     return "\n\n".join(parts) + "\n"
 
 

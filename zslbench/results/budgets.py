@@ -43,6 +43,8 @@ class Curve(msgspec.Struct, frozen=True):
     """Budget -> the metric, a fraction; without budgets beyond the one that was given."""
     per_split: dict[int, dict[int, float]]
     """Budget -> split -> the same; without splits on which one of these budgets is not known yet."""
+    chosen: dict[int, str]
+    """Split -> the label of the configuration that the largest budget chooses."""
     gain: Paired | None
     """The largest of these budgets against the named configuration; None where it is the only one."""
 
@@ -125,6 +127,7 @@ def _curve(row: Row, metric: str, budgets: Sequence[int]) -> Curve:
         failed=sum(one.failed for one in tried.values()),
         values={budget: estimate([[one] for one in values.values()]) for budget, values in per_split.items() if values},
         per_split=per_split,
+        chosen={split: one.labels[leader(one.scores, given.configurations)] for split, one in sorted(tried.items())},
         gain=gain,
     )  # fmt: skip
 
@@ -136,6 +139,7 @@ class _Tests:
         self.configurations = configurations
         self.scores = {number: one.score for one in tried for number in one.numbers if one.score is not None}
         self.tests = {number: one.test[metric] for one in tried for number in one.numbers if one.test}
+        self.labels = {number: one.label for one in tried for number in one.numbers}
         self.scores_of = [one for one in tried if one.score is not None]
         self.failed = sum(len(one.numbers) for one in tried if one.score is None)
 

@@ -24,6 +24,7 @@ _HASHES = ("features", "labels", "semantics", "maps")
 _IDENTITY: dict[str, Column] = {
     "key": str, "label": str, "method": str, "version": int, "dataset": str, "features": str, "semantics": str,
     "family": str, "split": int, "seed": int, "shots": int, "stage": str, "status": str, "counts": bool,
+    "draw": int,
 }  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def _identity(record: Record, counts: bool) -> Row:
         "key": record.key, "label": record.label, "method": trial.method, "version": trial.method_version,
         "dataset": trial.dataset, "features": trial.features, "semantics": trial.semantics, "family": trial.family,
         "split": trial.split, "seed": trial.seed, "shots": trial.shots, "stage": trial.stage,
-        "status": record.status, "counts": counts,
+        "status": record.status, "counts": counts, "draw": record.draw,
     }  # fmt: skip
 
 

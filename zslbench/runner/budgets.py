@@ -78,7 +78,7 @@ class Choosing:
         return [self._waiting.pop(key) for key in keys if key in self._waiting]
 
     def undecided(self) -> list[Job]:
-        """For each choice that is not made yet, jobs that stand for what it will bring at least: a draw's test."""
+        """For each choice that is not made yet, a draw's tests, which stand for what it brings: none, or several."""
         every = {id(contest): contest for listed in self._contests.values() for contest in listed}
         open_ones = [contest for contest in every.values() if not contest.is_settled(self._ended)]
         keys = [key for contest in open_ones for candidate in contest.candidates[1:2] for key in candidate.tests]

@@ -100,7 +100,7 @@ class _Planned:
         self.contests: dict[int, Contest] = {}
         """Split -> what a budget tries there, if this row is of one."""
         self.open = 0
-        """Tests at least of what is not chosen yet."""
+        """Tests of what is not chosen yet: one for each choice and seed, where there may be none, or several."""
         self.command = ""
 
     def settle(self, ended: Ended) -> None:
