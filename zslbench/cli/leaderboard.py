@@ -94,6 +94,7 @@ def leaderboard(
     from zslbench.report import latex, tables
     from zslbench.results import Results
     from zslbench.results.rows import ranked_by_fewer
+    from zslbench.results.shots import worth
 
     form = chosen_form(form, output, _FORMATS, "table", as_json)
     check_excel(excel_safe, form)
@@ -121,6 +122,7 @@ def leaderboard(
         for table in result:
             if fewer := ranked_by_fewer(table):
                 say(f"{table.dataset} {table.family}: no row is ranked; --splits {fewer[0]} would rank {fewer[1]}.")
+        say(*worth(result, sort))
         return 0
     writers: dict[str, Callable[[], str]] = {
         "table": lambda: as_text(as_table()),

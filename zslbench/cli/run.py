@@ -23,7 +23,7 @@ from zslbench.cli.options import (
     table_options,
     where_options,
 )
-from zslbench.cli.streams import tell
+from zslbench.cli.streams import say, tell
 from zslbench.console import progress_console
 from zslbench.plaintext import plain
 from zslbench.terms import BUDGET_METRICS, SAVED, Saved
@@ -114,6 +114,7 @@ def run(
     from zslbench.report import budgets, tables
     from zslbench.results.budgets import budget_tables
     from zslbench.results.leaderboard import leaderboard
+    from zslbench.results.shots import worth
     from zslbench.runner.budgets import foreseen
     from zslbench.runner.cluster import private_environment
     from zslbench.runner.durations import seconds_of
@@ -163,6 +164,7 @@ def run(
         emit(tables.as_json(result))
         return 0 if complete else 1
     result_console().print(tables.as_rich(result, all_notes=False, **WHERE_ALL_IS), crop=False)
+    say(*worth(result, sort))
     if any(row.budget is not None for table in result for row in table.rows):
         more = "`zslbench leaderboard --budget 1,2,... --notes` explains."
         shown = budgets.as_rich(budget_tables(result), all_notes=False, all_in="--budget 1,2 shows all.", more=more)

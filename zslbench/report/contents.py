@@ -21,6 +21,8 @@ from zslbench.records import Latest, Plan, Record, Store
 from zslbench.report.background import Fact, provenance, warnings
 from zslbench.results.comparison import Comparison, compare_rows
 from zslbench.results.leaderboard import Row, Table
+from zslbench.results.shots import Crossing, by_shots, crossings, curves
+from zslbench.results.shots import Curve as ShotCurve
 from zslbench.results.stats import too_few
 from zslbench.terms import ZSL_METRICS, best_epoch
 
@@ -101,6 +103,10 @@ class Section:
     learning: list[Learning] = field(default_factory=list)
     provenance: list[Fact] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    shots: list[ShotCurve] = field(default_factory=list)
+    """Of the first of several tables that differ in the number of shots: the methods and plain classifiers over it."""
+    worth: list[Crossing] = field(default_factory=list)
+    """Of such a table: where plain classifiers pass the methods."""
     best: list[Record] = field(default_factory=list)
     """The finished test trials of the best method."""
     predictions: Callable[[Record], Mapping[str, Any] | None] = lambda record: None
@@ -129,6 +135,11 @@ def sections(tables: Sequence[Table], store: Store, only: str = "") -> list[Sect
         if only:
             section.warnings.insert(0, f"Only the rows of {plain(only)} are shown; ranks are those among all rows.")
         made.append(section)
+    for group in by_shots(tables):
+        first = next(section for section in made if section.table is group[0])
+        labels = {row.label for row in first.shown}
+        first.shots = [curve for curve in curves(group) if curve.plain or curve.label in labels]
+        first.worth = crossings(group, first.metric)
     return made
 
 

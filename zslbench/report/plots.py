@@ -59,6 +59,7 @@ def left_out(plot: Plot, section: Section) -> str:
     """The methods and classes that the figure has no room for, in a sentence each; empty where it shows all."""
     accuracies, said = section.accuracies, []
     shown, methods = {
+        "shots": (len(section.shown), section.methods) if section.shots else (0, 0),
         "per-split": (len(section.shown), section.methods),
         "tradeoff": (len(section.shown), section.methods),
         "classes": (_COLUMNS, len(accuracies.labels) if accuracies else 0),
@@ -181,6 +182,32 @@ def per_split(section: Section) -> Figure | None:
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"{section.metric} (%)")
     axes.grid(axis="x", ls=":")
+    return figure
+
+
+def shots(section: Section) -> Figure | None:
+    """Methods and plain classifiers over the number of labelled images of unseen classes, a panel per metric."""
+    if not section.shots:
+        return None
+    figure = Figure(figsize=(8.4, 3.9))
+    metrics = list(dict.fromkeys([section.metric, "T1" if section.metric != "T1" else "H"]))
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    numbers = sorted({number for curve in section.shots for number in curve.points})
+    for axes, metric in zip(panels, metrics, strict=True):
+        for at, curve in enumerate(section.shots):
+            told = curve.mean(metric)
+            style = {**(_ink() if curve.plain else _colour(at)), "ls": (0, (4, 2)) if curve.plain else "-"}
+            axes.plot(
+                list(told), _percent([said.mean for said in told.values()]), marker=MARKERS[at % len(MARKERS)], ms=5,
+                label=_wrap(curve.label), **style,
+            )  # fmt: skip
+            ends = _percent([[said.low, said.high] for said in told.values()])
+            if not np.isnan(ends).any():
+                axes.fill_between(list(told), *ends.T, alpha=0.12, lw=0, color=style["color"])
+        axes.set_xticks(numbers)
+        axes.set(xlabel="k: labelled images of every unseen class", ylabel=f"{metric} (%)")
+        axes.grid()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 
 
@@ -310,6 +337,14 @@ def learning(section: Section) -> Figure | None:
 
 
 PLOTS = (
+    Plot(
+        "shots",
+        "Over labelled images",
+        "Means over splits with their 95 % intervals, against the number of labelled images of every unseen class that "
+        "were trained on; tables of other numbers stand by themselves. Dashed: plain classifiers, which learn each "
+        "class from its images and know nothing of semantics. They have no point at 0.",
+        shots,
+    ),
     Plot(
         "per-split",
         "Split by split",

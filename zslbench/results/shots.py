@@ -102,6 +102,14 @@ def curves(group: Sequence[Table]) -> list[Curve]:
     return [curve for curve in found.values() if len(curve.points) > 1]
 
 
+def worth(tables: Sequence[Table], metric: str) -> list[str]:
+    """Of each group of tables, what the best method's semantics are worth in labelled images; a sentence each."""
+    found = [(group[0], first_crossing(group, metric)) for group in by_shots(tables)]
+    return [
+        f"{plain(table.dataset)} {plain(table.family)}: {crossing.sentence}" for table, crossing in found if crossing
+    ]
+
+
 def crossings(group: Sequence[Table], metric: str) -> list[Crossing]:
     """Where each plain classifier passes each method of the table without shots, the best method first."""
     if not group or group[0].shots:
