@@ -44,6 +44,11 @@ class FVAEGAN(Method):
 
     ``classifier=prototype`` puts ZLAP's adjusted prototypes in the last classifier's place (`prototype_classifier`).
 
+    With k labelled images of every unseen class these train the networks like all others, and stand beside the
+    features generated for their class in the last classifier. GASL's any-shot copy of the program
+    (github.com/LiangjunFeng/Generative-Any-Shot-Learning, 8fda280) does so in GZSL; in ZSL its classifier sees
+    generated features alone, here the k images too. What the authors' own few-shot program did is not known here.
+
     Checked:
 
     - formula: objective, gradient penalty and the penalty's own gradient in NumPy and by hand (test_generative.py)

@@ -44,6 +44,9 @@ class TFVAEGAN(Method):
 
     ``classifier=prototype`` puts ZLAP's adjusted prototypes in the last classifier's place (`prototype_classifier`).
 
+    With k labelled images of every unseen class these train the networks like all others, and stand beside the
+    features generated for their class in the last classifier, as for `fvaegan`.
+
     Checked:
 
     - formula: objective, cycle loss, gradient penalty and feedback in NumPy and by hand (test_generative.py)

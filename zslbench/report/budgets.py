@@ -128,7 +128,7 @@ def as_csv(tables: Sequence[BudgetTable], excel_safe: bool = False) -> str:
     lines = []
     for table in tables:
         of = table.table
-        where = [of.dataset, of.family, of.features, of.semantics, of.data, of.protocol, of.track]
+        where = [of.dataset, of.family, of.features, of.semantics, of.data, of.protocol, of.track, of.shots]
         for curve in table.curves:
             for budget, value in curve.values.items():
                 numbers = [value.mean, value.low, value.high, value.std]
@@ -137,8 +137,8 @@ def as_csv(tables: Sequence[BudgetTable], excel_safe: bool = False) -> str:
                     *(None if number != number else number for number in numbers), value.splits,
                 ])  # fmt: skip
     header = [
-        "dataset", "family", "features", "semantics", "data", "protocol", "track", "method", "method_name", "metric",
-        "selection", "chosen_by", "budget", "order", "mean", "low", "high", "std", "splits",
+        "dataset", "family", "features", "semantics", "data", "protocol", "track", "shots", "method", "method_name",
+        "metric", "selection", "chosen_by", "budget", "order", "mean", "low", "high", "std", "splits",
     ]  # fmt: skip
     return csvout.text(header, lines, excel_safe=excel_safe)
 
@@ -159,8 +159,8 @@ def as_json(tables: Sequence[BudgetTable]) -> str:
             curves.append(made)
         built.append({
             "dataset": of.dataset, "family": of.family, "features": of.features, "semantics": of.semantics,
-            "hashes": of.hashes, "protocol": of.protocol, "track": of.track, "metric": table.metric,
-            "selection": table.selection, "budgets": table.budgets, "curves": curves,
+            "hashes": of.hashes, "protocol": of.protocol, "track": of.track, "shots": of.shots,
+            "metric": table.metric, "selection": table.selection, "budgets": table.budgets, "curves": curves,
         })  # fmt: skip
     return pretty(built)
 
