@@ -420,6 +420,28 @@ def test_a_merge_that_is_killed_is_whole_or_nothing(stores: Path, monkeypatch: p
     assert seen == ({0, 5} if into == "new" else {3, 5})
 
 
+def test_a_kept_model_goes_with_its_record(stores: Path) -> None:
+    """Of a trial that is taken the model is copied too; one of a trial that is not taken stays behind."""
+    for store, job in (("lab", LAB[0]), ("server", SERVER[0]), ("server", SERVER[1])):
+        path = Store(stores / store).model_path(job.trial.key)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(f"{store} {job.trial.key}".encode())
+    joined(stores, "lab", "server")
+    assert set(Store(stores / "all").models()) == {LAB[0].trial.key, SERVER[1].trial.key}
+    assert Store(stores / "all").model_path(LAB[0].trial.key).read_bytes().startswith(b"lab")
+
+
+def test_status_says_how_to_go_on_in_the_merged_store(stores: Path, in_process: Command) -> None:
+    """A command that was given in another store is told with this one, which comes last and counts."""
+    path = stores / "server/records.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    joined(stores, "lab", "server")
+    said = in_process("status", "--store", "all", "--all")[1]
+    assert "3 of 4 trials done, 0 failed, 1 to do." in said
+    assert "  zslbench run --store all\n" in said
+    assert "  zslbench run\n" in in_process("status", "--store", "server")[1]
+
+
 def test_merging_copies_no_more_than_it_must(stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second merge writes nothing at all: not even a note."""
     joined(stores, "lab", "server")

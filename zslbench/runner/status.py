@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from zslbench import shelltext
 from zslbench.budgets import NAMED, Contest, Ended, budget_label, contests, reached
 from zslbench.records import Brief, Plan, PlanRow, Standings, Store, Trial
 from zslbench.runner.estimates import Estimates
@@ -150,7 +151,7 @@ def read_status(store: Store, *, every: bool = False) -> Status | None:
             setattr(row, status, getattr(row, status) + 1)
         row.to_do += planned.open
         if row.done < row.planned:
-            again[planned.command] = None
+            again[_here(planned.command, store)] = None
     counted = [planned.row for planned in rows.values()]
     pace = briefs.pace(newest)
     # At least one at a time, whatever a run's first seconds, spent on starting, look like.
@@ -164,6 +165,12 @@ def read_status(store: Store, *, every: bool = False) -> Status | None:
         pace=pace, seconds_left=seconds_left, failures=briefs.failures(store),
         models=len(store.models()), again=list(again),
     )  # fmt: skip
+
+
+def _here(command: str, store: Store) -> str:
+    """The command, which may have been given in another store that was merged into this one: of two the last counts."""
+    merged = store.merges_path.exists() and command.split()[:2] == ["zslbench", "run"]
+    return f"{command} {shelltext.command('--store', store.folder)}" if merged else command
 
 
 def _waiting(rows: Iterable[_Planned], briefs: "_Latest") -> Iterator[tuple[Trial, int]]:
