@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs/images/report.png"
-METHODS = "dem+cal,mcfa+cal,cada,dem,mcfa,eszsl"
+METHODS = "exem+cal,dem+cal,mcfa+cal,cada,mcfa,eszsl"
 """The README's, and few enough for the tests to tell some apart."""
 WIDTH, HEIGHT = 1280, 1600
 MARGIN = 6
