@@ -16,6 +16,7 @@ from zslbench.registry import Registry
 from zslbench.results import Results
 from zslbench.results.budgets import budget_tables
 from zslbench.results.leaderboard import leaderboard
+from zslbench.results.shots import by_shots, curves
 from zslbench.runner.cluster import Where
 from zslbench.runner.progress import Progress
 from zslbench.runner.session import run as run_jobs
@@ -324,3 +325,10 @@ def test_the_command_prints_both_and_says_what_is_to_come(tmp_path, synthetic, i
         code, out, _ = in_process("leaderboard", "--store", "s", "--budget", "1,2,3", "--format", form)
         assert code == 0
         assert told in out
+
+
+def test_budgets_have_curves_over_shots_of_their_own(tmp_path, synthetic, plugin):
+    """With k-shot trials a row with a budget is drawn for each number of shots, apart from the named one's."""
+    results = run(tmp_path, plugin, budget=3, splits=1, shots=[0, 2])
+    found = {curve.label: sorted(curve.points) for curve in curves(by_shots(results.leaderboard())[0])}
+    assert found == {"tunable": [0, 2], "tunable (budget 3)": [0, 2]}

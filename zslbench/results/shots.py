@@ -96,7 +96,7 @@ def curves(group: Sequence[Table]) -> list[Curve]:
     for table in group:
         for row in table.rows:
             if row.metrics:
-                who = digest([row.method, row.version, row.config])
+                who = digest([row.method, row.version, row.config, row.budget])
                 curve = found.setdefault(who, Curve(row.label, FEW in row.needs, {}))
                 curve.points[table.shots] = row
     return [curve for curve in found.values() if len(curve.points) > 1]
