@@ -58,7 +58,7 @@ def measured(trial: Trial, epochs: int = 3) -> Measured:
         "gzsl_margin": rng.normal(size=len(truth)),
     }
     outcome = remeasured(predictions)
-    for curves in (outcome.zsl, outcome.gzsl):
+    for curves in (outcome.zsl, outcome.gzsl, outcome.open_world):
         for name, curve in curves.items():
             curves[name] = curve * epochs
     return Measured(outcome, predictions, 1.0, 0.5, None)

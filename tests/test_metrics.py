@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, recall_scor
 from zslbench.metrics import (
     GzslDecisions,
     harmonic_mean,
+    open_world,
     overall_accuracy,
     per_class_accuracies,
     seen_unseen_curve,
@@ -304,3 +305,52 @@ def test_curve_of_a_class_without_images_is_an_error(missing: int) -> None:
     problem = Problem(np.eye(4)[truth], np.arange(4), np.array([True, True, False, False]), truth)
     with pytest.raises(ValueError, match=f"class {missing} has no test image"):
         _ = problem.curve
+
+
+@SETTINGS
+@given(problems())
+def test_open_world_areas_are_scikit_learns(problem: Problem) -> None:
+    """AUROC is the ROC area of the margin with seen images as positives; OpenworldAUC is that area once wrongly named
+    seen images are moved below all others and wrongly named unseen ones above, as its authors compute it."""
+    seen_classes, decisions = problem.classes[problem.seen], problem.decisions
+    is_seen = np.isin(problem.truth, seen_classes)
+    found = open_world(problem.truth, decisions, seen_classes)
+    assert found["AUROC"] == pytest.approx(roc_auc_score(is_seen, decisions.margin))
+    right = np.where(is_seen, decisions.best_seen, decisions.best_unseen) == problem.truth
+    moved = np.where(right, decisions.margin, np.where(is_seen, -1e3, 1e3))
+    assert found["OpenworldAUC"] == pytest.approx(roc_auc_score(is_seen, moved))
+
+
+@SETTINGS
+@given(problems(), st.integers(-12, 12))
+def test_open_world_areas_ignore_seen_bias_and_are_ordered(problem: Problem, quarters: int) -> None:
+    """A constant on all seen scores changes neither; OpenworldAUC is at most AUROC, and at most how often the best seen
+    class is right times how often the best unseen one is."""
+    seen_classes = problem.classes[problem.seen]
+    found = open_world(problem.truth, problem.decisions, seen_classes)
+    shifted = problem._replace(scores=problem.scores + np.where(problem.seen, quarters / 4, 0.0))
+    assert open_world(problem.truth, shifted.decisions, seen_classes) == found
+    is_seen, decisions = np.isin(problem.truth, seen_classes), problem.decisions
+    ceiling = np.mean((decisions.best_seen == problem.truth)[is_seen]) * np.mean(
+        (decisions.best_unseen == problem.truth)[~is_seen]
+    )
+    assert found["OpenworldAUC"] <= min(found["AUROC"], ceiling) + 1e-12
+
+
+@SETTINGS
+@given(problems(), st.integers(2, 4))
+def test_with_equally_many_images_per_class_it_is_ausuc(problem: Problem, images: int) -> None:
+    """Where every class has as many images, OpenworldAUC is the area under the seen-unseen curve."""
+    rng = np.random.default_rng(images)
+    truth = np.repeat(problem.classes, images)
+    even = problem._replace(truth=truth, scores=rng.integers(-8, 8, (len(truth), len(problem.classes))) / 4)
+    found = open_world(truth, even.decisions, even.classes[even.seen])
+    assert found["OpenworldAUC"] == pytest.approx(even.curve.area)
+
+
+def test_open_world_areas_worked_by_hand() -> None:
+    """Two seen images with margins 2 and 0, two unseen ones with 1 and 0, the first unseen one named wrongly: of four
+    pairs the seen one is above in 1 + 1 + 0 + 1/2, and only (2, 0) and half of (0, 0) are right on both sides too."""
+    decisions = GzslDecisions(np.array([0, 0, 0, 0]), np.array([9, 9, 8, 9]), np.array([2.0, 0.0, 1.0, 0.0]))
+    found = open_world(np.array([0, 0, 9, 9]), decisions, np.array([0]))
+    assert found == {"AUROC": 2.5 / 4, "OpenworldAUC": 1.5 / 4}

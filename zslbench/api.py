@@ -41,7 +41,7 @@ from zslbench.runner.budgets import Budgets, with_draws
 from zslbench.runner.plan import Allowed, Job, check_needs, make_jobs
 from zslbench.splits import Split, Stage, check_shots, make_splits, split_families, whole
 from zslbench.suites import Suite, SuiteMethod, draw_splits, find_suite, overridden, read_suite
-from zslbench.terms import BUDGET_METRICS, DEFAULT_STORE, Saved
+from zslbench.terms import BUDGET_METRICS, DEFAULT_STORE, METRICS, OPEN_METRICS, Saved
 from zslbench.tuning.space import axes
 
 if TYPE_CHECKING:
@@ -165,12 +165,14 @@ class Evaluation:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """T1 and OA (ZSL), S, U, H and AUSUC (GZSL) after the last epoch."""
+        """T1 and OA (ZSL), S, U, H and AUSUC (GZSL) after the last epoch; `.AUROC` and `.OpenworldAUC` are apart."""
         return {name: curve[-1] for name, curve in (self.outcome.zsl | self.outcome.gzsl).items()}
 
     def __getattr__(self, name: str) -> float:
-        if name in ("T1", "OA", "S", "U", "H", "AUSUC"):
+        if name in METRICS:
             return self.metrics[name]
+        if name in OPEN_METRICS:
+            return self.outcome.open_world[name][-1]
         raise AttributeError(name)
 
     def __repr__(self) -> str:

@@ -90,6 +90,17 @@ def share(name: str, value: Any) -> float:
     return float(value)
 
 
+def percentage(name: str, value: Any) -> float:
+    """A number above 0 and up to 100.
+
+    Raises:
+        InputError: it is none.
+    """
+    if isinstance(value, bool | str) or not hasattr(value, "__float__") or not 0 < float(value) <= 100:
+        raise wrong(name, "a number above 0 and up to 100", value)
+    return float(value)
+
+
 def flag(name: str, value: Any) -> bool:
     """True or False.
 

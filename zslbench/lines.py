@@ -270,7 +270,7 @@ def set_aside(path: Path, bad: list[Line]) -> Path:
         with replacing(path, sync=True) as partial, open(partial, "wb") as rest:
             end = 0
             for line in bad:
-                _copy_part(file, end, line.start - end, rest)
+                copy_part(file, end, line.start - end, rest)
                 end = line.start + line.length
             file.seek(end)
             shutil.copyfileobj(file, rest, 1 << 20)
@@ -281,13 +281,14 @@ def _copy(file: BinaryIO, parts: list[tuple[int, int]], aside: Path) -> None:
     """Add parts of a file to another one, each as a line."""
     with open_regular(aside, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as target:
         for start, length in parts:
-            _copy_part(file, start, length, target)
+            copy_part(file, start, length, target)
             file.seek(start + length - 1)
             if file.read(1) != b"\n":
                 target.write(b"\n")
 
 
-def _copy_part(file: BinaryIO, start: int, length: int, target: BinaryIO) -> None:
+def copy_part(file: BinaryIO, start: int, length: int, target: BinaryIO) -> None:
+    """Add a part of a file to another one, in blocks."""
     file.seek(start)
     while length > 0 and (block := file.read(min(length, 1 << 20))):
         target.write(block)

@@ -19,7 +19,7 @@ import numpy as np
 from zslbench._types import BoolArray, FloatArray, IntArray
 from zslbench.bibtex import first_key
 from zslbench.hashing import derive_seed
-from zslbench.terms import FEW, NAMED, UNLABELLED, UNSEEN_SEMANTICS, track_of
+from zslbench.terms import FEW, NAMED, TEST_LABELS, UNLABELLED, UNSEEN_SEMANTICS, track_of
 
 if TYPE_CHECKING:
     import torch
@@ -111,7 +111,7 @@ class MethodInfo:
             "validation classes": self.uses_rehearsal,
             UNLABELLED: self.transductive,
             FEW: self.needs_shots,
-            "labelled test images": self.oracle,
+            TEST_LABELS: self.oracle,
         }
         return [name for name, needed in said.items() if needed]
 

@@ -129,3 +129,36 @@ def seen_unseen_curve(
     seen = np.concatenate([np.cumsum(seen_gain[::-1])[::-1], [0.0]])
     unseen = np.concatenate([[0.0], np.cumsum(unseen_gain)])
     return SeenUnseenCurve(np.concatenate([gamma, [np.inf]]), seen, unseen)
+
+
+def open_world(truth: IntArray, decisions: GzslDecisions, seen_classes: IntArray) -> dict[str, float]:
+    """Whether a method tells seen from unseen images by its margin, and names the class as well.
+
+    Both take one seen image and one unseen image at random, every image counting the same:
+
+    - ``AUROC``: how often the seen one has the higher margin (best seen score minus best unseen score);
+    - ``OpenworldAUC``: how often it has, *and* both are given their right class among their own kind. Hua et al.
+      (OpenworldAUC: Towards Unified Evaluation and Optimization for Open-world Prompt Tuning, ICML 2025) define it as
+      the area under the hit rate of new classes against the miss rate of base classes as the threshold of a detector
+      moves, and show that it is this probability. Their detector is the margin here, and their two classifiers are the
+      best seen and the best unseen class.
+
+    A tie of margins counts half. AUSUC is OpenworldAUC with every class, instead of every image, counting the same.
+
+    Args:
+        truth: (N,) class of every image; both kinds occur.
+        decisions: of the same images.
+        seen_classes: the classes whose images are seen ones.
+    """
+    is_seen = np.isin(truth, seen_classes)
+    hit = np.where(is_seen, decisions.best_seen == truth, decisions.best_unseen == truth)
+    margins, position = np.unique(decisions.margin, return_inverse=True)
+
+    def pairs(counted: BoolArray) -> float:
+        seen, unseen = (
+            np.bincount(position[side & counted], minlength=len(margins)) for side in (is_seen, ~is_seen)
+        )  # fmt: skip
+        won = 2 * (np.cumsum(unseen) - unseen) + unseen  # twice, so that a half is a whole number
+        return float(seen @ won) / (2 * int(is_seen.sum()) * int((~is_seen).sum()))
+
+    return {"AUROC": pairs(np.ones_like(is_seen)), "OpenworldAUC": pairs(hit)}

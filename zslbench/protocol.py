@@ -25,13 +25,14 @@ from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, 
 from zslbench.metrics import (
     GzslDecisions,
     harmonic_mean,
+    open_world,
     overall_accuracy,
     per_class_accuracies,
     seen_unseen_curve,
 )
 from zslbench.plaintext import plain
 from zslbench.splits import Partition, Split, Stage
-from zslbench.terms import GZSL_METRICS, ZSL_METRICS
+from zslbench.terms import GZSL_METRICS, OPEN_METRICS, ZSL_METRICS
 
 PROTOCOL_VERSION = 1
 """Raise it whenever the same method on the same split would be measured differently."""
@@ -65,6 +66,14 @@ class Outcome(msgspec.Struct):
     """After the last epoch: ``zsl`` over the unseen classes, ``gzsl`` over seen then unseen classes."""
     best_calibrated_h: Accuracy
     """H at the calibration constant that is best on the test images: an oracle, to be marked as such."""
+    open_world: Curve = {}
+    """Metric -> value after each epoch, for AUROC and OpenworldAUC. After the last epoch alone where they were computed
+    from stored predictions later; empty in records of earlier versions."""
+
+
+def without_open_world(outcome: Outcome) -> Outcome:
+    """What records of every version tell: by this two of one trial are compared."""
+    return msgspec.structs.replace(outcome, open_world={})
 
 
 class Measured(msgspec.Struct):
@@ -155,11 +164,11 @@ def measure(
     with _peak_memory(device) as scoring:
         started = time.perf_counter()
         zsl, zsl_labels, zsl_truth, zsl_per_class = _measure_zsl(fitted, view, part)
-        gzsl, decisions, gzsl_truth, gzsl_per_class, best_H = _measure_gzsl(fitted, view, part)
+        gzsl, open_world_curve, decisions, gzsl_truth, gzsl_per_class, best_H = _measure_gzsl(fitted, view, part)
         score_seconds = time.perf_counter() - started
     peak = max([*fitting, *scoring], default=None)
     predictions = as_predictions(zsl_truth, zsl_labels, gzsl_truth, decisions)
-    outcome = Outcome(zsl, gzsl, {"zsl": zsl_per_class, "gzsl": gzsl_per_class}, best_H)
+    outcome = Outcome(zsl, gzsl, {"zsl": zsl_per_class, "gzsl": gzsl_per_class}, best_H, open_world_curve)
     return Measured(outcome, predictions, fit_seconds, score_seconds, peak)
 
 
@@ -289,7 +298,7 @@ def _measure_zsl(fitted: Method, view: DataView, part: Partition) -> tuple[Curve
 
 def _measure_gzsl(
     fitted: Method, view: DataView, part: Partition
-) -> tuple[Curve, GzslDecisions, IntArray, list[float], float]:
+) -> tuple[Curve, Curve, GzslDecisions, IntArray, list[float], float]:
     images = np.concatenate([part.held_out_seen, part.held_out_unseen])
     truth = view.labels[images]
     # A seen class too small to spare an image in the validation stage cannot be measured there.
@@ -297,11 +306,13 @@ def _measure_gzsl(
     classes = np.concatenate([part.seen, part.unseen])
     is_seen = np.isin(classes, part.seen)
     curve: Curve = {name: [] for name in GZSL_METRICS}
+    open_curve: Curve = {name: [] for name in OPEN_METRICS}
     for scores in _scores(fitted, view, part, classes, images):
         decisions = GzslDecisions.from_scores(scores, classes, is_seen)
         values, accuracies, best = _gzsl_metrics(truth, decisions, measured_seen, part.unseen)
         _add(curve, values)
-    return curve, decisions, truth, accuracies, best
+        _add(open_curve, open_world(truth, decisions, measured_seen))
+    return curve, open_curve, decisions, truth, accuracies, best
 
 
 def _add(curve: Curve, values: dict[str, float]) -> None:
@@ -343,6 +354,7 @@ def remeasured(predictions: Mapping[str, NDArray[Any]]) -> Outcome:
         {name: [value] for name, value in gzsl.items()},
         {"zsl": of_unseen, "gzsl": of_all},
         best,
+        {name: [value] for name, value in open_world(predictions["gzsl_truth"], decisions, seen).items()},
     )
 
 

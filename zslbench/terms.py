@@ -8,6 +8,9 @@ ZSL_METRICS = ("T1", "OA")
 GZSL_METRICS = ("S", "U", "H", "AUSUC")
 """Where all classes are: per-class accuracy on seen and unseen ones, their harmonic mean, area under their curve."""
 METRICS = (*ZSL_METRICS, *GZSL_METRICS)
+OPEN_METRICS = ("AUROC", "OpenworldAUC")
+"""Where seen and unseen images are to be told apart, in pairs of one each: whether the margin does it, and whether both
+are given their right class as well. Shown where they are asked for; records of earlier versions have none."""
 LEADS = {"zsl": "T1", "gzsl": "H"}
 """The metric by which an epoch is chosen in each setting."""
 BUDGET_METRICS = (LEADS["gzsl"], LEADS["zsl"])
@@ -36,6 +39,8 @@ UNSEEN_SEMANTICS, NAMED, UNLABELLED = "unseen semantics", "pre-training on names
 """What else a method may declare to use, as tables put it."""
 FEW = "labelled images of unseen classes"
 """What a plain classifier needs, in words; no track of its own, since it is ranked in none."""
+TEST_LABELS = "labelled test images"
+"""What a bound uses that is told the answers: ideal semantics."""
 TRACKS = {UNSEEN_SEMANTICS: "unseen-semantics", NAMED: "pre-trained", UNLABELLED: "transductive"}
 """What is used -> the track that this makes of a method."""
 

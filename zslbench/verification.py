@@ -15,7 +15,7 @@ from zslbench.errors import InputError
 from zslbench.lines import Line
 from zslbench.metrics import harmonic_mean
 from zslbench.plaintext import plain
-from zslbench.protocol import Outcome, check_predictions, remeasured
+from zslbench.protocol import Outcome, check_predictions, remeasured, without_open_world
 from zslbench.records import Record, Store, key_of
 from zslbench.terms import in_shots
 
@@ -47,6 +47,8 @@ class Verified(msgspec.Struct):
     """Finished records that never had any."""
     models: int = 0
     """Sound models of finished trials, which runs were asked to keep."""
+    without_open_world: int = 0
+    """Recomputed records that do not tell AUROC and OpenworldAUC; `update` adds them."""
     unmarked: int = 0
     """Lines of records and plans without a check sum, of earlier versions."""
     without_digest: int = 0
@@ -90,6 +92,37 @@ def verify(store: Store) -> Verified:
     return found
 
 
+def update(store: Store) -> int:
+    """Add to finished records what this version measures and they lack, from their predictions: AUROC, OpenworldAUC.
+
+    It is that after the last epoch, of which alone predictions are kept. A record that its predictions contradict stays
+    as it is, for `verify` to name.
+
+    Returns:
+        How many records have gained something.
+
+    Raises:
+        InputError: the store cannot be written, or another process is writing to it.
+    """
+
+    def updated(record: Record) -> Record | None:
+        outcome = record.outcome
+        if outcome is None or outcome.open_world or record.predictions is None:
+            return None
+        try:
+            stored = store.predictions(record)
+            if any(contradictions(outcome, stored)):
+                return None
+        except (InputError, ValueError):
+            return None
+        again = remeasured(stored)
+        further = msgspec.structs.replace(outcome, open_world=again.open_world)
+        return msgspec.structs.replace(record, outcome=further)
+
+    with store.writing():
+        return store.revise(updated)
+
+
 def _name(record: Record) -> str:
     trial = record.trial
     return f"{plain(record.label, 60)}, split {trial.split}{in_shots(trial.shots)}, seed {trial.seed}, {trial.stage}"
@@ -103,7 +136,7 @@ def _of_record(
         return
     found.done += 1
     earlier = finished.setdefault(record.key, (line.number, record.outcome))
-    if earlier[1] != record.outcome:
+    if without_open_world(earlier[1]) != without_open_world(record.outcome):
         yield f"is done in line {earlier[0]} too, with other numbers"
     yield from _uneven(record.outcome)
     if record.predictions is None:
@@ -116,6 +149,7 @@ def _of_record(
         yield plain(error, 300)
         return
     found.recomputed += 1
+    found.without_open_world += not record.outcome.open_world
     yield from wrong
 
 
@@ -135,8 +169,8 @@ def contradictions(outcome: Outcome, predictions: Mapping[str, NDArray[Any]]) ->
     """
     check_predictions(predictions, outcome)
     again = remeasured(predictions)
-    stored = {name: curve[-1] for name, curve in (outcome.zsl | outcome.gzsl).items()}
-    computed = {name: curve[-1] for name, curve in (again.zsl | again.gzsl).items()}
+    stored = {name: curve[-1] for name, curve in (outcome.zsl | outcome.gzsl | outcome.open_world).items()}
+    computed = {name: curve[-1] for name, curve in (again.zsl | again.gzsl | again.open_world).items()}
     stored["best calibrated H"], computed["best calibrated H"] = outcome.best_calibrated_h, again.best_calibrated_h
     for setting, accuracies in outcome.per_class.items():
         for position, pair in enumerate(zip(accuracies, again.per_class[setting], strict=True), 1):

@@ -20,7 +20,7 @@ from zslbench.cli.options import (
     store_option,
     stored_options,
 )
-from zslbench.terms import METRICS, SELECTIONS
+from zslbench.terms import METRICS, OPEN_METRICS, SELECTIONS
 
 _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt": "table"}
 """What the name of an output file says."""
@@ -35,12 +35,16 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".md": "md", ".txt"
 @click.option("--data", help="With the data of this hash, as the leaderboard's heading shows it.")
 @click.option("--protocol", type=int, help="Measured by this version of the protocol.")
 @click.option(
-    "--metric", type=click.Choice(METRICS), default="H", show_default=True,
+    "--metric", type=click.Choice((*METRICS, *OPEN_METRICS)), default="H", show_default=True,
     help="What is compared.",
 )  # fmt: skip
 @click.option(
     "--select", type=click.Choice(SELECTIONS), default="last", show_default=True,
     help="Which epoch counts, as in the leaderboard.",
+)  # fmt: skip
+@click.option(
+    "--rope", type=float, metavar="POINTS",
+    help="Take differences up to so many points as none, and say how probably a is better, equal, worse.",
 )  # fmt: skip
 @notes_option
 @click.option("--all", "every_pair", is_flag=True, help="Every pair of all ranked rows, not the best with each other.")
@@ -58,6 +62,7 @@ def compare(
     store: Path,
     metric: str,
     select: Any,
+    rope: float | None,
     every_pair: bool,
     all_notes: bool,
     form: str | None,
@@ -69,8 +74,9 @@ def compare(
     """Compare methods split by split, and say what may be concluded.
 
     A and B are labels of the leaderboard or names of methods; several are compared all with all. Where none is named,
-    the best row is compared with each other ranked one, of the strict track unless --track names another. The splits of
-    one family share classes and images, while intervals and p-values take them as independent: they are optimistic.
+    the best row is compared with each other ranked one, of the strict track unless --track names another. Two things
+    are said apart: what holds for another split of these classes, and, with the variance corrected for the classes
+    that splits share, what holds for other classes.
     """
     from zslbench.report import comparisons
     from zslbench.results import Results
@@ -83,7 +89,8 @@ def compare(
     if output is not None:
         checked_output(output, store)
     results = Results(existing_store(store))
-    comparison = results.compare(*names, metric=metric, select=select, every_pair=every_pair, **where).comparison
+    compared = results.compare(*names, metric=metric, select=select, every_pair=every_pair, rope=rope, **where)
+    comparison = compared.comparison
 
     def as_table(found: Comparison) -> Any:
         return comparisons.as_rich(

@@ -134,12 +134,13 @@ def _planned(ctx: click.Context, what: str) -> Iterable[str]:
     from zslbench.budgets import budget_label
     from zslbench.records import Store
 
-    store = Store(Path(ctx.params.get("store") or os.environ.get("ZSLBENCH_STORE") or DEFAULT_STORE))
-    for plan in store.each_plan():
-        for row in plan.rows:
-            yield row.label if what == "label" else getattr(row.trial, what)
-            if what == "label" and row.budget is not None:
-                yield budget_label(row.label, row.budget.configurations, row.budget.metric)
+    named = ctx.params.get("store") or os.environ.get("ZSLBENCH_STORE") or DEFAULT_STORE
+    for folder in named if isinstance(named, tuple) else [named]:
+        for plan in Store(Path(folder)).each_plan():
+            for row in plan.rows:
+                yield row.label if what == "label" else getattr(row.trial, what)
+                if what == "label" and row.budget is not None:
+                    yield budget_label(row.label, row.budget.configurations, row.budget.metric)
 
 
 @_offering(listed=True)

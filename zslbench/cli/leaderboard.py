@@ -20,8 +20,8 @@ from zslbench.cli.options import (
     methods_option,
     notes_option,
     result_console,
-    store_option,
     stored_options,
+    stores_option,
     table_options,
 )
 from zslbench.cli.streams import say
@@ -29,6 +29,7 @@ from zslbench.errors import InputError
 
 if TYPE_CHECKING:
     from zslbench.results.budgets import BudgetTable
+    from zslbench.results.stored import Overalls
     from zslbench.results.stress import StressTable
 
 
@@ -47,7 +48,7 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".
 
 
 @click.command()
-@store_option
+@stores_option
 @table_options
 @stored_options
 @methods_option
@@ -69,6 +70,14 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".
     help="Instead: what each method loses where its data are worse, by the metric of --sort, and how ranks change.",
 )  # fmt: skip
 @notes_option
+@click.option(
+    "--overall", "over_all", is_flag=True,
+    help="Instead: the methods over all data sets, by mean rank and normalised score; at least three are needed.",
+)  # fmt: skip
+@click.option(
+    "--columns", metavar="A,B,...",
+    help="Only these columns, by their headings, beside the method; AUROC and OpenworldAUC are shown so.",
+)  # fmt: skip
 @click.option("--wide", is_flag=True, help="All columns, however wide the terminal or the page is.")
 @click.option(
     "-o", "--output", "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE."
@@ -76,7 +85,7 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".
 @excel_option
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def leaderboard(
-    store: Path,
+    store: tuple[Path, ...],
     select: Any,
     sort: str,
     methods: str | None,
@@ -84,6 +93,8 @@ def leaderboard(
     form: str | None,
     stress: bool,
     all_notes: bool,
+    over_all: bool,
+    columns: str | None,
     wide: bool,
     output: Path | None,
     excel_safe: bool,
@@ -98,24 +109,37 @@ def leaderboard(
 
     form = chosen_form(form, output, _FORMATS, "table", as_json)
     check_excel(excel_safe, form)
+    asked = [] if columns is None else tables.column_names(columns)
+    if asked and form in ("csv", "json"):
+        raise InputError(f"--columns is about tables for people, and {form} has every column; leave one of them out.")
     if output is not None:
-        checked_output(output, store)
-    named = [] if methods is None else [methods]
-    results = Results(existing_store(store))
-    if budget is not None and stress:
-        raise InputError("--budget and --stress print another table each; give one of them.")
+        checked_output(output, *store)
+    where |= {
+        "methods": [] if methods is None else [methods],
+        "also": [existing_store(each).folder for each in store[1:]],
+    }
+    instead = [option for option, given in (("--budget", budget is not None), ("--stress", stress),
+                                            ("--overall", over_all)) if given]  # fmt: skip
+    if len(instead) > 1:
+        raise InputError(f"{' and '.join(instead)} print another table each; give one of them.")
+    if asked and instead:
+        raise InputError(f"--columns is about the table of one data set, and {instead[0]} prints another.")
+    results = Results(existing_store(store[0]))
     if budget is not None:
-        told = results.leaderboard(select, sort, budget=budget, methods=named, **where)
+        told = results.leaderboard(select, sort, budget=budget, **where)
         _print_budgets(told, form, output, all_notes=all_notes, excel_safe=excel_safe)
         return 0
     if stress:
-        tables_under_stress = results.stress(select, sort, methods=named, **where)
+        tables_under_stress = results.stress(select, sort, **where)
         _print_stress(tables_under_stress, form, output, all_notes=all_notes, excel_safe=excel_safe)
         return 0
-    result = results.leaderboard(select, sort, methods=named, **where)
+    if over_all:
+        _print_overall(results.overall(select, sort, **where), form, output, all_notes=all_notes, excel_safe=excel_safe)
+        return 0
+    result = results.leaderboard(select, sort, **where)
 
     def as_table() -> Any:
-        return tables.as_rich(result, wide, all_notes=all_notes, **WHERE_ALL_IS)
+        return tables.as_rich(result, wide, asked=asked, all_notes=all_notes, **WHERE_ALL_IS)
 
     if form == "table" and output is None:
         result_console().print(as_table(), crop=False)
@@ -126,11 +150,11 @@ def leaderboard(
         return 0
     writers: dict[str, Callable[[], str]] = {
         "table": lambda: as_text(as_table()),
-        "md": lambda: tables.as_markdown(result),
+        "md": lambda: tables.as_markdown(result, asked),
         "csv": lambda: tables.as_csv(result, excel_safe),
         "json": lambda: tables.as_json(result),
-        "latex": lambda: latex.as_latex(result, wide),
-        "html": lambda: tables.as_html(result),
+        "latex": lambda: latex.as_latex(result, wide, asked),
+        "html": lambda: tables.as_html(result, asked),
     }
     emit(writers[form](), output)
     return 0
@@ -174,6 +198,22 @@ def _print_budgets(
         "latex": lambda: budgets.as_latex(result),
     }
     _print_instead("--budget", form, output, shown, writers)
+
+
+def _print_overall(found: "Overalls", form: str, output: Path | None, *, all_notes: bool, excel_safe: bool) -> None:
+    """Print the methods over all data sets, or write them to the file."""
+    from zslbench.report import overall
+
+    told = {"all_in": "--format md shows all.", "more": "--notes explains."}
+    shown = functools.partial(overall.as_rich, found, all_notes=all_notes, **told)
+    writers: dict[str, Callable[[], str]] = {
+        "md": lambda: overall.as_markdown(found),
+        "csv": lambda: overall.as_csv(found, excel_safe),
+        "json": lambda: overall.as_json(found),
+        "latex": lambda: overall.as_latex(found),
+        "html": lambda: overall.as_page(found),
+    }
+    _print_instead("--overall", form, output, shown, writers)
 
 
 def _print_instead(

@@ -56,6 +56,18 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def stores_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--store``, of which there may be several: where records are kept."""
+    return click.option(
+        "--store",
+        multiple=True,
+        type=Named(file_okay=True, path_type=Path),
+        default=lambda: (os.environ.get("ZSLBENCH_STORE") or DEFAULT_STORE,),
+        show_default=f"$ZSLBENCH_STORE or ./{DEFAULT_STORE}",
+        help="Folder of stored records; may be repeated, and all of them count.",
+    )(command)
+
+
 def plugin_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--plugin``: files that define further methods."""
     return click.option(

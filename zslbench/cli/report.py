@@ -61,6 +61,7 @@ def report(
     from zslbench.report.html import as_html
     from zslbench.results import Results
     from zslbench.results.leaderboard import lacking_validation
+    from zslbench.results.overall import possible
 
     if (meant := OTHER_FORMS.get(output.suffix.lower())) is not None:
         raise InputError(f"--output {output}: a report is HTML, and ends in .html; {meant}.")
@@ -74,13 +75,18 @@ def report(
         raise InputError(lacking_validation(rows) or f"no finished trial in {store} matches the options.")
     found = sections(tables, stored, methods or "")
     pictures = [examples(section, images) if images else None for section in found]
+    over_all = possible(tables, sort)
     figures: dict[Path, bytes] = {}
     if plots_folder:
         for number, section in enumerate(found, 1):
             for plot in plots.PLOTS:
                 name = plot.name if len(found) == 1 else f"{number}-{plot.name}"
                 figures |= plots.as_files(plot, section, plots_folder / name)
-    page = as_html(found, pictures, store)
+        for number, each in enumerate(over_all, 1):
+            for plot in plots.OVERALL_PLOTS:
+                name = f"overall-{plot.name}" if len(over_all) == 1 else f"overall-{number}-{plot.name}"
+                figures |= plots.as_files(plot, each, plots_folder / name)
+    page = as_html(found, pictures, store, over_all)
     write_all({output: page, **figures})
     say(f"{output} ({len(page.encode()) / 1e6:.1f} MB)", *map(str, figures))
     return 0

@@ -14,18 +14,28 @@ _SHOWN = 50
 
 @click.command()
 @click.argument("store", type=Named(path_type=Path))
+@click.option(
+    "--update", "with_update", is_flag=True,
+    help="First add to records what this version measures and they lack, from their predictions.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def verify(store: Path, as_json: bool) -> int:
-    """Compute every number of a STORE anew from its predictions, and check sums, keys and digests; changes nothing.
+def verify(store: Path, with_update: bool, as_json: bool) -> int:
+    """Compute every number of a STORE anew from its predictions, and check sums, keys and digests.
+
+    Changes nothing, but with --update, which adds AUROC and OpenworldAUC to records of earlier versions and trains
+    nothing. A record that its predictions contradict is left as it is.
 
     Exit code 0 if all is as it was written, 1 if something differs. Predictions are kept of the last epoch alone, so
     that metrics of earlier ones cannot be computed anew.
     """
+    from zslbench.verification import update
     from zslbench.verification import verify as look
 
-    found = look(existing_store(store))
+    kept = existing_store(store)
+    updated = update(kept) if with_update else None
+    found = look(kept)
     if as_json:
-        emit(pretty(msgspec.to_builtins(found)))
+        emit(pretty(msgspec.to_builtins(found) | ({} if updated is None else {"updated": updated})))
         return 1 if found.findings else 0
     say(
         f"{found.records} records ({found.done} done, {found.failed} failed) and {found.plans} plan(s) in {store}; "
@@ -33,6 +43,8 @@ def verify(store: Path, as_json: bool) -> int:
     )
     if found.models:
         say(f"{found.models} model(s) of finished trials are whole.")
+    if updated is not None:
+        say(f"{updated} record(s) have gained AUROC and OpenworldAUC.")
     for finding in found.findings[:_SHOWN]:
         say(f"{finding.file}{'' if finding.line is None else f', line {finding.line}'}: {finding.what}")
     if (more := len(found.findings) - _SHOWN) > 0:
@@ -44,6 +56,8 @@ def verify(store: Path, as_json: bool) -> int:
             f"note: {found.unmarked} line(s) without a check sum and {found.without_digest} record(s) without a digest "
             f"of their predictions: an earlier version wrote them."
         )
+    if found.without_open_world:
+        say(f"note: {found.without_open_world} record(s) do not tell AUROC and OpenworldAUC; --update adds them.")
     for note in found.notes:
         say(f"note: {note}")
     say(f"{len(found.findings)} finding(s)." if found.findings else "Nothing differs.")

@@ -2,15 +2,15 @@
 
 ``records.jsonl`` has one JSON object per finished or failed trial, with a check sum; ``predictions/KEY.npz`` is what
 the metrics were computed from, ``plan.jsonl`` what was asked for, ``logs/`` what trials printed, and ``merged.jsonl``
-which trials came from other stores. Nothing of these that is sound is ever changed; lines that are not are moved to
-``records.bad``. ``models/KEY.zsl`` are the fitted methods of trials whose run was asked to keep them; nothing else
-depends on them.
+which trials came from other stores. Nothing of these that is sound is ever changed, but that `revise` adds to a record
+what is measured anew from its predictions; lines that are not sound are moved to ``records.bad``. ``models/KEY.zsl``
+are the fitted methods of trials whose run was asked to keep them; nothing else depends on them.
 """
 
 import contextlib
 import hashlib
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from zslbench import lines
 from zslbench.errors import InputError
 from zslbench.files import open_regular, read_bytes, replacing, sync_path, write_whole
 from zslbench.plaintext import plain
+from zslbench.protocol import without_open_world
 from zslbench.records.folder import Folder
 from zslbench.records.kept import Kept, partial, within, written
 from zslbench.records.latest import Latest
@@ -259,6 +260,31 @@ class Store(Folder):
                     file.writelines(content)
         self._writer.moved()
 
+    def revise(self, change: Callable[[Record], Record | None]) -> int:
+        """Put other records in the place of some, each in its line; every other line stays as it is.
+
+        Args:
+            change: what stands in a record's place; None for itself.
+
+        Returns:
+            How many were changed.
+
+        Raises:
+            InputError: they cannot be written; what was stored before is intact.
+        """
+        self.commit()
+        count = end = 0
+        with self._saying_what_failed(), open_regular(self.records_path) as file:
+            with replacing(self.records_path, sync=True) as beside, open(beside, "wb") as target:
+                for line, record in self.reader():
+                    if (revised := change(record)) is not None:
+                        lines.copy_part(file, end, line.start - end, target)
+                        target.write(lines.checked(self.records_path, revised))
+                        count, end = count + 1, line.start + line.length
+                lines.copy_part(file, end, os.fstat(file.fileno()).st_size - end, target)
+            self._writer.moved()
+        return count
+
     def predictions(self, record: Record) -> dict[str, NDArray[Any]]:
         """The arrays a finished record's metrics were computed from (see `zslbench.protocol`).
 
@@ -307,7 +333,9 @@ class Store(Folder):
         with open_regular(self.records_path) as file:
             file.seek(start)
             earlier = msgspec.json.decode(file.readline(), type=Record)
-        if earlier.outcome != record.outcome:
+        if earlier.outcome is None or record.outcome is None:
+            return
+        if without_open_world(earlier.outcome) != without_open_world(record.outcome):
             trial = record.trial
             self._tell(
                 f"{self.records_path}, line {line.number}: {plain(record.label, 60)}, split {trial.split}, seed "

@@ -9,7 +9,7 @@ import msgspec
 from zslbench.hashing import digest
 from zslbench.plaintext import plain
 from zslbench.protocol import Outcome
-from zslbench.terms import GZSL_METRICS, ZSL_METRICS
+from zslbench.terms import GZSL_METRICS, OPEN_METRICS, ZSL_METRICS
 
 SCHEMA: Final = 1
 Status = Literal["done", "failed"]
@@ -182,7 +182,7 @@ class Plan(msgspec.Struct):
     rows: list[PlanRow]
 
 
-_ZSL, _GZSL = set(ZSL_METRICS), set(GZSL_METRICS)
+_ZSL, _GZSL, _OPEN = set(ZSL_METRICS), set(GZSL_METRICS), set(OPEN_METRICS)
 
 
 def problem(record: Record, known: Mapping[str, Trial] | None = None) -> str:
@@ -206,6 +206,11 @@ def problem(record: Record, known: Mapping[str, Trial] | None = None) -> str:
             if curves.keys() != names or len(lengths) != 1 or 0 in lengths:
                 told = ", ".join(f"{plain(name, 20)} {len(curve)}" for name, curve in curves.items())
                 return f"has curves of {told or 'no'} epochs; {', '.join(sorted(names))} of equal length are expected"
+        if outcome.open_world:
+            lengths = {*map(len, outcome.open_world.values())}
+            if outcome.open_world.keys() != _OPEN or not lengths <= {1, len(outcome.gzsl["H"])} or len(lengths) != 1:
+                told = ", ".join(f"{plain(name, 20)} {len(curve)}" for name, curve in outcome.open_world.items())
+                return f"has curves of {told} epochs; {', '.join(OPEN_METRICS)} of all epochs or the last are expected"
         seen, unseen = len(outcome.per_class.get("gzsl", ())), len(outcome.per_class.get("zsl", ()))
         if outcome.per_class and not 0 < unseen < seen:
             return f"has accuracies of {unseen} unseen classes among {seen} in all"

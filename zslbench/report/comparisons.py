@@ -21,8 +21,10 @@ NOTE = (
     "Percent. Interval: 95 %, bootstrap over splits. p: two-sided Wilcoxon signed-rank, corrected for all pairs here "
     "(Holm). Effect: mean difference over its standard deviation between splits; its 95 % interval is that of the "
     "noncentral t. P(a beats b): on a new split, (wins + ties/2 + 1) / (splits + 2), so that no number of wins makes "
-    "it certain. Splits share classes and images, and intervals and p-values take them as independent: they are "
-    "optimistic."
+    "it certain. Splits share classes and images, and intervals and p-values take them as independent, which is right "
+    "for another split of these classes; for other classes they are optimistic. Other classes: the 95 % interval "
+    "with the variance corrected for the classes that splits share (Nadeau and Bengio, 2003). P(better), P(equal), "
+    "P(worse): that a is better, practically equal and worse on other classes (correlated Bayesian t-test)."
 )
 
 RULES = {
@@ -76,15 +78,12 @@ def as_rich(comparison: Comparison, *, all_notes: bool = True, all_in: str = "",
         ]
         cells = [[row[at] for at in kept] for row in sheet.rows]
         parts += [Text(), Grid([columns[at] for at in kept], cells, all_in=all_in)]
-    note = (
-        NOTE
-        if all_notes
-        else f"Percent. Intervals and p-values take splits as independent: they are optimistic. {more}".rstrip()
-    )
+    brief = "Percent. Intervals and p-values take splits as independent: for other classes they are optimistic."
+    note = NOTE if all_notes else f"{brief} {more}".rstrip()
     return Group(*parts, Text(), *map(Text, _sentences(comparison)), Text(note, style="dim"))
 
 
-_SPARE = {"effect's interval": 1, "effect": 2, "P(a beats b)": 3, "wins/ties/losses": 4}
+_SPARE = {"effect's interval": 1, "effect": 2, "P(a beats b)": 3, "wins/ties/losses": 4, "P(worse)": 5, "P(equal)": 6}
 """Columns that a narrow terminal does without, the lowest number first."""
 
 
@@ -124,7 +123,7 @@ def as_json(comparison: Comparison) -> str:
 
 
 def _sheets(comparison: Comparison) -> list[_Sheet]:
-    sheets = [_pairs(comparison.pairs)]
+    sheets = [_pairs(comparison.pairs, comparison.rope is not None)]
     if len(comparison.pairs) == 1:
         sheets.insert(0, _per_split(comparison))
     if (ranking := comparison.ranking) and comparison.reference is None:
@@ -142,23 +141,36 @@ def _per_split(comparison: Comparison) -> _Sheet:
     return _Sheet(["split", plain(a), plain(b), "difference"], rows)
 
 
-def _pairs(pairs: Sequence[Paired]) -> _Sheet:
+def _pairs(pairs: Sequence[Paired], with_rope: bool = False) -> _Sheet:
     header = ["a", "b", "a - b", "interval", "p", "wins/ties/losses", "effect", "effect's interval", "P(a beats b)"]
     rows = [
         [
-            plain(pair.a), plain(pair.b), _signed(pair.difference),
-            "-" if math.isnan(pair.low) else f"{_signed(pair.low)} to {_signed(pair.high)}",
+            plain(pair.a), plain(pair.b), _signed(pair.difference), _interval(pair.low, pair.high),
             _number(pair.p_holm, ".2g"), f"{pair.wins}/{pair.ties}/{pair.losses}", _number(pair.effect, "+.2f"),
             "-" if math.isnan(pair.effect_low) else f"{pair.effect_low:+.2f} to {pair.effect_high:+.2f}",
             _number(pair.better, ".2f"),
         ]
         for pair in pairs
     ]  # fmt: skip
+    if not all(math.isnan(pair.others_low) for pair in pairs):
+        header.append("other classes")
+        rows = [[*row, _interval(pair.others_low, pair.others_high)] for row, pair in zip(rows, pairs, strict=True)]
+    if with_rope:
+        header += ["P(better)", "P(equal)", "P(worse)"]
+        chances = [(pair.rope_better, pair.rope_equal, pair.rope_worse) for pair in pairs]
+        rows = [[*row, *(_number(each, ".2f") for each in three)] for row, three in zip(rows, chances, strict=True)]
     return _Sheet(header, rows)
+
+
+def _interval(low: float, high: float) -> str:
+    return "-" if math.isnan(low) else f"{_signed(low)} to {_signed(high)}"
 
 
 def _sentences(comparison: Comparison) -> list[str]:
     said = list(comparison.conclusions)
+    if comparison.others:
+        said[0] = f"For another split of these {comparison.classes} classes: {said[0]}"
+        said += comparison.others
     if (ranking := comparison.ranking) and comparison.reference is None:
         said.append(f"Mean ranks differ where more than {ranking.critical_difference:.2f} lies between them (Nemenyi).")
         test, why = RULES[ranking.rule]

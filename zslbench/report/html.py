@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 import zslbench
 from zslbench.plaintext import plain
+from zslbench.report import overall as over_all
 from zslbench.report import plots
 from zslbench.report.contents import Section
 from zslbench.report.escaping import html
 from zslbench.report.examples import Examples
 from zslbench.report.templates import beside, environment
 from zslbench.results.leaderboard import Row, Table
+from zslbench.results.overall import Overall
 from zslbench.results.stats import ALPHA, Paired
 from zslbench.terms import METRICS, STRICT, in_shots
 
@@ -64,6 +66,11 @@ _MEANINGS = {
     "H": "harmonic mean of S and U, averaged over trials",
     "AUSUC": "area under the seen-unseen curve; does not depend on calibration",
 }
+_FURTHER = {
+    "AUROC": "how often a seen image has a higher margin than an unseen one, of pairs of one each",
+    "OpenworldAUC": "how often that is so and both get their right class among their own kind",
+}
+"""Columns that are there where some row has them."""
 _ORACLE = "what choosing the epoch on the TEST set would add to T1 / H over the"
 _LEADERBOARD = (
     Heading("rank", "by the mean of the metric that ranks", ascending=True),
@@ -87,18 +94,22 @@ PAIRS = (
     Heading("won / tied / lost", "splits on which a is better, equal, worse"),
     Heading("effect", "mean difference over its standard deviation between splits, with its 95 % interval"),
     Heading("P(a beats b)", "on a new split, by the rule of succession: (wins + ties / 2 + 1) / (splits + 2)"),
+    Heading("other classes", "95 % interval of the mean difference with the variance corrected for shared classes"),
     Heading("p", "Wilcoxon’s signed-rank test, two-sided", ascending=True),
     Heading("p (Holm)", "corrected for all pairs of this table", ascending=True),
 )
 
 
-def as_html(sections: Sequence[Section], examples: Sequence[Examples | None], store: Path) -> str:
+def as_html(
+    sections: Sequence[Section], examples: Sequence[Examples | None], store: Path, overall: Sequence[Overall] = ()
+) -> str:
     """The page.
 
     Args:
         sections: what it shows.
         examples: the images of each section; None for none.
         store: where the records are, for the title.
+        overall: the methods over all data sets, where there are enough.
 
     Returns:
         HTML whose every text is escaped, and whose only script is its own.
@@ -113,6 +124,7 @@ def as_html(sections: Sequence[Section], examples: Sequence[Examples | None], st
         style=beside("style.css"),
         parts=[_part(number, *each) for number, each in enumerate(zip(sections, examples, strict=True), 1)],
         pair_columns=PAIRS,
+        overall=[_overall(number, each) for number, each in enumerate(overall, 1)],
         store=plain(store),
         version=zslbench.__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -140,9 +152,33 @@ def _part(number: int, section: Section, images: Examples | None) -> dict[str, A
         "rows": [leaderboard_line(row, table) for row in table.rows],
         "figures": _figures(section, f"t{number}"),
         "pairs": [pair_line(pair) for pair in (section.comparison.pairs if section.comparison else [])],
-        "conclusions": section.comparison.conclusions if section.comparison else [],
+        "conclusions": [*section.comparison.conclusions, *section.comparison.others] if section.comparison else [],
         "examples": images,
     }
+
+
+def _overall(number: int, found: Overall) -> dict[str, Any]:
+    names = [Heading(name, numeric=name not in ("method", "interval"), ascending=name in ("#", "rank"))
+             for name in over_all.header(found)]  # fmt: skip
+    lines = [
+        Line([Cell(text, _sorted_by(text)) for text in row])
+        for row in over_all.rows(found)
+    ]  # fmt: skip
+    figures = []
+    for plot in plots.OVERALL_PLOTS:
+        if (svg := plots.as_svg(plot, found, f"o{number}-{plot.name}")) is not None:
+            svg = svg.replace("<svg ", f'<svg role="img" aria-label="{html(f"{plot.title}. {plot.how}")}" ', 1)
+            figures.append(Figure(plot.name, plot.title, plots.caption(plot, found), svg))
+    return {"id": f"o{number}", "heading": over_all.heading(found), "columns": names, "rows": lines,
+            "notes": over_all.notes(found), "figures": figures}  # fmt: skip
+
+
+def _sorted_by(text: str) -> float | str | None:
+    """A number where the text is one; None where there is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None if text == "-" else text
 
 
 def _figures(section: Section, prefix: str) -> dict[str, Figure]:
@@ -166,23 +202,29 @@ def _heading(table: Table) -> str:
 
 
 def leaderboard_columns(table: Table) -> list[Heading]:
-    """Its columns; that of published numbers only where there is one."""
-    columns = list(_LEADERBOARD)
+    """Its columns; those of `_FURTHER` and of published numbers only where there is one."""
+    further = [Heading(name, _FURTHER[name]) for name in _further(table)]
+    columns = [*_LEADERBOARD[: 2 + len(METRICS)], *further, *_LEADERBOARD[2 + len(METRICS) :]]
     if any(row.published for row in table.rows):
         what = " and ".join(dict.fromkeys([table.sort, "T1"]))
         columns.insert(-2, Heading("published", f"{what} as others have published it, and ours minus that, in points"))
     return columns
 
 
+def _further(table: Table) -> list[str]:
+    return [name for name in _FURTHER if any(name in row.metrics for row in table.rows)]
+
+
 def leaderboard_line(row: Row, table: Table) -> Line:
     """One row of the leaderboard; what is missing says so in a word or a dash."""
     kind = "bound" if row.family == "bound" else "" if row.rank is not None else "unranked"
-    best = {name: max((_mean(other, name) for other in table.rows if other.rank), default=math.inf) for name in METRICS}
+    names = [*METRICS, *_further(table)]
+    best = {name: max((_mean(other, name) for other in table.rows if other.rank), default=math.inf) for name in names}
     numbers = [
         Cell(percent(said.mean), said.mean, _interval(said.low, said.high), bool(row.rank) and said.mean == best[name])
         if (said := row.metrics.get(name))
         else Cell("–")
-        for name in METRICS
+        for name in names
     ]
     done = f"{row.done}/{row.planned}" + (f" (+{row.extra})" if row.extra else "")
     failed = f"{row.failed} failed" if row.failed else ""
@@ -218,6 +260,7 @@ def pair_line(pair: Paired) -> Line:
             Cell(f"{pair.wins} / {pair.ties} / {pair.losses}", pair.wins),
             _number(pair.effect)._replace(detail=_range(pair.effect_low, pair.effect_high)),
             _number(pair.better),
+            Cell(_interval(pair.others_low, pair.others_high) or "–", pair.others_low),
             _p_value(pair.p),
             _p_value(pair.p_holm)._replace(marked=pair.p_holm < ALPHA),
         ]
@@ -254,7 +297,7 @@ def _gain(gain: Mapping[str, float]) -> Cell:
 
 
 def _mean(row: Row, metric: str) -> float:
-    return row.metrics[metric].mean if row.metrics else -math.inf
+    return row.metrics[metric].mean if metric in row.metrics else -math.inf
 
 
 def percent(fraction: float) -> str:

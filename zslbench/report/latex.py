@@ -8,7 +8,7 @@ from zslbench.report.escaping import latex as escaped
 from zslbench.report.tables import Field, cells, columns, header, heading, notes
 from zslbench.results.leaderboard import Row, Table
 from zslbench.results.stats import Estimate
-from zslbench.terms import METRICS
+from zslbench.terms import METRICS, OPEN_METRICS
 
 _LEFT_OUT = {"OA", "rule", "max-last T1/H", "max-val T1/H", "fit s", "peak MB", "needs", "citation"}
 """With these a table is too wide for type that can be read on paper; notes and caption tell what matters of them."""
@@ -16,14 +16,14 @@ _LATIN_1 = 0xFF
 _CITABLE = re.compile(r"[\w:.+/-]+")
 
 
-def as_latex(tables: Sequence[Table], wide: bool = False) -> str:
+def as_latex(tables: Sequence[Table], wide: bool = False, asked: Sequence[str] = ()) -> str:
     """One ``table*`` per table; needs the packages booktabs and graphicx.
 
     Of the ranked rows the best of every metric is bold and the second best underlined, as far as the printed digits
     tell them apart. Bounds stand below a rule. A method is cited beside its name, or in a column of its own where
-    `wide` asks for every column.
+    `wide` asks for every column; `asked`: as in `zslbench.report.tables.columns`.
     """
-    return document("\n".join(_as_latex(table, wide) for table in tables), "booktabs,graphicx")
+    return document("\n".join(_as_latex(table, wide, asked) for table in tables), "booktabs,graphicx")
 
 
 def document(text: str, packages: str) -> str:
@@ -54,11 +54,11 @@ def tabular(words: Iterable[bool], header: Iterable[str], groups: Iterable[Itera
 \end{{tabular}}}}"""
 
 
-def _as_latex(table: Table, wide: bool) -> str:
-    podium = {metric: _podium(table.rows, metric) for metric in METRICS}
+def _as_latex(table: Table, wide: bool, asked: Sequence[str]) -> str:
+    podium = {metric: _podium(table.rows, metric) for metric in (*METRICS, *OPEN_METRICS)}
     bounds = [row for row in table.rows if row.family == "bound"]
     methods = [row for row in table.rows if row.family != "bound"]
-    shown = [column for column in columns(table) if wide or column.name not in _LEFT_OUT]
+    shown = [column for column in columns(table, asked, wide) if wide or asked or column.name not in _LEFT_OUT]
     groups = [[_line(row, shown, podium) for row in group] for group in (methods, bounds) if group]
     body = tabular([column.words for column in shown], header(shown), groups)
     return rf"""\begin{{table*}}
@@ -67,7 +67,7 @@ def _as_latex(table: Table, wide: bool) -> str:
 {body}
 \par\smallskip
 \begin{{minipage}}{{\textwidth}}\footnotesize
-{escaped(" ".join(notes(table)))}
+{escaped(" ".join(notes(table, shown)))}
 \end{{minipage}}
 \end{{table*}}
 """
@@ -82,7 +82,7 @@ def _line(row: Row, shown: Sequence[Field], podium: dict[str, list[float]]) -> l
     citation = rf"\cite{{{row.citation}}}" if _CITABLE.fullmatch(row.citation) else ""
     apart = "citation" in header(shown)
     for name, text in zip(header(shown), cells(row, shown), strict=True):
-        if name in METRICS and row.metrics:
+        if name in row.metrics:
             line.append(_number(row.metrics[name], podium[name] if row.rank is not None else []))
         elif name == "citation" and citation:
             line.append(citation)
@@ -95,7 +95,8 @@ def _line(row: Row, shown: Sequence[Field], podium: dict[str, list[float]]) -> l
 
 def _podium(rows: Sequence[Row], metric: str) -> list[float]:
     """The highest and the second highest printed number of the ranked rows."""
-    return sorted({_printed(row.metrics[metric]) for row in rows if row.rank is not None}, reverse=True)[:2]
+    ranked = [row.metrics[metric] for row in rows if row.rank is not None and metric in row.metrics]
+    return sorted(set(map(_printed, ranked)), reverse=True)[:2]
 
 
 def _printed(value: Estimate) -> float:

@@ -22,6 +22,8 @@ from zslbench._types import DoubleArray
 from zslbench.files import write_all
 from zslbench.plaintext import plain
 from zslbench.report.contents import Section
+from zslbench.results.overall import Overall, short_names
+from zslbench.results.stats import Ranking
 from zslbench.spelling import argument
 
 # Okabe and Ito's colours for colour-blind readers, less black and yellow, which one of the two backgrounds swallows,
@@ -39,19 +41,24 @@ _INK, _SOFT = "#010203", "#040506"
 """What stands for the page's text and line colours until the SVG is part of it."""
 _PANELS = 16
 _COLUMNS = 12
+_ROWS = 40
 
 
 class Plot(NamedTuple):
-    """A figure's name, heading, how to read it, and what draws it."""
+    """A figure's name, heading, how to read it, and what draws it: from a `Section`, or those of `OVERALL_PLOTS` from
+    an `Overall`."""
 
     name: str
     title: str
     how: str
-    draw: Callable[[Section], Figure | None]
+    draw: Callable[[Any], Figure | None]
 
 
-def caption(plot: Plot, section: Section) -> str:
+def caption(plot: Plot, section: Section | Overall) -> str:
     """How to read the figure, and what it leaves out."""
+    if isinstance(section, Overall):
+        cut = len(section.rows) - _ROWS if plot.draw is heat else 0
+        return f"{plot.how} The {cut} methods with the highest mean rank are left out." if cut > 0 else plot.how
     return " ".join(filter(None, [plot.how, _joined(section) if plot.draw is ranks else "", left_out(plot, section)]))
 
 
@@ -95,7 +102,7 @@ def _joined(section: Section) -> str:
     )
 
 
-def as_svg(plot: Plot, section: Section, prefix: str) -> str | None:
+def as_svg(plot: Plot, section: Section | Overall, prefix: str) -> str | None:
     """For the page: text stays text, colours follow the page's, and every id begins with `prefix`."""
     with _style(_INK, _SOFT):
         figure = plot.draw(section)
@@ -117,13 +124,13 @@ def as_svg(plot: Plot, section: Section, prefix: str) -> str | None:
     return re.sub(r"<svg[^>]*?viewBox", f"<svg {size} viewBox", svg, count=1)
 
 
-def as_files(plot: Plot, section: Section, stem: Path) -> dict[Path, bytes]:
+def as_files(plot: Plot, section: Section | Overall, stem: Path) -> dict[Path, bytes]:
     """What ``STEM.svg`` and ``STEM.png`` hold: the figure on white, with the caption as its description."""
     with _style("black", "0.8"):
         figure = plot.draw(section)
         if figure is None:
             return {}
-        if cut := left_out(plot, section):
+        if isinstance(section, Section) and (cut := left_out(plot, section)):
             figure.supxlabel("\n".join(filter(None, [figure.get_supxlabel(), textwrap.fill(cut, 70)])), fontsize=8)
         vector, pixels = io.BytesIO(), io.BytesIO()
         said = {"Description": caption(plot, section)}
@@ -237,8 +244,26 @@ def tradeoff(section: Section) -> Figure | None:
 def ranks(section: Section) -> Figure | None:
     """Mean ranks with the critical difference, and bars over methods that are not told apart."""
     ranking = section.comparison.ranking if section.comparison else None
-    if ranking is None:
-        return None
+    return None if ranking is None else _rank_diagram(ranking)
+
+
+def overall_ranks(found: Overall) -> Figure | None:
+    """The same over blocks."""
+    return None if found.ranking is None else _rank_diagram(found.ranking)
+
+
+def heat(found: Overall) -> Figure | None:
+    """Normalised scores, or the metric itself where there is no scale, of every method in every block."""
+    rows = found.rows[:_ROWS]
+    values = np.array([row.scores or row.values for row in rows], dtype=np.float64)
+    figure, axes = _figure(2.6 + 0.55 * max(4, len(found.blocks)), 1.9 + 0.22 * len(rows))
+    _heat(axes, values, least=-math.inf)
+    axes.set_xticks(range(len(found.blocks)), [_short(name, 30) for name in short_names(found.blocks)], rotation=90)
+    axes.set_yticks(range(len(rows)), [_short(row.label) for row in rows])
+    return figure
+
+
+def _rank_diagram(ranking: Ranking) -> Figure:
     count = len(ranking.labels)
     left = math.ceil(count / 2)
     first = 0.9 + 0.35 * len(ranking.cliques)
@@ -389,6 +414,25 @@ PLOTS = (
         "the mean value there; they may lie off the line because each split chooses for itself. The star looks at the "
         "test set: an oracle, not a result.",
         learning,
+    ),
+)
+
+
+OVERALL_PLOTS = (
+    Plot(
+        "heat",
+        "Method by block",
+        "Normalised score in percent: 0 is chance and 100 ideal semantics in that block (the metric itself where there "
+        "is no such scale). Methods by mean rank, the best first; a column that is dark throughout is a hard block, a "
+        "row that changes is a method that suits some data.",
+        heat,
+    ),
+    Plot(
+        "ranks",
+        "Mean ranks over blocks",
+        "Methods by their mean rank over blocks, 1 being best; a bar joins those that are not told apart. Blocks of "
+        "one data set share images and classes, so the test takes for independent what is not quite so.",
+        overall_ranks,
     ),
 )
 

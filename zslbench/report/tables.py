@@ -11,17 +11,20 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from zslbench import csvout, grid
+from zslbench.configuration import close_matches
+from zslbench.errors import InputError
 from zslbench.jsontext import compact, pretty
 from zslbench.plaintext import plain
 from zslbench.report.escaping import html, markdown
 from zslbench.results.leaderboard import Row, Table, lacking_validation
 from zslbench.results.stats import Estimate, too_few
-from zslbench.terms import EPOCHS, METRICS, STRICT, in_shots, track_in_words
+from zslbench.spelling import argument
+from zslbench.terms import EPOCHS, METRICS, OPEN_METRICS, STRICT, in_shots, track_in_words
 
 _GAINS = {"last": "max-last T1/H", "val": "max-val T1/H"}
 _WIDE_ONLY = ("rule", "citation", "peak MB")
 """Columns that a terminal shows when it is asked for all."""
-_KEYS = ("tests", "validations", "others", "tried")
+_KEYS = ("tests", "validations", "others", "tried", "classes")
 """What a row says of the records behind it, which no table shows: `zslbench export` and `--budget` do."""
 _EXPENDABLE = ("fit s", "OA", *_GAINS.values(), "AUSUC", "needs", "done", "S", "U")
 """Columns that a narrow terminal can do without, first to last."""
@@ -34,8 +37,13 @@ def heading(table: Table) -> str:
     return f"{names} (data {table.data}, protocol {table.protocol}, {table.track} track{in_shots(table.shots)})"
 
 
-def notes(table: Table) -> list[str]:
-    """What a reader must know to read the table honestly."""
+def notes(table: Table, shown: Sequence["Field"] = ()) -> list[str]:
+    """What a reader must know to read the table honestly.
+
+    Args:
+        table: the table.
+        shown: its columns, where they are not the usual ones.
+    """
     rows = table.rows
     said = [
         f"Percent: mean over splits ± half the width of the 95 % interval (bootstrap over splits and seeds, widened "
@@ -44,6 +52,13 @@ def notes(table: Table) -> list[str]:
         "T1: ZSL accuracy per class; OA: ZSL accuracy over all images; S, U: GZSL accuracy on seen and unseen "
         "classes; H: their harmonic mean, averaged over trials; AUSUC: area under the seen-unseen curve.",
     ]
+    if any(column.name in OPEN_METRICS for column in shown):
+        said.append(
+            "AUROC: how often a seen image has a higher margin (best seen less best unseen score) than an unseen one, "
+            "of pairs of one each; OpenworldAUC: how often that is so and both get their right class among their own "
+            "kind; it is AUSUC with images instead of classes counted alike. 'zslbench verify --update' adds them to "
+            "older records."
+        )
     if any(row.inflation_last for row in rows):
         said.append(
             "max-last, max-val: what choosing the epoch on the TEST set would add to T1 and H over the last epoch, and "
@@ -155,12 +170,19 @@ def _by(words: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def as_rich(
-    tables: Sequence[Table], wide: bool = False, *, all_notes: bool = True, all_in: str = "", more: str = ""
+    tables: Sequence[Table],
+    wide: bool = False,
+    *,
+    asked: Sequence[str] = (),
+    all_notes: bool = True,
+    all_in: str = "",
+    more: str = "",
 ) -> RenderableType:
     """For a terminal.
 
     Args:
         tables: of a leaderboard.
+        asked: as in `columns`.
         wide: every column, however wide the terminal is.
         all_notes: say all that `notes` says; else what concerns these rows alone, in a line or two.
         all_in: where the columns are that a narrow terminal does without, as a sentence.
@@ -170,7 +192,7 @@ def as_rich(
     for table in tables:
         # The gain over a rule that is not the table's; where that is the oracle, no gain tells anything.
         gains = [name for rule, name in _GAINS.items() if rule not in {row.selection for row in table.rows}]
-        shown, spare = columns(table), [name for name in _EXPENDABLE if name != table.sort]
+        shown, spare = columns(table, asked, wide), [name for name in _EXPENDABLE if name != table.sort]
         laid_out = [
             grid.Column(
                 column.name, right=not column.words, fold=column.words and column.name != "method",
@@ -180,20 +202,21 @@ def as_rich(
             for column in shown
         ]  # fmt: skip
         body = grid.Grid(
-            laid_out, [cells(row, shown) for row in table.rows], all_in=all_in, whole=wide,
+            laid_out, [cells(row, shown) for row in table.rows], all_in=all_in, whole=wide or bool(asked),
             left_out=(*_WIDE_ONLY, *gains),
         )  # fmt: skip
-        said = notes(table) if all_notes else brief_notes(table, more)
+        said = notes(table, shown) if all_notes else brief_notes(table, more)
         parts += [Text(heading(table), style="bold"), body, *(Text(note, style="dim") for note in said), Text()]
     return Group(*parts)
 
 
-def as_markdown(tables: Sequence[Table]) -> str:
-    """GitHub-flavoured Markdown."""
+def as_markdown(tables: Sequence[Table], asked: Sequence[str] = ()) -> str:
+    """GitHub-flavoured Markdown; `asked`: as in `columns`."""
     parts = []
     for table in tables:
-        notes_list = "\n".join(f"- {markdown(note)}" for note in notes(table))
-        parts += [f"### {markdown(heading(table))}", _tabulated(table, "pipe", markdown), notes_list]
+        shown = columns(table, asked)
+        notes_list = "\n".join(f"- {markdown(note)}" for note in notes(table, shown))
+        parts += [f"### {markdown(heading(table))}", _tabulated(table, shown, "pipe", markdown), notes_list]
     return "\n\n".join(parts) + "\n"
 
 
@@ -206,25 +229,30 @@ th, td { padding: 0.2em 0.7em; border-bottom: 1px solid #8886; white-space: nowr
 @media (max-width: 40em) { body { margin: 1em } }"""
 
 
-def as_html(tables: Sequence[Table]) -> str:
-    """A page of its own that loads nothing."""
+def as_html(tables: Sequence[Table], asked: Sequence[str] = ()) -> str:
+    """A page of its own that loads nothing; `asked`: as in `columns`."""
     parts = []
     for table in tables:
-        said = "\n".join(f"<li>{html(note)}</li>" for note in notes(table))
+        shown = columns(table, asked)
+        said = "\n".join(f"<li>{html(note)}</li>" for note in notes(table, shown))
         # Tabulate escapes the cells; a keyboard can scroll what has the focus.
-        body = f'<div tabindex="0">\n{_tabulated(table, "html")}\n</div>'
+        body = f'<div tabindex="0">\n{_tabulated(table, shown, "html")}\n</div>'
         parts.append(f"<h2>{html(heading(table))}</h2>\n{body}\n<ul>\n{said}\n</ul>")
+    return page("Leaderboard", "\n".join(parts))
+
+
+def page(title: str, body: str) -> str:
+    """A page of its own around a part of one that is HTML already."""
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Leaderboard</title>\n'
-        f"<style>\n{_STYLE}\n</style>\n</head>\n<body>\n{chr(10).join(parts)}\n</body>\n</html>\n"
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
+        f"<style>\n{_STYLE}\n</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
 
-def _tabulated(table: Table, form: str, escape: Callable[[str], str] = str) -> str:
+def _tabulated(table: Table, shown: Sequence["Field"], form: str, escape: Callable[[str], str] = str) -> str:
     from tabulate import tabulate
 
-    shown = columns(table)
     rows = [[escape(cell) for cell in cells(row, shown)] for row in table.rows]
     align = ["left" if column.words else "right" for column in shown]
     return tabulate(rows, header(shown), tablefmt=form, disable_numparse=True, colalign=align if rows else None)
@@ -255,7 +283,7 @@ def _flat(table: Table, row: Row) -> dict[str, object]:
         "unvalidated": row.unvalidated, "why": row.why, "splits": row.metrics["T1"].splits if row.metrics else 0,
         "seeds": row.seeds, "budget": row.budget.configurations if row.budget else 1,
     }  # fmt: skip
-    for metric in METRICS:
+    for metric in (*METRICS, *(name for name in OPEN_METRICS if name in row.metrics)):
         told = row.metrics.get(metric)
         flat |= {f"{metric}_{part}": told and getattr(told, part) for part in Estimate._fields if part != "splits"}
     for rule, gain in (("last", row.inflation_last), ("val", row.inflation_val)):
@@ -300,11 +328,40 @@ class Field(NamedTuple):
     """Whether it holds words, to the left, rather than numbers, to the right."""
 
 
-def columns(table: Table) -> list[Field]:
-    """`COLUMNS`, and that of published numbers where some row has one."""
+def columns(table: Table, asked: Sequence[str] = (), wide: bool = False) -> list[Field]:
+    """`COLUMNS`, and that of published numbers where some row has one.
+
+    Args:
+        table: what is shown.
+        asked: only these columns, besides rank and method; those of `FURTHER` are shown only so, or in a wide table.
+        wide: those of `FURTHER` too, where some row has them.
+    """
     known = any(row.published for row in table.rows)
     after = 1 + max(at for at, column in enumerate(COLUMNS) if column.name in METRICS)
-    return [*COLUMNS[:after], *([_PUBLISHED] if known else []), *COLUMNS[after:]]
+    further = [each for each in FURTHER if asked or (wide and any(each.name in row.metrics for row in table.rows))]
+    every = [*COLUMNS[:after], *further, *([_PUBLISHED] if known else []), *COLUMNS[after:]]
+    if not asked:
+        return every
+    by_name = {column.name: column for column in every}
+    return [*COLUMNS[:2], *(by_name[name] for name in dict.fromkeys(asked) if name in by_name)]
+
+
+def column_names(text: str) -> list[str]:
+    """The columns of a text that names some, separated by commas; case does not matter.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    known = [column.name for column in (*COLUMNS[2:], *FURTHER, _PUBLISHED)]
+    folded, found = {name.casefold(): name for name in known}, []
+    for name in (each.strip() for each in text.split(",")):
+        if name.casefold() not in folded:
+            raise InputError(
+                f"{argument('columns', text)}: there is no column {plain(name)!r}.{close_matches(name, known)} There "
+                f"are: {', '.join(known)}."
+            )
+        found.append(folded[name.casefold()])
+    return found
 
 
 def header(shown: Sequence[Field] | None = None) -> list[str]:
@@ -322,7 +379,7 @@ def _rank(row: Row) -> str:
 
 
 def _metric(name: str) -> Callable[[Row], str]:
-    return lambda row: percent(row.metrics[name]) if row.metrics else "-"
+    return lambda row: percent(row.metrics[name]) if name in row.metrics else "-"
 
 
 def percent(value: Estimate) -> str:
@@ -367,4 +424,6 @@ COLUMNS = (
     Field("needs", lambda row: plain(", ".join(row.needs)) or "-", words=True),
     Field("citation", lambda row: plain(row.citation) or "-", words=True),
 )
+FURTHER = tuple(Field(name, _metric(name)) for name in OPEN_METRICS)
+"""Columns for those who ask for them."""
 _PUBLISHED = Field("published", _published)

@@ -1,7 +1,8 @@
 """Rows of one leaderboard table against one another, split by split, and what may be concluded in plain words.
 
-The splits of one family share classes and images, while intervals and p-values take them as independent: they are
-optimistic.
+Two populations are spoken of, each in sentences of its own. *Another split of these classes*: splits are independent
+draws, as `zslbench.results.stats` takes them. *Other classes*: for these, splits that share classes are not, and
+`zslbench.results.inference` corrects the variance for that.
 """
 
 import math
@@ -13,6 +14,7 @@ import msgspec
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
+from zslbench.results.inference import Overlap, overlap_of, with_other_classes
 from zslbench.results.leaderboard import Row, Table, lacking_validation
 from zslbench.results.rows import limited
 from zslbench.results.stats import ALPHA, Paired, Ranking, compare_all, rank_blocks, shared_splits, too_few
@@ -55,12 +57,21 @@ class Comparison(msgspec.Struct, omit_defaults=True):
     ranking: Ranking | None
     """None with fewer than 6 splits or 3 methods."""
     conclusions: list[str]
-    """What may be said, one sentence each."""
+    """What may be said of another split of these classes, one sentence each."""
     reference: str | None = None
     """The row that alone is compared with each other one; None where every pair is."""
     track: str = STRICT
     shots: int = 0
     """Labelled images of every unseen class that were trained on."""
+    rho: float | None = None
+    """The share of classes that is unseen in a split, by which the variance is corrected for other classes; None where
+    the records do not tell."""
+    classes: int | None = None
+    """In all, seen and unseen."""
+    rope: float | None = None
+    """Differences up to this fraction count as none, where such a region was asked for."""
+    others: list[str] = []
+    """What may be said of other classes, one sentence each."""
 
 
 def only_table(tables: Sequence[Table], names: Sequence[str] = ()) -> Table:
@@ -175,20 +186,32 @@ def _labels(table: Table) -> str:
     return ", ".join(plain(row.label) for row in table.rows)
 
 
-def compare_rows(table: Table, names: Sequence[str], metric: str, *, best_alone: bool = False) -> Comparison:
+def compare_rows(
+    table: Table, names: Sequence[str], metric: str, *, best_alone: bool = False, rope: float | None = None
+) -> Comparison:
     """Compare rows of a table over the splits that all of them have.
 
     Args:
         table: the leaderboard.
         names: labels or names of methods; none for all ranked rows.
-        metric: ``T1``, ``OA``, ``S``, ``U``, ``H`` or ``AUSUC``.
+        metric: ``T1``, ``OA``, ``S``, ``U``, ``H``, ``AUSUC``, ``AUROC`` or ``OpenworldAUC``.
         best_alone: compare the first of the rows, which is the best one where none is named, with each other one,
             instead of every pair: fewer comparisons, a milder correction.
+        rope: half the width of the region of practical equivalence, a fraction; None for none.
 
     Raises:
-        InputError: see `chosen`; or the rows have no split in common.
+        InputError: see `chosen`; or the rows have no split in common; or a region is asked for, and the records do not
+            tell what the splits share.
     """
     rows = chosen(table, names)
+    if lacking := [plain(row.label) for row in rows if metric not in row.per_split]:
+        raise InputError(
+            f"{metric} is not known of every trial of {', '.join(lacking)}: records are of an earlier version, or tell "
+            f"it of the last epoch alone; `zslbench verify` computes that from stored predictions, with "
+            f"{argument('update', True)}."
+        )
+    if best_alone and metric != table.sort:
+        rows = sorted(rows, key=lambda row: -row.metrics[metric].mean)
     every = {row.label: row.per_split[metric] for row in rows}
     splits = shared_splits(every)
     if not splits:
@@ -196,14 +219,23 @@ def compare_rows(table: Table, names: Sequence[str], metric: str, *, best_alone:
     values = {label: {split: each[split] for split in splits} for label, each in every.items()}
     reference = rows[0].label if best_alone and len(rows) > 2 else None
     pairs, ranking = compare_all(values, reference), rank_blocks(values)
+    overlap = overlap_of(rows[0].classes, splits)
+    if overlap is not None:
+        pairs = with_other_classes(pairs, values, overlap, rope)
+    elif rope is not None:
+        raise InputError(
+            f"{argument('rope', 100 * rope)} needs to know how many classes were unseen, and records of "
+            f"{plain(rows[0].label)} do not tell: they have no accuracies per class."
+        )
     conclusions = [conclude(pairs[0], metric)] if len(pairs) == 1 else _conclude_all(pairs, ranking, metric)
     if reference is not None:
         conclusions.append(
             f"{plain(reference)}, the best here, is compared with each other row, and p is corrected for these "
             f"{len(pairs)} pairs alone; that it was picked by the same numbers flatters it."
         )
+    others = [] if overlap is None else conclude_others(pairs, overlap, rope)
     if rows[0].selection == "test-max":
-        conclusions = [_ORACLE + sentence for sentence in conclusions]
+        conclusions, others = ([_ORACLE + sentence for sentence in said] for said in (conclusions, others))
     left_out = len(set().union(*every.values())) - len(splits)
     if left_out:
         conclusions.append(f"{left_out} split(s) that not all of them have are left out.")
@@ -212,6 +244,7 @@ def compare_rows(table: Table, names: Sequence[str], metric: str, *, best_alone:
         table.dataset, table.family, table.features, table.semantics, table.data, table.protocol, metric,
         rows[0].selection, splits, left_out, values, pairs, ranking, conclusions, reference, table.track,
         table.shots,
+        overlap and overlap.rho, overlap and overlap.classes, rope, others,
     )  # fmt: skip
 
 
@@ -250,6 +283,43 @@ def _conclude_all(pairs: Sequence[Paired], ranking: Ranking | None, metric: str)
         return [*said, few]
     apart = sum(pair.p_holm < ALPHA for pair in pairs)
     return [*said, f"{apart} of {len(pairs)} pairs are told apart (Wilcoxon with Holm's correction, 5 %)."]
+
+
+def conclude_others(pairs: Sequence[Paired], overlap: Overlap, rope: float | None = None) -> list[str]:
+    """What the pairs say of other classes; nothing with one split.
+
+    Args:
+        pairs: with what they say of other classes.
+        overlap: of the splits.
+        rope: the region of practical equivalence, a fraction.
+    """
+    known = [pair for pair in pairs if not math.isnan(pair.others_low)]
+    if not known:
+        return []
+    corrected = f"variance corrected for the classes that splits share, rho = {overlap.rho:.2f}"
+    apart = [pair for pair in known if pair.others_low > 0 or pair.others_high < 0]
+    if len(known) > 1:
+        said = [
+            f"For other classes than these {overlap.classes}, {len(apart)} of {len(known)} intervals leave out 0 "
+            f"({corrected}; none for the number of pairs)."
+        ]
+    else:
+        (pair,) = known
+        ends = 100 * pair.others_low, 100 * pair.others_high
+        low, high = ends if pair.difference >= 0 else (-ends[1], -ends[0])
+        verdict = "" if apart else ": the two are not shown to differ there"
+        said = [
+            f"For other classes than these {overlap.classes} the 95 % interval is {low + 0.0:.1f} to {high + 0.0:.1f} "
+            f"({corrected}){verdict}."
+        ]
+        if rope is not None:
+            a, b = plain(pair.a), plain(pair.b)
+            said.append(
+                f"With up to {100 * rope:g} point{'' if rope == 0.01 else 's'} taken as none, {a} is better than {b} "
+                f"on other classes with probability {pair.rope_better:.2f}, practically equal {pair.rope_equal:.2f}, "
+                f"worse {pair.rope_worse:.2f} (correlated Bayesian t-test)."
+            )
+    return said
 
 
 def as_builtins(comparison: Comparison) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from zslbench.records import Budget, PlanRow, Record, Trial
 from zslbench.records.standings import Comparable, comparable
 from zslbench.results.machines import Machine, machine_of
 from zslbench.spelling import argument
-from zslbench.terms import GZSL_METRICS, LEADS, METRICS, ZSL_METRICS, best_epoch, track_of
+from zslbench.terms import GZSL_METRICS, LEADS, METRICS, OPEN_METRICS, ZSL_METRICS, best_epoch, track_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +89,10 @@ class Entry(msgspec.Struct, gc=False):  # 100,000 of them would keep the garbage
     """Whether a budget drew the configuration, rather than somebody who named it."""
     reached: dict[str, float] | None = None
     """Of a finished validation trial, by which configurations are chosen."""
+    open_world: Any = None
+    """The same of the metrics of `OPEN_METRICS`, after every epoch or the last one alone; None where there are none."""
+    classes: tuple[int, int] = (0, 0)
+    """How many were unseen, and how many were measured in all; zeros where the record does not tell."""
 
     def at(self, epochs: Epochs) -> list[float]:
         """Every metric, in the order of `METRICS`, after these epochs.
@@ -99,6 +103,17 @@ class Entry(msgspec.Struct, gc=False):  # 100,000 of them would keep the garbage
         for curves, metrics, epoch in ((self.zsl, ZSL_METRICS, epochs[0]), (self.gzsl, GZSL_METRICS, epochs[1])):
             length = len(curves) // len(metrics)
             found += curves[min(epoch, length - 1) :: length]
+        return found
+
+    def open_at(self, epochs: Epochs) -> list[float] | None:
+        """Those of `OPEN_METRICS` after the epoch of GZSL; None where they are not known of it."""
+        if self.open_world is None:
+            return None
+        length, last = len(self.open_world) // len(OPEN_METRICS), len(self.gzsl) // len(GZSL_METRICS) - 1
+        epoch = min(epochs[1], last)
+        if length == 1 and epoch < last:
+            return None
+        found: list[float] = list(self.open_world[min(epoch, length - 1) :: length])
         return found
 
 
@@ -117,6 +132,9 @@ def entry_of(record: Record, kind: Kind, machines: dict[Machine, Machine]) -> En
         entry.best = best_epoch(outcome.zsl[LEADS["zsl"]]), best_epoch(outcome.gzsl[LEADS["gzsl"]])
         if trial.stage == "test":
             entry.zsl, entry.gzsl = array("d", zsl), array("d", gzsl)
+            if outcome.open_world:
+                entry.open_world = array("d", _joined(entry, outcome.open_world, OPEN_METRICS))
+            entry.classes = len(outcome.per_class.get("zsl", ())), len(outcome.per_class.get("gzsl", ()))
         else:
             entry.reached = reached(record)
     return entry

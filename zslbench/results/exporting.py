@@ -15,7 +15,7 @@ from zslbench.jsontext import compact, readable
 from zslbench.plaintext import plain
 from zslbench.protocol import Curve
 from zslbench.records import Record, Standings, Store
-from zslbench.terms import METRICS, best_epoch
+from zslbench.terms import METRICS, OPEN_METRICS, best_epoch
 
 Column = type[str] | type[int] | type[float] | type[bool]
 Row = dict[str, Any]
@@ -33,7 +33,7 @@ class Export:
 
     Accuracies are fractions. `counts` says whether a record is the one that counts for its trial (see
     `zslbench.records.Standings`). Columns named ``test_max.*`` are at the epoch that is best on the test set (by T1
-    in ZSL, by H in GZSL), an oracle and no result.
+    in ZSL, by H in GZSL), an oracle and no result. AUROC and OpenworldAUC are empty in records of earlier versions.
 
     Args:
         store: where the records are.
@@ -91,6 +91,7 @@ class Export:
         if record.outcome is not None:
             row |= _settled("zsl", record.outcome.zsl, "T1") | _settled("gzsl", record.outcome.gzsl, "H")
             row["test_max.calibrated_H"] = record.outcome.best_calibrated_h
+            row |= {name: curve[-1] for name, curve in record.outcome.open_world.items()}
         return row
 
 
@@ -104,6 +105,7 @@ def _record_columns(parameters: dict[str, Column]) -> dict[str, Column]:
     columns: dict[str, Column] = _IDENTITY | {"failure.type": str, "failure.message": str}
     for prefix in ("", "test_max."):
         columns |= dict.fromkeys((f"{prefix}{name}" for name in METRICS), float)
+    columns |= dict.fromkeys(OPEN_METRICS, float)
     columns |= {"test_max.calibrated_H": float, "epochs.zsl": int, "epochs.gzsl": int, "test_max.epoch.zsl": int,
                 "test_max.epoch.gzsl": int}  # fmt: skip
     columns |= _RUN | {"versions": str, "config": str} | parameters
@@ -113,7 +115,7 @@ def _record_columns(parameters: dict[str, Column]) -> dict[str, Column]:
 
 
 def _curve_columns() -> dict[str, Column]:
-    return _IDENTITY | {"epoch": int} | dict.fromkeys(METRICS, float)
+    return _IDENTITY | {"epoch": int} | dict.fromkeys((*METRICS, *OPEN_METRICS), float)
 
 
 def _identity(record: Record, counts: bool) -> Row:
@@ -141,9 +143,16 @@ def _epochs(record: Record) -> Iterator[Row]:
     if record.outcome is None:
         return
     curves = record.outcome.zsl | record.outcome.gzsl
+    last = len(record.outcome.gzsl["H"]) - 1
+    further = record.outcome.open_world  # of every epoch, or of the last alone
     for epoch in range(max(map(len, curves.values()))):
         row: Row = {"epoch": epoch + 1}
-        yield row | {name: series[epoch] for name, series in curves.items() if epoch < len(series)}
+        row |= {name: series[epoch] for name, series in curves.items() if epoch < len(series)}
+        if epoch == last:
+            row |= {name: series[-1] for name, series in further.items()}
+        elif epoch < last:
+            row |= {name: series[epoch] for name, series in further.items() if len(series) > last}
+        yield row
 
 
 def _column(kinds: set[type]) -> Column:

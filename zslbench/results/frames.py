@@ -5,7 +5,7 @@ whole numbers, numbers and truth values are nullable types, so that a hole stays
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
 import pandas as pd
 
@@ -15,8 +15,10 @@ from zslbench.results.budgets import BudgetTable
 from zslbench.results.comparison import Comparison
 from zslbench.results.exporting import Column, Export
 from zslbench.results.leaderboard import Table
+from zslbench.results.overall import Overall
 from zslbench.results.pictures import Pictures
-from zslbench.terms import METRICS
+from zslbench.results.stats import Paired
+from zslbench.terms import METRICS, OPEN_METRICS
 
 _NULLABLE: dict[Column, str] = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
 _CATEGORIES = (
@@ -95,13 +97,17 @@ def predictions_frame(store: Store, records: Iterable[Record], pictures: Picture
 
 
 def leaderboard_frame(tables: Sequence[Table]) -> pd.DataFrame:
-    """A row per method and configuration, as the tables rank them: means and the ends of 95 % intervals in percent."""
+    """A row per method and configuration, as the tables rank them: means and the ends of 95 % intervals in percent.
+
+    AUROC and OpenworldAUC have columns where some row has them.
+    """
     columns: dict[str, Column] = {
         "dataset": str, "features": str, "semantics": str, "family": str, "shots": int, "track": str, "rank": int,
         "label": str,
         "method": str, "version": int, "method_family": str, "selection": str,
     }  # fmt: skip
-    for name in METRICS:
+    further = [name for name in OPEN_METRICS if any(name in row.metrics for table in tables for row in table.rows)]
+    for name in (*METRICS, *further):
         columns |= dict.fromkeys((f"{name} %", f"{name} low %", f"{name} high %"), float)
     columns |= {
         "done": int, "planned": int, "failed": int, "fit_seconds": float, "peak_mb": float, "device": str,
@@ -147,6 +153,53 @@ def budgets_frame(tables: Sequence[BudgetTable]) -> pd.DataFrame:
     return frame
 
 
+def overall_frame(tables: Sequence[Overall]) -> pd.DataFrame:
+    """A row per track and method: mean rank, normalised score and win rate, with the ends of 95 % intervals."""
+    rows = [
+        {
+            "track": found.track, "place": place, "label": row.label, "method": row.method, "version": row.version,
+            "rank": row.rank.mean, "rank low": _known(row.rank.low), "rank high": _known(row.rank.high),
+            "score %": row.score and 100 * row.score.mean, "score low %": row.score and _percent(row.score.low),
+            "score high %": row.score and _percent(row.score.high), "wins %": 100 * row.win_rate,
+            "datasets": found.datasets, "blocks": len(found.blocks), "selection": found.selection,
+            "metric": found.metric,
+        }
+        for found in tables
+        for place, row in enumerate(found.rows, 1)
+    ]  # fmt: skip
+    columns: dict[str, Column] = {"track": str, "place": int, "label": str, "method": str, "version": int}
+    columns |= dict.fromkeys(
+        ("rank", "rank low", "rank high", "score %", "score low %", "score high %", "wins %"), float
+    )
+    frame = _typed(rows, columns | {"datasets": int, "blocks": int, "selection": str, "metric": str})
+    frame.attrs["left_out"] = {found.track: dict(found.left_out) for found in tables}
+    return frame
+
+
+def blocks_frame(tables: Sequence[Overall]) -> pd.DataFrame:
+    """A row per track, method and block: its mean there as a fraction, its rank and its normalised score."""
+    rows = [
+        {
+            "track": found.track, "label": row.label, "dataset": block.dataset, "family": block.family,
+            "features": block.features, "semantics": block.semantics, "data": block.data, "metric": found.metric,
+            "value": row.values[at], "rank": row.ranks[at], "score": row.scores and row.scores[at],
+            "chance": block.chance, "ideal": block.ideal,
+        }
+        for found in tables
+        for row in found.rows
+        for at, block in enumerate(found.blocks)
+    ]  # fmt: skip
+    words = ("track", "label", "dataset", "family", "features", "semantics", "data", "metric")
+    numbers = ("value", "rank", "score", "chance", "ideal")
+    frame = _typed(rows, dict.fromkeys(words, str) | dict.fromkeys(numbers, float))
+    frame.attrs["accuracies"] = _FRACTIONS
+    return frame
+
+
+def _known(value: float) -> float | None:
+    return None if value != value else value  # NaN is not NaN
+
+
 def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     """A row per split and method: the values that are compared, as fractions."""
     rows = [
@@ -155,7 +208,18 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
         for split, value in values.items()
     ]
     frame = _typed(rows, {"label": str, "split": int, "metric": str, "value": float})
-    frame.attrs |= {"accuracies": _FRACTIONS, "conclusions": list(comparison.conclusions)}
+    said = {"conclusions": list(comparison.conclusions), "other_classes": list(comparison.others)}
+    frame.attrs |= {"accuracies": _FRACTIONS, **said}
+    return frame
+
+
+def pairs_frame(comparison: Comparison) -> pd.DataFrame:
+    """A row per pair of methods: the fields of `zslbench.results.stats.Paired`, differences as fractions."""
+    kinds = get_type_hints(Paired)
+    rows = [{name: None if value != value else value for name, value in pair._asdict().items()}  # NaN is not NaN
+            for pair in comparison.pairs]  # fmt: skip
+    frame = _typed(rows, {name: kinds[name] for name in Paired._fields})
+    frame.attrs |= {"accuracies": _FRACTIONS, "metric": comparison.metric, "rho": comparison.rho}
     return frame
 
 

@@ -30,7 +30,7 @@ from zslbench.results.machines import Machine, mixtures
 from zslbench.results.published import PublishedTable, like_for_like, published_for
 from zslbench.results.stats import Estimate, estimates, split_means
 from zslbench.spelling import argument
-from zslbench.terms import LEADS, METRICS, STRICT, Selection
+from zslbench.terms import LEADS, METRICS, OPEN_METRICS, STRICT, Selection
 
 _FEW = 3
 """So many missing splits are named; of more only the number is."""
@@ -53,7 +53,8 @@ class Row(msgspec.Struct, frozen=True):
     needs: list[str]
     """What the method needs or uses beyond the features and semantics of seen classes, in words."""
     metrics: dict[str, Estimate]
-    """Metric -> estimate, as fractions; empty where nothing is done."""
+    """Metric -> estimate, as fractions; empty where nothing is done, and without those of `OPEN_METRICS` where some
+    trial does not tell them."""
     inflation_last: dict[str, float]
     """What choosing the epoch on the test set would add to T1 and H over the last epoch (mean over splits)."""
     inflation_val: dict[str, float]
@@ -93,6 +94,8 @@ class Row(msgspec.Struct, frozen=True):
     """None where the configuration was named."""
     tried: dict[int, list[Tried]] = {}
     """Split -> what the budget tried there, number 0 first; without splits on which some are not measured yet."""
+    classes: dict[int, tuple[int, int]] = {}
+    """Split -> how many classes are unseen, and how many there are in all; without splits whose records do not tell."""
 
     def is_of(self, trial: Trial) -> bool:
         """Whether a trial is one of this method and configuration."""
@@ -415,11 +418,24 @@ class _Averaged:
         for values in numbers.values():
             check_range(values, [tests[place] for place in (tests if len(values) == len(tests) else validated)])
         is_validated = [place in validations for place in tests]
-        self.numbers = numbers[selection]
+        further = self._open_world()
+        self.metrics = METRICS if further is None else (*METRICS, *OPEN_METRICS)
+        """Which are known of every trial."""
+        self.numbers = numbers[selection] if further is None else np.hstack([numbers[selection], further])
         """(places, metrics)"""
         self.shape = _shape(self.places)
         self.inflation_last = _gain(list(tests), numbers["test-max"] - numbers["last"])
         self.inflation_val = _gain(validated, numbers["test-max"][is_validated] - numbers["val"])
+
+    def _open_world(self) -> DoubleArray | None:
+        """(places, `OPEN_METRICS`); None where some trial does not tell them of the epoch that counts."""
+        found = []
+        for place in self.places:
+            test = self.tests[place]
+            epochs = {"last": (sys.maxsize, sys.maxsize), "test-max": test.best}.get(self.selection)
+            found.append(test.open_at(epochs or self.validations[place].best))
+        told = [values for values in found if values is not None]
+        return np.array(told) if told and len(told) == len(found) else None
 
     def per_split(self) -> dict[str, dict[int, float]]:
         """Metric -> split -> value, averaged over seeds."""
@@ -427,7 +443,7 @@ class _Averaged:
             return {}
         means = split_means(self.numbers, self.shape).T.tolist()
         splits = dict.fromkeys(split for split, _ in self.places)
-        return {name: dict(zip(splits, values, strict=True)) for name, values in zip(METRICS, means, strict=True)}
+        return {name: dict(zip(splits, values, strict=True)) for name, values in zip(self.metrics, means, strict=True)}
 
 
 def _estimated(rows: Sequence[_Averaged]) -> Iterator[tuple[_Averaged, dict[str, Estimate]]]:
@@ -441,7 +457,7 @@ def _estimated(rows: Sequence[_Averaged]) -> Iterator[tuple[_Averaged, dict[str,
         for shape, members in alike.items()
     }
     for row in rows:
-        yield row, {name: next(found[row.shape]) for name in METRICS} if row.places else {}
+        yield row, {name: next(found[row.shape]) for name in row.metrics} if row.places else {}
 
 
 def _row(
@@ -487,6 +503,7 @@ def _row(
         others=[*(entry.key for entry in data.all_entries() if entry.key not in named), *data.unchosen],
         budget=data.given,
         tried=data.tried,
+        classes={place[0]: tests[place].classes for place in averaged.places if tests[place].classes[0]},
     )
 
 

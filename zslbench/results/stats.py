@@ -1,7 +1,8 @@
 """What the numbers of some splits allow one to say: means with intervals, paired comparisons, ranks.
 
 The splits are the sample. Those of one family share classes and images, while everything here treats them as
-independent: intervals and p-values are optimistic.
+independent: that is right for another split of these classes, and optimistic for other classes, of which
+`zslbench.results.inference` speaks.
 """
 
 import functools
@@ -61,6 +62,14 @@ class Paired(NamedTuple):
     """How probably a beats b on a new split, by Laplace's rule of succession: (wins + ties / 2 + 1) / (splits + 2).
     Ten wins in ten do not make an eleventh certain. NaN with one split."""
     splits: int
+    others_low: float = math.nan
+    others_high: float = math.nan
+    """Ends of the 95 % interval of the difference on *other classes* (`zslbench.results.inference`); all that stands
+    above is about another split of these classes. NaN where it is not known how many classes the splits share."""
+    rope_better: float = math.nan
+    rope_equal: float = math.nan
+    rope_worse: float = math.nan
+    """How probably a is better, practically equal and worse on other classes; NaN where no region was asked for."""
 
 
 class Ranking(NamedTuple):
@@ -243,10 +252,15 @@ def shared_splits(values: Mapping[str, Mapping[int, float]]) -> list[int]:
     return sorted(set.intersection(*map(set, values.values()))) if values else []
 
 
+def paired_differences(a: Mapping[int, float], b: Mapping[int, float]) -> DoubleArray:
+    """Of every split that both have, in order; rounded, so that what is equal but for the order of a sum is a tie."""
+    differences: DoubleArray = np.round([a[split] - b[split] for split in shared_splits({"a": a, "b": b})], 12)
+    return differences
+
+
 def _pair(a_label: str, a: Mapping[int, float], b_label: str, b: Mapping[int, float]) -> Paired:
+    differences = paired_differences(a, b)
     common = shared_splits({"a": a, "b": b})
-    # Rounded, so that what is equal but for the order of a sum is a tie.
-    differences = np.round([a[split] - b[split] for split in common], 12)
     (said,) = estimates(differences[:, None], [1] * len(differences), bounds=(-1.0, 1.0))
     wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
     ties = len(common) - wins - losses

@@ -1,6 +1,7 @@
 """What a store holds, as a notebook wants it: tables that show themselves, and pandas frames."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -13,9 +14,10 @@ from zslbench.results.budgets import BudgetTable, budget_tables
 from zslbench.results.citations import cited
 from zslbench.results.comparison import Comparison, compare_rows, only_table, other_tracks
 from zslbench.results.leaderboard import Table, leaderboard
+from zslbench.results.overall import Overall, overall
 from zslbench.results.rows import limited
 from zslbench.spelling import argument
-from zslbench.terms import METRICS, SELECTIONS, Selection
+from zslbench.terms import METRICS, OPEN_METRICS, SELECTIONS, Selection
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +64,32 @@ class Budgets(list[BudgetTable]):
         return repr(self)
 
 
+class Overalls(list[Overall]):
+    """Methods over several data sets, a table for every track. Shows itself in a notebook."""
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row per method; see `zslbench.results.frames.overall_frame`."""
+        from zslbench.results.frames import overall_frame
+
+        return overall_frame(self)
+
+    def blocks(self) -> "pd.DataFrame":
+        """A row per method and block; see `zslbench.results.frames.blocks_frame`."""
+        from zslbench.results.frames import blocks_frame
+
+        return blocks_frame(self)
+
+    def _repr_html_(self) -> str:
+        from zslbench.report.overall import as_html
+
+        return as_html(self)
+
+    def __repr__(self) -> str:
+        from zslbench.report.overall import as_markdown
+
+        return as_markdown(self)
+
+
 class Compared:
     """Methods on the splits that all of them have, and what may be concluded. Shows itself in a notebook."""
 
@@ -70,14 +98,25 @@ class Compared:
 
     @property
     def conclusions(self) -> list[str]:
-        """What may be said, one sentence each."""
+        """What may be said of another split of these classes, one sentence each."""
         return self.comparison.conclusions
+
+    @property
+    def other_classes(self) -> list[str]:
+        """What may be said of other classes, one sentence each."""
+        return self.comparison.others
 
     def to_frame(self) -> "pd.DataFrame":
         """A row per split and method; see `zslbench.results.frames.comparison_frame`."""
         from zslbench.results.frames import comparison_frame
 
         return comparison_frame(self.comparison)
+
+    def pairs(self) -> "pd.DataFrame":
+        """A row per pair of methods with all that is said of it; see `zslbench.results.frames.pairs_frame`."""
+        from zslbench.results.frames import pairs_frame
+
+        return pairs_frame(self.comparison)
 
     def __repr__(self) -> str:
         from zslbench.report.comparisons import as_markdown
@@ -86,6 +125,17 @@ class Compared:
 
     def _repr_markdown_(self) -> str:
         return repr(self)
+
+
+def _with_records(folder: str | Path) -> Store:
+    store = Store(folder)
+    if not store.has_records():
+        raise InputError(f"no records in {folder}; expected a folder that a run wrote.")
+    return store
+
+
+def _plans(stores: Iterable[Store]) -> Iterable[Plan]:
+    return (plan for store in stores for plan in store.each_plan())
 
 
 class Results:
@@ -133,6 +183,7 @@ class Results:
         track: str | None = None,
         shots: int | None = None,
         splits: int | None = None,
+        also: Sequence[str | Path] = (),
     ) -> Leaderboard | Budgets:
         """The ranked tables, or what larger budgets are worth.
 
@@ -151,6 +202,7 @@ class Results:
                 several with ``+``.
             shots: only tables of so many labelled images of every unseen class.
             splits: only the first so many splits of a family.
+            also: folders of further stores, whose trials count too; of a trial in several, the last one named counts.
 
         Raises:
             InputError: nothing stored matches.
@@ -165,9 +217,11 @@ class Results:
         wanted |= {name: arguments.whole(name, value) for name, value in numbers.items() if value is not None}
         splits = None if splits is None else arguments.whole("splits", splits, 1)
         named = arguments.texts("methods", methods) if methods else []
-        plans = self.store.plans() if self._plan is None else [self._plan]
+        further = [_with_records(folder) for folder in (arguments.paths("also", also) if also else [])]
+        plans = [*(self.store.plans() if self._plan is None else [self._plan]), *_plans(further)]
         keys = self._keys()
-        records = (record for record in self.store.records() if keys is None or record.key in keys)
+        own = (record for record in self.store.records() if keys is None or record.key in keys)
+        records = chain(own, *(store.records() for store in further))
         tables = leaderboard(records, plans, selection=select, sort=sort, splits=splits)
         for name, value in wanted.items():
             field = "family" if name == "split_family" else name
@@ -203,8 +257,40 @@ class Results:
         metric = arguments.one_of("metric", metric, METRICS)
         return stress_tables(self.leaderboard(select, metric, **where), metric)
 
+    def overall(
+        self,
+        select: Selection = "last",
+        sort: str = "H",
+        *,
+        also: Sequence[str | Path] = (),
+        methods: Sequence[str] = (),
+        **where: Any,
+    ) -> Overalls:
+        """The methods of every track over the data sets that all of them were run on.
+
+        Args:
+            select: which epoch counts.
+            sort: the metric that ranks within a data set, split family, features and semantics.
+            also: folders of further stores.
+            methods: only these labels or methods; fewer may be in more data sets.
+            where: what `leaderboard` takes: `dataset`, `split_family`, `features`, `semantics`, `data`, `protocol`,
+                `track`, `splits`.
+
+        Raises:
+            InputError: fewer than three data sets, or fewer than two methods in all of them; the message says what
+                there is.
+        """
+        tables = self.leaderboard(select, sort, also=also, methods=methods, **where)
+        return Overalls(overall(tables, sort))
+
     def compare(
-        self, *names: str, metric: str = "H", select: Selection = "last", every_pair: bool = False, **where: Any
+        self,
+        *names: str,
+        metric: str = "H",
+        select: Selection = "last",
+        every_pair: bool = False,
+        rope: float | None = None,
+        **where: Any,
     ) -> Compared:
         """These methods split by split, with what may be concluded.
 
@@ -215,6 +301,8 @@ class Results:
             metric: what is compared.
             select: which epoch counts.
             every_pair: of all ranked rows, where none is named.
+            rope: differences up to so many percentage points count as none: half the width of the region of practical
+                equivalence, for the probabilities that a method is better, equal or worse on other classes.
             where: what `leaderboard` takes: `dataset`, `split_family`, `features`, `semantics`, `data`, `protocol`,
                 `track`, `shots`, `splits`.
 
@@ -223,10 +311,11 @@ class Results:
         """
         for name in names:
             arguments.text("names", name, "the label of a row, or a method's name,")
-        metric = arguments.one_of("metric", metric, METRICS)
-        tables = self.leaderboard(select, metric, **where)
+        metric = arguments.one_of("metric", metric, (*METRICS, *OPEN_METRICS))
+        region = None if rope is None else arguments.percentage("rope", rope) / 100
+        tables = self.leaderboard(select, metric if metric in METRICS else "H", **where)
         best_alone, table = not names and not every_pair, only_table(tables, names)
-        found = compare_rows(table, list(names), metric, best_alone=best_alone)
+        found = compare_rows(table, list(names), metric, best_alone=best_alone, rope=region)
         if not names and (sentence := other_tracks(table, tables)) is not None:
             found.conclusions.append(sentence)
         return Compared(found)
