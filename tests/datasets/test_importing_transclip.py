@@ -5,12 +5,13 @@ import contextlib
 import csv
 import json
 import pickle
+import runpy
 import zipfile
 
 import numpy as np
 import pytest
 import torch
-from conftest import SHARED
+from conftest import ROOT, SHARED
 from serving import serving
 
 from zslbench.datasets import Dataset
@@ -299,3 +300,22 @@ def test_real_embeddings_give_the_recorded_accuracies(tmp_path):
     assert [note for note in found.notes if "81.29 % as" in note]
     assert [note for note in found.notes if "95.22 % as" in note]
     assert list(found.class_names) == load_known("whurs19-clip").class_names
+
+
+def test_data_sets_of_files_at_hand(tmp_path, monkeypatch):
+    """The script that makes them where there is no network writes three sound folders; attributes are fractions."""
+    if not (SHARED / "data/whurs19").is_dir():
+        pytest.skip("the real embeddings are not here")
+    monkeypatch.setenv("ZSLBENCH_SHARED", str(SHARED))
+    monkeypatch.setattr("sys.argv", ["at_hand.py", "--to", str(tmp_path)])
+    runpy.run_path(str(ROOT / "benchmarks/at_hand.py"), run_name="__main__")
+    clip, images, ucm = (Dataset(tmp_path / name) for name in ("whurs19-clip", "whurs19", "ucm-third-party"))
+    assert clip.view("remoteclip_vit_b32", "remoteclip_vit_b32").joint_space
+    assert images.features("efficientnet_lite0").shape == (1005, 1280)
+    for data, name in ((clip, "rsd26"), (images, "rsd26"), (ucm, "zsvidat33")):
+        values = data.semantics(name)
+        assert values.min() == 0
+        assert 0.9 < values.max() <= 1
+        assert data.view(semantics=name).named_attributes
+    assert not any("/tmp" in note for note in clip.card.provenance["notes"])
+    assert ucm.name == "ucm"  # whose splits and seeds are those of the bundled one

@@ -175,3 +175,13 @@ def test_training_data_of_a_part_has_as_many_groups_as_columns(data):
     assert train.semantics.shape[1] == len(train.attribute_groups) == 5
     dsva = Registry().get("dap")
     measure(dsva, dsva.Config(), view, split.partition("test"), 0)
+
+
+def test_a_model_is_not_fitted_on_noise_of_the_test(data):
+    """It would be fitted on clean features and called otherwise; of worse semantics it is fitted."""
+    import zslbench as zb
+
+    with pytest.raises(InputError, match=r"'made:noise:1': this noise is on images to be classified alone"):
+        zb.fit("sae", zb.load(data.folder, features="made:noise:1"), validate=False)
+    model = zb.fit("sae", zb.load(data.folder, semantics="truth:part:0.5"), validate=False)
+    assert len(model.predict(data.features()[:3])) == 3

@@ -61,6 +61,11 @@ def fit_model(
     info = method.info
     if info.oracle:
         raise InputError(f"method {info.name!r} is a bound that is told the answers; it can predict nothing.")
+    if view.noise is not None:
+        raise InputError(
+            f"features {view.features_name!r}: this noise is on images to be classified alone, a model is fitted on "
+            f"others; fit on the features without it."
+        )
     view = view.of_split(split.drawn_as)
     part = split.partition("test")
     if len(part.seen) < 2:
