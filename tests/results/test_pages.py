@@ -64,3 +64,32 @@ def test_pages_say_what_is_stored(store):
         sentences = [line for line in text.splitlines() if line.startswith(said)]
         assert len(sentences) == 2
         assert all(line.endswith(".") and not re.search(r"\bnan\b", line) for line in sentences)
+
+
+SYNTHESIS = """
+dataset = "toy"
+split_family = "6/2"
+splits = 2
+validation = false
+[[methods]]
+name = "mcfa"
+params = { epochs = 1, zsl_epochs = 1, gzsl_epochs = 1, unseen_samples = 40 }
+[[methods]]
+name = "mcfa"
+params = { epochs = 1, zsl_epochs = 1, gzsl_epochs = 1, unseen_samples = 5 }
+[[methods]]
+name = "eszsl+cal"
+"""
+
+
+def test_the_page_on_synthesis_sorts_by_how_many_are_drawn(in_process, tmp_path, synthetic):
+    """Few before many, then the other methods, and three sentences with the range of the counts."""
+    (tmp_path / "s.toml").write_text(SYNTHESIS)
+    assert in_process("run", "--suite", "s.toml", "--workers", "0", "--quiet")[0] == 0
+    text = runpy.run_path(str(ROOT / "benchmarks/synthesis_page.py"))["page"](tmp_path / "results")
+    rows = [line for line in text.splitlines() if line.startswith(("| mcfa", "| eszsl"))]
+    assert [re.search(r"unseen_samples=\d+|eszsl\+cal", row)[0] for row in rows] == [
+        "unseen_samples=5", "unseen_samples=40", "eszsl+cal",
+    ]  # fmt: skip
+    assert "**Shown**: for mcfa 5 to 40 draws bring H from" in text
+    assert text.count("**") == 6
