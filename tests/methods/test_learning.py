@@ -57,7 +57,7 @@ def view(structure: Callable[..., np.ndarray], seed: int = 0) -> DataView:
 
 def splits_for(name: str) -> int:
     """Over how many splits a method is measured: one where a fit takes seconds and one is enough."""
-    return 1 if name in ("cegzsl", "fvaegan", "hsva", "tfvaegan") else 3
+    return 1 if name in ("cegzsl", "clswgan", "fvaegan", "hsva", "relation", "sse", "tfvaegan") else 3
 
 
 def accuracy(name: str, structure: Callable[..., np.ndarray], shots: int = 0, splits: int | None = None) -> float:
