@@ -339,3 +339,23 @@ def test_a_kept_model_of_a_k_shot_trial_knows_its_images(data: Dataset, tmp_path
         said = model.predict(loaded.view.features[part.held_out_unseen], candidates="unseen").labels
         predicted = Store(store).predictions(record)["zsl_predicted"]
         assert list(said) == names[predicted].tolist()
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [("fit", "names no class without any"), ("tune", "needs labelled images of unseen classes, and a search stays")],
+)
+def test_a_method_of_images_alone_is_neither_fitted_nor_tuned(data: Dataset, verb: str, said: str) -> None:
+    """A model's unseen classes have no image, and a search plays without shots: one line each."""
+    with pytest.raises(InputError, match=said):
+        getattr(zb, verb)("prototypes", zb.load(data.folder))
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 10])
+@pytest.mark.parametrize("name", ["awa1", "awa2", "cub", "sun"])
+def test_cada_s_epochs_for_k_shots_are_presets(name: str, k: int) -> None:
+    """The released program has other numbers for each data set and number of shots; all are at hand by name."""
+    _, config, label = Registry().build(parse_methods(f"cada[preset={name}-{k}-shot]")[0])
+    assert 0 < config.zsl_epochs <= 100
+    assert 0 < config.gzsl_epochs <= 100
+    assert label == f"cada[preset={name}-{k}-shot]"

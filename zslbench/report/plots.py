@@ -214,7 +214,7 @@ def shots(section: Section) -> Figure | None:
         axes.set_xticks(numbers)
         axes.set(xlabel="k: labelled images of every unseen class", ylabel=f"{metric} (%)")
         axes.grid()
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, handlelength=3)
     return figure
 
 

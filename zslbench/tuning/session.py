@@ -84,6 +84,11 @@ def plan_search(
         names = ",".join(spec.name for spec in specs)
         raise InputError(f"one method is tuned at a time, and {names!r} names {len(specs)}.")
     (spec,) = specs
+    if registry.get(spec.name).info.needs_shots:
+        raise InputError(
+            f"method {spec.name!r} needs labelled images of unseen classes, and a search stays without any: set its "
+            f"parameters by hand."
+        )
     axes = search_space(registry, spec, search)
     (method,) = resolve_methods(registry, specs, view, splits, ["validation"])
     identity = Search(
