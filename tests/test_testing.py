@@ -72,7 +72,8 @@ BREAKS = {
         "trial", "pass  # here: fit\n", "assert len(train.semantics) == 6\n", "validation stage raised AssertionError",
     ),
     "a method that takes the classes with images for the seen ones": (
-        "a few labelled images", "pass  # here: fit\n", "assert train.few is None\n", "labelled images of unseen classes",
+        "a few labelled images", "pass  # here: fit\n", "assert train.few is None\n",
+        "with labelled images of unseen classes",
     ),
     "scorers that wear the model out": (
         "settings in either order", "pass  # here: scorers", "self.W_ = self.W_ * 0.5", "asked twice",
