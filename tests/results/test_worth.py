@@ -13,7 +13,7 @@ from zslbench.report import plots
 from zslbench.report.contents import sections
 from zslbench.report.html import as_html
 from zslbench.results.leaderboard import Table, leaderboard
-from zslbench.results.shots import by_shots, crossings, curves, first_crossing, passing, worth
+from zslbench.results.shots import by_shots, crossings, crossings_alike, curves, first_crossing, passing, worth
 from zslbench.terms import FEW
 
 INFINITE = float("inf")
@@ -78,6 +78,20 @@ def test_images_between_the_measured_numbers(tmp_path: Path) -> None:
     assert [(curve.label, curve.plain, list(curve.points)) for curve in curves(group)] == [
         ("zsl", False, [0, 1]), ("few", True, [1, 2, 5]),
     ]  # fmt: skip
+
+
+def test_curves_of_the_same_images_cross_elsewhere(tmp_path: Path) -> None:
+    """With one image each the method is 0.2 ahead, with five 0.2 behind: the curves cross at 3, on each split."""
+    store = stored(
+        tmp_path / "store", {0: [0.3, 0.3], 1: [0.6, 0.7], 5: [0.6, 0.7]}, {1: [0.4, 0.5], 5: [0.8, 0.9]}
+    )  # fmt: skip
+    (group,) = by_shots(tables_of(store))
+    (crossing,) = crossings_alike(group, "H")
+    assert [crossing.at, crossing.low, crossing.high] == pytest.approx([3, 3, 3])
+    assert crossing.sentence == (
+        "few on k images per unseen class passes zsl with the same images in H at k = 3.0 (on 2 single splits: 3.0)."
+    )
+    assert crossings_alike(group[:2], "H") == []
 
 
 def test_six_splits_are_drawn_for_an_interval(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from zslbench.records import Latest, Plan, Record, Store
 from zslbench.report.background import Fact, provenance, warnings
 from zslbench.results.comparison import Comparison, compare_rows
 from zslbench.results.leaderboard import Row, Table
-from zslbench.results.shots import Crossing, by_shots, crossings, curves
+from zslbench.results.shots import Crossing, by_shots, crossings, crossings_alike, curves
 from zslbench.results.shots import Curve as ShotCurve
 from zslbench.results.stats import too_few
 from zslbench.terms import ZSL_METRICS, best_epoch
@@ -139,7 +139,7 @@ def sections(tables: Sequence[Table], store: Store, only: str = "") -> list[Sect
         first = next(section for section in made if section.table is group[0])
         labels = {row.label for row in first.shown}
         first.shots = [curve for curve in curves(group) if curve.plain or curve.label in labels]
-        first.worth = crossings(group, first.metric)
+        first.worth = crossings(group, first.metric) + crossings_alike(group, first.metric)
     return made
 
 

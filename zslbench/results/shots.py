@@ -4,7 +4,7 @@ A plain classifier knows nothing of semantics and learns every class from its im
 says how many labelled images of each class the method's semantics are worth on these data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +40,7 @@ class Curve(NamedTuple):
 
 
 class Crossing(NamedTuple):
-    """Where a plain classifier on k images passes a method that has none."""
+    """Where a plain classifier on k images passes a method that has none, or as many."""
 
     method: str
     classifier: str
@@ -55,12 +55,14 @@ class Crossing(NamedTuple):
     fewest: int
     """Shots that were measured, at least and at most."""
     most: int
+    alike: bool = False
+    """Whether the method has the k images too."""
 
     @property
     def sentence(self) -> str:
         """In words."""
         who = f"{plain(self.classifier)} on k images per unseen class"
-        of = f"{plain(self.method)} without any in {self.metric}"
+        of = f"{plain(self.method)} {'with the same images' if self.alike else 'without any'} in {self.metric}"
         if self.at is None:
             return f"{who} does not pass {of} up to k = {self.most}{self._spread}."
         if self.at <= self.fewest:
@@ -115,8 +117,25 @@ def crossings(group: Sequence[Table], metric: str) -> list[Crossing]:
     if not group or group[0].shots:
         return []
     classifiers = [curve for curve in curves(group) if curve.plain]
-    methods = [row for row in group[0].rows if row.family != "bound" and row.metrics]
-    found = (_crossing(row, classifier, metric) for row in methods for classifier in classifiers)
+    found = []
+    for row in group[0].rows:
+        if row.family != "bound" and row.metrics:
+            for classifier in classifiers:
+                own = dict.fromkeys(classifier.points, row.per_split[metric])
+                found.append(_crossing(row.label, own, classifier, metric, alike=False))
+    return [crossing for crossing in found if crossing is not None]
+
+
+def crossings_alike(group: Sequence[Table], metric: str) -> list[Crossing]:
+    """Where each plain classifier passes each method that has the same images, as the curves cross."""
+    every = curves(group)
+    found = [
+        _crossing(curve.label, curve.per_split(metric), classifier, metric, alike=True)
+        for curve in every
+        if next(iter(curve.points.values())).family != "bound"
+        for classifier in every
+        if classifier.plain
+    ]
     return [crossing for crossing in found if crossing is not None]
 
 
@@ -127,29 +146,28 @@ def first_crossing(group: Sequence[Table], metric: str) -> Crossing | None:
     return min(best, key=lambda crossing: (crossing.at is None, crossing.at or 0.0), default=None)
 
 
-def _crossing(row: Row, classifier: Curve, metric: str) -> Crossing | None:
-    """By the means over the splits that the method and the classifier at every number of shots have."""
-    own, others = row.per_split[metric], classifier.per_split(metric)
-    splits = sorted(set(own).intersection(*others.values()))
+def _crossing(
+    label: str, own: Mapping[int, Mapping[int, float]], classifier: Curve, metric: str, *, alike: bool
+) -> Crossing | None:
+    """By the means over the splits that the method and the classifier have at every number of shots of both.
+
+    Args:
+        label: of the method.
+        own: shots of the classifier -> split -> what the method reaches.
+        classifier: the plain one.
+        metric: what is compared.
+        alike: whether the method has the images too.
+    """
+    others = {shots: values for shots, values in classifier.per_split(metric).items() if shots in own}
+    both = [set(each) for number in others for each in (others[number], own[number])]
+    splits = sorted(set.intersection(*both)) if both else []
     if not splits:
         return None
     shots = np.array(list(others), dtype=np.float64)
-    ahead = np.array(
-        [[values[split] - own[split] for split in splits] for values in others.values()]
-    )  # (shots, splits)
-    low, high = _spread(shots, ahead)
-    at = passing(shots, ahead.mean(axis=1))
-    return Crossing(
-        row.label,
-        classifier.label,
-        metric,
-        _known(at),
-        _known(low),
-        _known(high),
-        len(splits),
-        min(others),
-        max(others),
-    )
+    # (shots, splits)
+    ahead = np.array([[values[split] - own[number][split] for split in splits] for number, values in others.items()])
+    at, low, high = (_known(end) for end in (passing(shots, ahead.mean(axis=1)), *_spread(shots, ahead)))
+    return Crossing(label, classifier.label, metric, at, low, high, len(splits), min(others), max(others), alike)
 
 
 def _known(shots: float) -> float | None:
