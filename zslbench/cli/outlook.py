@@ -6,11 +6,15 @@ from typing import Any
 import msgspec
 
 from zslbench.cli.options import emit, result_console
+from zslbench.cli.streams import tell
 from zslbench.grid import Column, Grid
 from zslbench.jsontext import pretty
 from zslbench.plaintext import one_line, plain
+from zslbench.records import Store
+from zslbench.runner.budgets import foreseen
 from zslbench.runner.durations import clock, time_left
 from zslbench.runner.estimates import shared
+from zslbench.runner.plan import Job, outlook
 
 
 def print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
@@ -57,3 +61,24 @@ def print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
                       f"{one_line(', '.join(missing))} takes.", markup=False)  # fmt: skip
     else:
         console.print(f"{total} trials to run, about {time_left(seconds)} on {workers} worker(s).")
+
+
+def print_foreseen(
+    jobs: Sequence[Job], store: Store, workers: int, device: str | None, retry_failed: bool, as_json: bool
+) -> int:
+    """The outlook of these jobs, less those that budgets have not chosen; returns the exit code.
+
+    Args:
+        jobs: everything planned.
+        store: what is done already.
+        workers: trials at a time.
+        device: where they will run; None where that is not known.
+        retry_failed: whether failed trials will run again.
+        as_json: print JSON.
+    """
+    foreseen_jobs, unchosen = foreseen(jobs, store)
+    rows = outlook(foreseen_jobs, store.briefs(lasting=True), device=device, retry_failed=retry_failed)
+    print_outlook(rows, workers, as_json)
+    if unchosen:
+        tell(f"{unchosen} of them stand for tests of what validation classes will choose: more or fewer may run.")
+    return 0
