@@ -170,7 +170,7 @@ def _print_stress(
     """
     from zslbench.report import stress
 
-    shown = functools.partial(stress.as_rich, result, all_notes=all_notes)
+    shown = functools.partial(stress.as_rich, result, all_notes=all_notes, more="--notes explains.")
     writers: dict[str, Callable[[], str]] = {
         "md": lambda: stress.as_markdown(result),
         "csv": lambda: stress.as_csv(result, excel_safe),

@@ -36,7 +36,7 @@ def print_ran(parts: Sequence[Any], summaries: Sequence[Any], store: Path, as_js
     result_console().print(tables.as_rich(result, all_notes=False, **WHERE_ALL_IS), crop=False)
     say(*worth(result, suite.sort))
     if any(row.budget is not None for table in result for row in table.rows):
-        more = "`zslbench leaderboard --budget 1,2,... --notes` explains."
+        more = "`zslbench leaderboard --budget 1,2 --notes` explains."
         shown = budgets.as_rich(budget_tables(result), all_notes=False, all_in="--budget 1,2 shows all.", more=more)
         result_console().print(shown, crop=False)
     if failed := sum(len(summary.failing) for summary in summaries):

@@ -16,6 +16,7 @@ from zslbench.report.tables import heading as about
 from zslbench.report.tables import percent
 from zslbench.results.budgets import BudgetTable, Curve
 from zslbench.results.stats import too_few
+from zslbench.spelling import argument
 from zslbench.terms import EPOCHS
 
 _ORDERS = {"all": "any", "drawn": "as drawn"}
@@ -46,8 +47,8 @@ def notes(table: BudgetTable) -> list[str]:
     if drawn := [plain(curve.label) for curve in table.curves if curve.order == "drawn"]:
         said.append(
             f"order as drawn: the first b of the draws, as a run with that budget tries them; right on average, but "
-            f"it varies more than the mean over all choices, for which `zslbench run --budget-curve` tests more draws: "
-            f"{', '.join(drawn)}."
+            f"it varies more than the mean over all choices, for which a run with {argument('budget_curve', True)} "
+            f"tests more draws: {', '.join(drawn)}."
         )
     return said + _amiss(table)
 

@@ -22,7 +22,7 @@ NOTE = (
     "brackets, by how many ranks the method rises or falls among those that are ranked in both tables. tau: Kendall's "
     "correlation of the two orders."
 )
-BRIEF = "Change of {metric} in points, * where the interval leaves out none; (change of rank). `--notes` explains."
+BRIEF = "Change of {metric} in points, * where the interval leaves out none; (change of rank)."
 
 
 def heading(table: StressTable) -> str:
@@ -63,13 +63,20 @@ def _tau(stress: Stress) -> str:
     return "" if stress.tau != stress.tau else f"{stress.tau:.2f}"
 
 
-def as_rich(tables: Sequence[StressTable], *, all_notes: bool = True) -> RenderableType:
-    """For a terminal."""
+def as_rich(tables: Sequence[StressTable], *, all_notes: bool = True, more: str = "") -> RenderableType:
+    """For a terminal.
+
+    Args:
+        tables: what methods lose.
+        all_notes: explain every cell; else in a line.
+        more: where the explanation is, as a sentence.
+    """
     parts: list[RenderableType] = []
     for table in tables:
         columns = [Column("worse", hang=True), *(Column(name, right=True) for name in header(table)[1:])]
-        note = (NOTE if all_notes else BRIEF).format(metric=table.metric)
-        parts += [Text(heading(table), style="bold"), Grid(columns, rows(table)), Text(note, style="dim"), Text()]
+        note = NOTE if all_notes else f"{BRIEF} {more}".rstrip()
+        said = Text(note.format(metric=table.metric), style="dim")
+        parts += [Text(heading(table), style="bold"), Grid(columns, rows(table)), said, Text()]
     return Group(*parts)
 
 

@@ -25,7 +25,7 @@ _GAINS = {"last": "max-last T1/H", "val": "max-val T1/H"}
 _WIDE_ONLY = ("rule", "citation", "peak MB")
 """Columns that a terminal shows when it is asked for all."""
 _KEYS = ("tests", "validations", "others", "tried", "classes")
-"""What a row says of the records behind it, which no table shows: `zslbench export` and `--budget` do."""
+"""What a row says of the records behind it, which no table shows: `zslbench export` and the tables of budgets do."""
 _EXPENDABLE = ("fit s", "OA", *_GAINS.values(), "AUSUC", "needs", "done", "S", "U")
 """Columns that a narrow terminal can do without, first to last."""
 
@@ -56,7 +56,7 @@ def notes(table: Table, shown: Sequence["Field"] = ()) -> list[str]:
         said.append(
             "AUROC: how often a seen image has a higher margin (best seen less best unseen score) than an unseen one, "
             "of pairs of one each; OpenworldAUC: how often that is so and both get their right class among their own "
-            "kind; it is AUSUC with images instead of classes counted alike. 'zslbench verify --update' adds them to "
+            "kind; it is AUSUC with images instead of classes counted alike. 'zslbench verify' can add them to "
             "older records."
         )
     if any(row.inflation_last for row in rows):
@@ -76,7 +76,7 @@ def notes(table: Table, shown: Sequence["Field"] = ()) -> list[str]:
     if any(row.budget for row in rows):
         said.append(
             "budget b: on each split b configurations, the named one and draws from the method's ranges, were tried on "
-            "validation classes; the best one of that split is tested. 'zslbench leaderboard --budget' shows the gain."
+            "validation classes; the best one of that split is tested. The table of budgets shows the gain."
         )
     if table.track != STRICT:
         said.append(

@@ -207,8 +207,7 @@ def compare_rows(
     if lacking := [plain(row.label) for row in rows if metric not in row.per_split]:
         raise InputError(
             f"{metric} is not known of every trial of {', '.join(lacking)}: records are of an earlier version, or tell "
-            f"it of the last epoch alone; `zslbench verify` computes that from stored predictions, with "
-            f"{argument('update', True)}."
+            f"it of the last epoch alone; `zslbench verify` can add that from stored predictions."
         )
     if best_alone and metric != table.sort:
         rows = sorted(rows, key=lambda row: -row.metrics[metric].mean)

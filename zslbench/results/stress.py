@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
+from zslbench import shelltext
 from zslbench.datasets.controls import read_weaker
 from zslbench.errors import InputError
 from zslbench.reduced import read_reduced
@@ -83,7 +84,8 @@ def stress_tables(tables: Sequence[Table], metric: str) -> list[StressTable]:
     """
     views = [(table, found) for table in tables if (found := _view(table)) is not None]
     if not views:
-        raise InputError("no stored trial is of a view that is worse than its data: run `zslbench run --suite stress`.")
+        more = shelltext.command("zslbench", "run", suite="stress")
+        raise InputError(f"no stored trial is of a view that is worse than its data: run `{more}`.")
     stressed = []
     for clean in tables:
         mine = [(table, what) for table, (of, what) in views if of == _place(clean)]

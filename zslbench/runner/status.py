@@ -170,7 +170,7 @@ def read_status(store: Store, *, every: bool = False) -> Status | None:
 def _here(command: str, store: Store) -> str:
     """The command, which may have been given in another store that was merged into this one: of two the last counts."""
     merged = store.merges_path.exists() and command.split()[:2] == ["zslbench", "run"]
-    return f"{command} {shelltext.command('--store', store.folder)}" if merged else command
+    return f"{command} {shelltext.command(store=store.folder)}" if merged else command
 
 
 def _waiting(rows: Iterable[_Planned], briefs: "_Latest") -> Iterator[tuple[Trial, int]]:
