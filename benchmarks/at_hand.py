@@ -1,8 +1,8 @@
 """Make data sets of files that are at hand and may not be passed on, as records and tables made from them may.
 
-    ZSLBENCH_SHARED=FOLDER python benchmarks/at_hand.py [--to .]
+    python benchmarks/at_hand.py FOLDER [--to .]
 
-writes three folders from what lies in FOLDER/data:
+writes three data sets from FOLDER/whurs19 and FOLDER/attributes, where somebody has put these files:
 
 - ``whurs19-clip``: WHU-RS19 as embeddings. With a network, `zslbench data download whurs19-clip` and the line that
   it prints make it, with four models instead of two.
@@ -14,7 +14,6 @@ WHU-RS19 has attributes of others too, of which viaduct's seem to be a slip: the
 
 import argparse
 import csv
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -40,16 +39,17 @@ TABLES = {"whurs19-clip": ("rsd26", "RSD"), "whurs19": ("rsd26", "RSD"), "ucm-th
 def main() -> None:
     """Write all three."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--to", type=Path, default=Path("."))
-    place = parser.parse_args().to
-    shared = Path(os.environ["ZSLBENCH_SHARED"]) / "data"
-    notes = write(embeddings(shared), "whurs19-clip", place / "whurs19-clip").notes
-    notes += write(efficientnet(shared), "whurs19", place / "whurs19").notes
+    arguments = parser.parse_args()
+    given, place = arguments.folder, arguments.to
+    notes = write(embeddings(given), "whurs19-clip", place / "whurs19-clip").notes
+    notes += write(efficientnet(given), "whurs19", place / "whurs19").notes
     shutil.copytree(bundled_folder("ucm"), place / "ucm-third-party")
     for folder, (name, table) in TABLES.items():
         with tempfile.TemporaryDirectory() as temporary:
             fractions = Path(temporary) / f"{name}.csv"
-            as_fractions(shared / "attributes" / f"{table}_Dataset.csv", fractions)
+            as_fractions(given / "attributes" / f"{table}_Dataset.csv", fractions)
             added = add(place / folder, semantics={name: f"{fractions}:by-order"})
         notes += [*added.notes, *added.warnings]
     print(*notes, sep="\n")
@@ -63,9 +63,9 @@ def as_fractions(percents: Path, target: Path) -> None:
         csv.writer(out).writerows([head, *values])
 
 
-def embeddings(shared: Path) -> Imported:
+def embeddings(given: Path) -> Imported:
     """CLIP's and RemoteCLIP's, by way of the layout that the importer reads."""
-    classes = (shared / "whurs19" / "classes.txt").read_text(encoding="utf-8")
+    classes = (given / "whurs19" / "classes.txt").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as temporary:
         repository = Path(temporary)
         (repository / "datasets" / NAME).mkdir(parents=True)
@@ -75,7 +75,7 @@ def embeddings(shared: Path) -> Imported:
             place = repository / "results" / NAME / model / "ViT-B-32"
             place.mkdir(parents=True)
             rows.append([NAME, model, "ViT-B-32", str(accuracy)])
-            with np.load(shared / "whurs19" / f"{model.lower()}_vit_b32.npz", allow_pickle=False) as stored:
+            with np.load(given / "whurs19" / f"{model.lower()}_vit_b32.npz", allow_pickle=False) as stored:
                 for name, array in (("images", "features"), ("classes", "labels"), ("texts_averageprompt", "text")):
                     torch.save(torch.from_numpy(stored[array]), place / f"{name}.pt")
         with (repository / "results" / "results_averageprompt.csv").open("w", newline="", encoding="utf-8") as file:
@@ -83,20 +83,20 @@ def embeddings(shared: Path) -> Imported:
         found = read_transclip(repository)
         found.notes = [note.replace(f"{repository}/", "") for note in found.notes]
     known = load_known("whurs19-clip")
-    found.files = [shared / "whurs19" / f"{model.lower()}_vit_b32.npz" for model in ACCURACIES]
+    found.files = [given / "whurs19" / f"{model.lower()}_vit_b32.npz" for model in ACCURACIES]
     found.notes.append(f"From files at hand; the same numbers: {known.archive.url}")
     return found
 
 
-def efficientnet(shared: Path) -> Imported:
+def efficientnet(given: Path) -> Imported:
     """EfficientNet-Lite0 of the images."""
-    with np.load(shared / "whurs19" / "efficientnet_lite0.npz", allow_pickle=False) as stored:
+    with np.load(given / "whurs19" / "efficientnet_lite0.npz", allow_pickle=False) as stored:
         features, labels = stored["features"], stored["labels"].astype(np.int64)
-    with np.load(shared / "whurs19" / "minilm.npz", allow_pickle=False) as stored:
+    with np.load(given / "whurs19" / "minilm.npz", allow_pickle=False) as stored:
         names = stored["semantics"]
     backbone = BACKBONES["efficientnet_lite0"]
     return Imported(
-        tuple((shared / "whurs19" / "classes.txt").read_text(encoding="utf-8").split()),
+        tuple((given / "whurs19" / "classes.txt").read_text(encoding="utf-8").split()),
         labels,
         {"efficientnet_lite0": features},
         {"names": names},
@@ -111,7 +111,7 @@ def efficientnet(shared: Path) -> Imported:
         },
         notes=["From files at hand; the images: zslbench data download whu-rs19"],
         layout="plain arrays",
-        files=[shared / "whurs19" / "efficientnet_lite0.npz", shared / "whurs19" / "minilm.npz"],
+        files=[given / "whurs19" / "efficientnet_lite0.npz", given / "whurs19" / "minilm.npz"],
     )  # fmt: skip
 
 

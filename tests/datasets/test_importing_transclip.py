@@ -306,8 +306,7 @@ def test_data_sets_of_files_at_hand(tmp_path, monkeypatch):
     """The script that makes them where there is no network writes three sound folders; attributes are fractions."""
     if not (SHARED / "data/whurs19").is_dir():
         pytest.skip("the real embeddings are not here")
-    monkeypatch.setenv("ZSLBENCH_SHARED", str(SHARED))
-    monkeypatch.setattr("sys.argv", ["at_hand.py", "--to", str(tmp_path)])
+    monkeypatch.setattr("sys.argv", ["at_hand.py", str(SHARED / "data"), "--to", str(tmp_path)])
     runpy.run_path(str(ROOT / "benchmarks/at_hand.py"), run_name="__main__")
     clip, images, ucm = (Dataset(tmp_path / name) for name in ("whurs19-clip", "whurs19", "ucm-third-party"))
     assert clip.view("remoteclip_vit_b32", "remoteclip_vit_b32").joint_space
