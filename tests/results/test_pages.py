@@ -1,10 +1,13 @@
-"""The pages on semantics and on stress, made of a small run: what they say is what is stored."""
+"""The pages on semantics, stress, synthesis and controls, made of a small run: what they say is what is stored."""
 
 import re
 import runpy
 
 import pytest
 from conftest import ROOT
+
+from zslbench.records import Store
+from zslbench.results import Results
 
 SUITE = """
 dataset = "toy"
@@ -93,3 +96,37 @@ def test_the_page_on_synthesis_sorts_by_how_many_are_drawn(in_process, tmp_path,
     ]  # fmt: skip
     assert "**Shown**: for mcfa 5 to 40 draws bring H from" in text
     assert text.count("**") == 6
+
+
+CONTROL = """
+dataset = "toy"
+semantics = "truth:shuffled"
+split_family = "6/2"
+splits = 3
+validation = false
+[[methods]]
+name = "eszsl"
+[[methods]]
+name = "sae"
+"""
+
+
+def test_the_page_on_controls_marks_what_leaves_out_chance(in_process, tmp_path, synthetic):
+    """A cell is the stored mean and interval, bold where chance is not in it; what was not run is named."""
+    (tmp_path / "c.toml").write_text(CONTROL)
+    assert in_process("run", "--suite", "c.toml", "--methods", "eszsl", "--workers", "0", "--quiet")[0] == 0
+    made = runpy.run_path(str(ROOT / "benchmarks/controls_page.py"))["page"](tmp_path / "results", ("c.toml",))
+    (table,) = Results(Store(tmp_path / "results")).leaderboard()
+    T1 = table.rows[0].metrics["T1"]
+    cell = f"{100 * T1.mean:.1f} ± {50 * (T1.high - T1.low):.1f}"
+    assert f" {cell if T1.low <= 0.5 <= T1.high else f'**{cell}**'} |" in made
+    assert re.search(r"\| `sae` +\| +not run \|", made)
+    assert "Not run on all splits yet: `sae`." in made
+
+
+def test_the_committed_page_on_controls_is_what_is_stored():
+    """`results/controls.md` is what the script prints of `results/ucm-controls`, and every interval contains chance."""
+    script = runpy.run_path(str(ROOT / "benchmarks/controls_page.py"))
+    page = script["page"](ROOT / "results/ucm-controls", script["SUITES"])
+    assert page == (ROOT / "results/controls.md").read_text(encoding="utf-8")
+    assert re.search(r"of (\d+) intervals \1 contain chance\.", page)
