@@ -148,4 +148,4 @@ def test_both_populations_are_told_apart(in_process: Callable[..., tuple[object,
     assert frame["rope_equal"][0] == pytest.approx(t.cdf(0.02) - t.cdf(-0.02))
     assert frame.attrs["rho"] == pytest.approx(5 / 21)
     code, _, err = in_process(*command[:-1], "-1")
-    assert (code, err) == (2, "zslbench: rope: a number above 0 and up to 100 is expected, found float -1.0.\n")
+    assert (code, err) == (2, "zslbench: --rope: a number above 0 and up to 100 is expected, found float -1.0.\n")

@@ -20,7 +20,6 @@ from zslbench.results import Results
 from zslbench.terms import OPEN_METRICS
 from zslbench.verification import update, verify
 
-pytestmark = pytest.mark.usefixtures("unsynced")
 Command = Callable[..., tuple[object, str, str]]
 
 
@@ -40,7 +39,7 @@ def older(outcome: Outcome) -> Outcome:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path, unsynced: None) -> Store:
     """Twenty-four finished trials of two methods on six splits, in both stages."""
     do(jobs(splits=6), tmp_path / "s")
     return Store(tmp_path / "s")
@@ -173,7 +172,7 @@ def test_records_without_them_show_nothing(store: Store, in_process: Command) ->
     assert any(
         line.startswith("|") and "| a " in line and line.rstrip("| ").endswith("-") for line in said.splitlines()
     )
-    with pytest.raises(InputError, match=r"AUROC is not known of every trial of a: .* with update=True\.$"):
+    with pytest.raises(InputError, match=r"AUROC is not known of every trial of a: .* can add that from stored .*\.$"):
         results.compare("a", "b", metric="AUROC")
     assert results.compare("a", "b").comparison.metric == "H"
     update(Store(store.folder))

@@ -297,13 +297,26 @@ def _effect_interval(effect: float, splits: int, confidence: float = 0.95) -> tu
     return ends[0], ends[1]
 
 
+_MOST_FLIPPED = 13
+"""Of so many differences every choice of signs is tried, as SciPy does too: 2^13 of them."""
+
+
 def _signed_rank_p(differences: DoubleArray) -> float:
     """NaN for fewer than two differences; exact up to 50 of them, or up to 13 where some are equal in size."""
-    from scipy.stats import wilcoxon
+    from scipy.stats import permutation_test, rankdata, wilcoxon
 
     if len(differences) < 2:
         return math.nan
-    return float(wilcoxon(differences).pvalue)
+    sizes = np.abs(differences)
+    if len(sizes) > _MOST_FLIPPED or len(np.unique(sizes)) == len(sizes):
+        return float(wilcoxon(differences).pvalue)
+    # What `wilcoxon` does with differences of equal size, all sums at once: it takes half a second for ten splits.
+    signed = np.sign(differences) * rankdata(sizes)
+    flipped = permutation_test(
+        (signed,), lambda ranks, axis: ranks.sum(axis=axis), permutation_type="samples", vectorized=True,
+        n_resamples=np.inf,
+    )  # fmt: skip
+    return float(flipped.pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
