@@ -162,9 +162,11 @@ def test_a_shipped_suite_runs_on_the_bundled_data(in_process, path: Path) -> Non
     code, out, err = in_process("run", "--suite", path.stem, "--dry-run", "--json")
     assert code == 0, err
     per_split = sum(len(part.families) for part in suite.each_part) * suite.seeds * (2 if suite.validation else 1)
+    shots = [len([k for k in suite.each_shots if k or not registry.get(method.name).info.needs_shots])
+             for method in suite.methods]  # fmt: skip
     assert [(row["label"], row["to_run"]) for row in json.loads(out)["methods"]] == [
-        (label, (method.splits or suite.splits) * per_split)
-        for label, method in zip(labels, suite.methods, strict=True)
+        (label, (method.splits or suite.splits) * per_split * each)
+        for label, method, each in zip(labels, suite.methods, shots, strict=True)
     ]
 
 

@@ -258,8 +258,9 @@ def test_a_method_is_handed_what_it_declares(tmp_path):
         N, D = train.features.shape
         assert train.maps.shape == (N, 4, D)
         assert train.semantics.shape[1] == train.unseen_semantics.shape[1] == D
-        means = [train.features[train.labels == label].mean(0) for label in range(len(train.semantics))]
-        np.testing.assert_allclose(train.semantics, means, rtol=1e-5)
+        seen = train.without_few()  # the oracle knows all images of an unseen class
+        means = [seen.features[seen.labels == label].mean(0) for label in range(len(seen.semantics))]
+        np.testing.assert_allclose(seen.semantics, means, rtol=1e-5)
         assert len(train.semantics) < 6 or train.rehearsal is not None or np.bincount(train.labels).max() == 1
 """,
     )  # fmt: skip
