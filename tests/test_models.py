@@ -598,3 +598,23 @@ def test_below_a_model_of_all_images_as_many_classes_play_unseen(data: Any) -> N
     assert above is not None
     assert below is not None
     assert [(len(part.unseen), len(part.classes)) for part in (above, below)] == [(5, 21), (4, 16)]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "right", "accuracy", "expected"),
+    [
+        ([1.0] * 4, [True, False, False, False], 0.25, 1.0),
+        ([0.9, 0.8, 0.8, 0.7], [True, True, False, True], 0.7, 0.7),
+        ([0.9, 0.8, 0.8, 0.7], [True, True, False, False], 0.9, 0.9),
+        ([0.9, 0.8, 0.7], [True, True, True], 1.0, 0.7),
+    ],
+)
+def test_answers_that_are_equally_sure_count_together(probabilities, right, accuracy, expected) -> None:
+    """No threshold lies within a run of equal probabilities: all of them or none are answered."""
+    assert Confidence(1.0, probabilities, right, 0.0).threshold(accuracy) == expected
+
+
+def test_a_threshold_belongs_to_all_classes(model: Any, data: Any) -> None:
+    """It was found with all of them as candidates; among a few everything looks sure."""
+    with pytest.raises(InputError, match="found with all classes as candidates; leave candidates out, or this"):
+        model.predict(data.view.features, candidates="unseen", reject=0.9)

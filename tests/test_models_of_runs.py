@@ -1,6 +1,7 @@
 """`--save-models`: a run keeps the fitted methods of its test trials: whole, and the best by validation."""
 
 import json
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from plugins import write_plugin
 from rich.console import Console
 
 import zslbench as zb
 from zslbench.errors import InputError
 from zslbench.models.leading import standings
+from zslbench.models.model import Classes
 from zslbench.models.saving import check_saved
 from zslbench.protocol import Outcome
 from zslbench.records import Cell, Plan, PlanRow, Record, Store, Trial
@@ -66,6 +69,35 @@ def test_a_kept_model_gives_its_trial_s_predictions(method: str, data: Any, tmp_
         assert model.predict(X[images]).labels == classes[predicted(stored)].tolist()
         of_unseen = model.predict(X[part.held_out_unseen], candidates="unseen")
         assert of_unseen.labels == classes[stored["zsl_predicted"]].tolist()
+
+
+TRAINED = ["cada", "mcfa", "hsva", "clswgan", "cegzsl", "fvaegan"]
+"""They train a classifier on the candidates, from an initialisation in their order."""
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("shots", [0, 2])
+def test_candidates_come_in_the_order_of_a_trial(name: str, shots: int, data: Any, tmp_path: Path) -> None:
+    """Seen classes first, though the data set has them between unseen ones: else another classifier is trained."""
+    sys.path.insert(0, str(ROOT / "tests/methods"))
+    from quick import quick
+
+    spec = quick(name)
+    chosen = ",".join(f"{key}={value}" for key, value in spec.overrides.items())
+    run(data, tmp_path / "store", f"{name}[{chosen}]", splits=1, shots=shots, validation=False)
+    (record,) = records_of(tmp_path / "store")
+    split = data.splits("6/2")[0]
+    part = split.partition("test", shots, 0)
+    assert part.unseen.tolist() != [6, 7]
+    model = zb.load_model(tmp_path / f"store/models/{record.key}.zsl")
+    stored = Store(tmp_path / "store").predictions(record)
+    images = np.concatenate([part.held_out_seen, part.held_out_unseen])
+    found = model.predict(data.view.features[images])
+    assert found.labels == np.array(data.class_names)[predicted(stored)].tolist()
+    assert found.kinds == ["seen"] * 6 + ["few" if shots else "unseen"] * 2
+    named = model.predict(data.view.features[images], candidates=list(data.class_names))
+    assert named.labels == found.labels
+    assert model.header.images == len(part.train) + len(part.few)
 
 
 def test_it_is_the_model_of_fit(data: Any, tmp_path: Path) -> None:
@@ -226,12 +258,14 @@ def test_what_a_run_says_of_its_models(data: Any, tmp_path: Path) -> None:
     assert spoken(data, store, "eszsl,projection", "all") == [
         "4 of 8 trials are done already.",
         f"2 model(s) of this run are in {store}/models.",
-        "2 trial(s) were done before without their models, and are not run again: `zslbench fit` makes one such model, "
+        "2 trial(s) were done before, have no model here and are not run again: `zslbench fit` makes one such model, "
         "with split; a run into another store makes all.",
     ]
     *_, leads = spoken(data, tmp_path / "other", "eszsl,projection", "best")
     assert leads.startswith("toy, 6/2, track strict: ")
-    assert leads.endswith(f"on validation classes; its 2 model(s) are in {tmp_path}/other/models.")
+    assert leads.endswith(
+        f"on validation classes; its 2 model(s) are in {tmp_path}/other/models, 2 of others were removed."
+    )
 
 
 def test_a_method_that_cannot_be_kept_is_told_once(data: Any, tmp_path: Path) -> None:
@@ -361,3 +395,16 @@ def test_draws_of_a_budget_do_not_lead(data: Any, tmp_path: Path) -> None:
         assert len(names(tmp_path / saved)) == len(found[saved])
     assert found["best"] == ["eszsl", "eszsl"]
     assert set(found["all"]) > {"eszsl"}
+
+
+def test_bounds_stand_behind_the_best(data: Any, tmp_path: Path) -> None:
+    """They lead nothing, so their models do not stay; a classifier of images alone names no further class."""
+    run(data, tmp_path / "store", ["eszsl", "prototypes"], saved="best", splits=1, shots=2)
+    (record,) = [record for record in records_of(tmp_path / "store") if record.label == "eszsl"]
+    assert names(tmp_path / "store") == {f"{record.key}.zsl"}
+    run(data, tmp_path / "other", "prototypes", saved="all", splits=1, shots=2)
+    (path,) = (tmp_path / "other/models").glob("*.zsl")
+    model = zb.load_model(path)
+    more = Classes(("new",), np.zeros((1, model.header.attributes), np.float32))
+    with pytest.raises(InputError, match="learns each class from its images, and can name none without"):
+        model.predict(data.view.features, classes=more)

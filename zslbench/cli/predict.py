@@ -99,6 +99,8 @@ def predict(
     inputs = [path for path in (model, images, features, maps, classes) if path is not None]
     if page is not None and images is None:
         raise click.UsageError("--html shows pictures: give them by --images.")
+    if page is not None and page.suffix.lower() not in (".html", ".htm"):
+        raise click.UsageError(f"--html {page}: a page's name ends in .html.")
     if page is not None and page == output:
         raise click.UsageError("--html and --output name the same file.")
     for path in (output, page):

@@ -101,7 +101,8 @@ def header_of(info: MethodInfo, dataset: Dataset, view: DataView, split: Split, 
     """
     from zslbench import __version__
 
-    part, card = split.partition("test"), dataset.card
+    part, card, trial = split.partition("test"), dataset.card, more.get("trial")
+    few = trial.shots * len(part.unseen) if trial else 0
     semantics = card.semantics.get(view.semantics_name)
     maps = view.maps if info.uses_maps or info.needs_maps else None
     return Header(
@@ -111,7 +112,7 @@ def header_of(info: MethodInfo, dataset: Dataset, view: DataView, split: Split, 
         provenance=card.provenance, semantics=view.semantics_name, columns=semantics.columns if semantics else None,
         attributes=view.semantics.shape[1], maps="" if maps is None else view.maps_name,
         cells=None if maps is None else maps.shape[1:], classes=[view.class_names[label] for label in part.classes],
-        seen=np.isin(part.classes, part.seen).tolist(), images=len(part.train),
+        seen=np.isin(part.classes, part.seen).tolist(), images=len(part.train) + few,
         split="" if split.family == WHOLE else split.id, **more,
     )  # fmt: skip
 

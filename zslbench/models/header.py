@@ -32,9 +32,13 @@ class Confidence(msgspec.Struct, frozen=True):
 
         Answers as sure as the surest are given where none reaches the rate.
         """
-        shares = [sum(self.right[: count + 1]) / (count + 1) for count in range(len(self.right))]
-        enough = [p for p, share in zip(self.probabilities, shares, strict=True) if share >= accuracy]
-        return min(enough, default=self.probabilities[0] if self.probabilities else 0.0)
+        lowest, correct = self.probabilities[0] if self.probabilities else 0.0, 0
+        for count, (p, right) in enumerate(zip(self.probabilities, self.right, strict=True), 1):
+            correct += right
+            last = count == len(self.probabilities) or self.probabilities[count] < p  # of those that are as sure
+            if last and correct >= accuracy * count:
+                lowest = p
+        return lowest
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ class Standing:
 def standings(plan: Plan, records: Mapping[str, Record], status: Mapping[str, Status]) -> Iterator[Standing]:
     """One for each table of a plan. No trial of the test stage is looked at.
 
-    Rows are compared over the splits and seeds that most of them plan, as in a leaderboard; bounds are left out.
+    Rows are compared over the splits and seeds that most of them plan, as in a leaderboard; bounds stand behind them.
 
     Args:
         plan: the rows.
@@ -41,13 +41,17 @@ def standings(plan: Plan, records: Mapping[str, Record], status: Mapping[str, St
         status: whether they are done, by key.
     """
     tables: dict[tuple[Comparable, str], list[PlanRow]] = {}
+    bounds: dict[Comparable, list[PlanRow]] = {}
     for row in plan.rows:
-        if row.family != "bound":
+        if row.family == "bound":
+            bounds.setdefault(comparable(row.trial), []).append(row)
+        else:
             tables.setdefault((comparable(row.trial), track_of(row.needs)), []).append(row)
-    for (_, track), rows in tables.items():
+    for (of, track), rows in tables.items():
         trial = rows[0].trial
         base = base_of(frozenset(keys_of(row, "validation")) for row in rows)
         found = Standing(f"{trial.dataset}, {trial.family}{in_shots(trial.shots)}, track {track}", None, -1.0)
+        found.behind += bounds.get(of, [])
         ranked = []
         for row in rows:
             keys = keys_of(row, "validation")

@@ -100,6 +100,8 @@ class Model:
         p = softmax(scores / confidence.temperature) if confidence else np.full(scores.shape, np.nan)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
         kinds = np.where(chosen.seen >= 0, "seen", "unseen")
+        if chosen.few is not None:
+            kinds = np.where(chosen.few >= 0, "few", kinds)
         return Predictions(
             list(map(str, range(len(X)))) if files is None else list(files),
             names, kinds.tolist(), best, np.take_along_axis(scores, best, 1), np.take_along_axis(p, best, 1),
@@ -215,6 +217,11 @@ class Model:
                     f"{argument('reject')}: this model was fitted without a look at validation classes, and cannot "
                     f"tell how sure it is."
                 )
+            if candidates != "all":
+                raise InputError(
+                    f"{argument('reject')}: how sure the model must be was found with all classes as candidates; leave "
+                    f"{argument('candidates')} out, or this."
+                )
             below = confidence.threshold(reject)
         if classes is not None and not isinstance(classes, Classes):
             raise arguments.wrong("classes", "zslbench.models.model.Classes", classes)
@@ -222,7 +229,10 @@ class Model:
         return names, chosen, top, below
 
     def _candidates(self, wanted: str | Sequence[str], more: Classes | None) -> tuple[list[str], Candidates]:
-        """Names and what the method gets of the chosen classes, in the data set's order, further ones last."""
+        """Names and what the method gets of the chosen classes: those with images first, as in a trial, since a method
+        that trains on its candidates makes something else of another order; each kind in the data set's, further ones
+        last.
+        """
         names, semantics = list(self.header.classes), self.semantics
         label = np.cumsum(self.header.seen) - 1
         seen: IntArray = np.where(self.header.seen, label, -1).astype(np.int64)
@@ -230,6 +240,11 @@ class Model:
         if self.header.trial is not None and self.header.trial.shots:  # see `zslbench.methods.TrainingData`
             few = np.where(self.header.seen, -1, sum(self.header.seen) + np.cumsum(~np.array(self.header.seen)) - 1)
         if more is not None:
+            if self.method.info.needs_shots:
+                raise InputError(
+                    f"{argument('classes')}: {self.header.label!r} learns each class from its images, and can name "
+                    f"none without; leave it out."
+                )
             known = {loosely(name): name for name in names}
             if twice := next((name for name in more.names if loosely(str(name)) in known), None):
                 other = known[loosely(twice)]
@@ -246,10 +261,11 @@ class Model:
             semantics = np.concatenate([semantics, added])
             further = np.full(len(more.names), -1)
             seen, few = np.concatenate([seen, further]), None if few is None else np.concatenate([few, further])
+        unseen = seen < 0
         if wanted == "all":
-            rows = np.arange(len(names))
+            rows = np.argsort(unseen, kind="stable")
         elif wanted == "unseen":
-            rows = np.flatnonzero(seen < 0)
+            rows = np.flatnonzero(unseen)
             if not len(rows):
                 raise InputError(
                     f"{argument('candidates', 'unseen')}: no class is: the model was fitted on images of every class "
@@ -262,7 +278,7 @@ class Model:
                     raise InputError(f"{argument('candidates')}: no class {plain(name)!r}.{close_matches(name, names)}")
             if len(set(listed)) < len(listed):
                 raise InputError(f"{argument('candidates')}: expected some classes, each named once.")
-            rows = np.array(sorted(map(names.index, listed)))
+            rows = np.array(sorted(map(names.index, listed), key=lambda row: (unseen[row], row)))
         chosen = Candidates(np.ascontiguousarray(semantics[rows]), seen[rows], few=None if few is None else few[rows])
         return [names[row] for row in rows], chosen
 
@@ -283,7 +299,7 @@ class Predictions:
     classes: list[str]
     """(K,) names of the candidates."""
     kinds: list[str]
-    """(K,) ``seen`` or ``unseen``."""
+    """(K,) ``seen`` or ``unseen``, or ``few`` for a class of which the model was fitted on k images alone."""
     columns: IntArray
     """Which candidate."""
     scores: DoubleArray

@@ -90,7 +90,8 @@ class TrialModels:
             }  # by budgets, which lead none
             others = (drawn & there) - mine
             store.remove_models(sorted(others))
-            yield f"{leads}; its {len(mine & there)} model(s) are in {plain(store.models_folder)}."
+            removed = f", {len(others)} of others were removed" if others else ""
+            yield f"{leads}; its {len(mine & there)} model(s) are in {plain(store.models_folder)}{removed}."
         if leader.label not in self._unkept:
             yield from _lacking(mine - there, records)
         for row in standing.unfinished:
@@ -101,6 +102,6 @@ def _lacking(keys: set[str], records: Latest) -> Iterator[str]:
     """What is said of trials that were done before, without their models."""
     if done := sum(records.status.get(key) == "done" for key in keys):
         yield (
-            f"{done} trial(s) were done before without their models, and are not run again: `zslbench fit` makes one "
+            f"{done} trial(s) were done before, have no model here and are not run again: `zslbench fit` makes one "
             f"such model, with {argument('split')}; a run into another {argument('store')} makes all."
         )
