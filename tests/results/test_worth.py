@@ -152,3 +152,14 @@ def test_the_report_draws_the_numbers_side_by_side(tmp_path: Path) -> None:
     assert page.count("few on k images per unseen class passes zsl without any in H at k = 1.4") == 1
     assert page.count("Over labelled images</h3>") == 1
     assert "hand-made 2/2, 2-shot" in page
+
+
+def test_a_curve_joins_means_of_the_same_splits(tmp_path: Path) -> None:
+    """Three splits without shots and one with five, so its table compares that one: all points are of it; without one
+    in common there is no curve."""
+    store = stored(tmp_path, {0: [0.2, 0.4, 0.9], 5: [0.7]}, {1: [0.1, 0.3, 0.5], 5: [0.6, 0.6, 0.6]})
+    zsl, few = curves(tables_of(store))
+    assert {shots: each.mean for shots, each in zsl.mean("H").items()} == pytest.approx({0: 0.2, 5: 0.7})
+    assert {shots: each.mean for shots, each in few.mean("H").items()} == pytest.approx({1: 0.1, 5: 0.6})
+    apart = [msgspec.structs.replace(row, per_split={"H": {9: 0.5}}) for row in zsl.points.values()]
+    assert zsl._replace(points={0: zsl.points[0], 5: apart[1]}).shared == set()

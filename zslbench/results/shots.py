@@ -13,7 +13,7 @@ from zslbench._types import DoubleArray, IntArray
 from zslbench.hashing import digest
 from zslbench.plaintext import plain
 from zslbench.results.leaderboard import Row, Table
-from zslbench.results.stats import Estimate
+from zslbench.results.stats import Estimate, estimate
 from zslbench.terms import FEW
 
 _DRAWS = 2_000
@@ -31,8 +31,19 @@ class Curve(NamedTuple):
     """Shots, ascending -> its row."""
 
     def mean(self, metric: str) -> dict[int, Estimate]:
-        """Shots -> the estimate of a metric."""
-        return {shots: row.metrics[metric] for shots, row in self.points.items()}
+        """Shots -> the estimate of a metric, over the splits that all of them have: a line joins means of one kind."""
+        own, shared = self.per_split(metric), self.shared
+        return {
+            shots: self.points[shots].metrics[metric]
+            if values.keys() == shared
+            else estimate([[values[split]] for split in sorted(shared)])
+            for shots, values in own.items()
+        }
+
+    @property
+    def shared(self) -> set[int]:
+        """Splits that the method has at every number of shots."""
+        return set.intersection(*(set(next(iter(row.per_split.values()), {})) for row in self.points.values()))
 
     def per_split(self, metric: str) -> dict[int, dict[int, float]]:
         """Shots -> split -> value."""
@@ -101,7 +112,7 @@ def curves(group: Sequence[Table]) -> list[Curve]:
                 who = digest([row.method, row.version, row.config, row.budget])
                 curve = found.setdefault(who, Curve(row.label, FEW in row.needs, {}))
                 curve.points[table.shots] = row
-    return [curve for curve in found.values() if len(curve.points) > 1]
+    return [curve for curve in found.values() if len(curve.points) > 1 and curve.shared]
 
 
 def worth(tables: Sequence[Table], metric: str) -> list[str]:
