@@ -85,10 +85,9 @@ class TrialModels:
             why = "cannot be kept" if leader.label in self._unkept else "has no model here"
             yield f"{leads} and {why}, so the models of others stay."
         else:
-            drawn = {
-                key for row in (leader, *standing.behind) for key in row.every_key()
-            }  # by budgets, which lead none
-            others = (drawn & there) - mine
+            # The leader's too, of draws of its budget that were not the ones named.
+            every = {key for row in (leader, *standing.behind) for key in row.every_key()}
+            others = (every & there) - mine
             store.remove_models(sorted(others))
             removed = f", {len(others)} of others were removed" if others else ""
             yield f"{leads}; its {len(mine & there)} model(s) are in {plain(store.models_folder)}{removed}."

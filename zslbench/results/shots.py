@@ -32,13 +32,12 @@ class Curve(NamedTuple):
 
     def mean(self, metric: str) -> dict[int, Estimate]:
         """Shots -> the estimate of a metric, over the splits that all of them have: a line joins means of one kind."""
-        own, shared = self.per_split(metric), self.shared
-        return {
-            shots: self.points[shots].metrics[metric]
-            if values.keys() == shared
-            else estimate([[values[split]] for split in sorted(shared)])
-            for shots, values in own.items()
-        }
+        shared, found = self.shared, {}
+        for shots, row in self.points.items():
+            values = row.per_split[metric]
+            same = values.keys() == shared
+            found[shots] = row.metrics[metric] if same else estimate([[values[split]] for split in sorted(shared)])
+        return found
 
     @property
     def shared(self) -> set[int]:
