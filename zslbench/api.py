@@ -225,7 +225,7 @@ def evaluate(
     """
     from zslbench.protocol import run_trial, trial_seed
     from zslbench.runner.attempt import THREADS, check_untampered, limited_threads
-    from zslbench.runner.surroundings import undisturbed
+    from zslbench.runner.surroundings import undisturbed_alone
 
     view = _data(data).view
     _check_split(split, view)
@@ -235,7 +235,7 @@ def evaluate(
     registry, spec = _one(method, plugins)
     (job,) = make_jobs(registry, [spec], view, [split], [seed], [stage], [shots])
     found, config, label = registry.build(spec)
-    own = undisturbed(registry.owner(job.trial.method), trial_seed(view, job.split, seed))
+    own = undisturbed_alone(registry.owner(job.trial.method), trial_seed(view, job.split, seed))
     with own as traces, limited_threads(THREADS):
         measured = run_trial(found, config, view, job.split, stage, seed, shots=shots, device=device)
     check_untampered(traces[0])

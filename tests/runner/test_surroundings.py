@@ -8,6 +8,7 @@ import decimal
 import faulthandler
 import fcntl
 import gc
+import io
 import locale
 import logging
 import multiprocessing
@@ -33,6 +34,7 @@ import zslbench.protocol
 import zslbench.records
 from zslbench.errors import InputError
 from zslbench.runner import originals, surroundings
+from zslbench.runner.descriptors import Descriptors
 from zslbench.runner.settings import SETTINGS
 from zslbench.runner.surroundings import Traces, importing, undisturbed
 from zslbench_methods.eszsl import ESZSL
@@ -436,6 +438,39 @@ def test_closed_files_are_opened_again(tmp_path, which):
         assert (tmp_path / "locked").read_text() == "here"
         with open(tmp_path / "locked") as other, pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_files_of_others_are_no_method_s_doing(tmp_path, monkeypatch):
+    """Garbage of before that is collected while a trial is prepared, and what another thread reads of processes."""
+
+    class Garbage:
+        def __init__(self):
+            self.itself, self.file = self, io.FileIO(tmp_path / "kept", "w")
+
+    def prepared():
+        found = Descriptors()
+        gc.collect()
+        return found
+
+    monkeypatch.setattr(surroundings, "Descriptors", prepared)
+    Garbage()
+    reading = io.FileIO("/proc/self/stat")
+    with surroundings.undisturbed_alone("", 0) as traces:
+        reading.close()
+    assert traces == [Traces()]
+    gc.collect()
+
+
+def test_a_patch_of_the_program_that_is_over_is_no_method_s_doing(monkeypatch):
+    """What was patched during a series, by a test say, is as it was when a trial by itself begins, and stays so."""
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    originals.accept()  # as a series does at its beginning
+    monkeypatch.undo()
+    with surroundings.undisturbed_alone("", 0) as traces:
+        pass
+    assert traces == [Traces()]
+    assert os.fsync is real
 
 
 def test_what_cannot_be_put_back_is_said():

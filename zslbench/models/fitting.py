@@ -17,7 +17,7 @@ from zslbench.models.header import Confidence, Header
 from zslbench.models.model import Model
 from zslbench.protocol import as_predictions, columns_of, final_scores, remeasured, training_data, trial_seed
 from zslbench.runner.attempt import THREADS, limited_threads, now
-from zslbench.runner.surroundings import undisturbed
+from zslbench.runner.surroundings import undisturbed_alone
 from zslbench.splits import WHOLE, Partition, Split
 from zslbench.temperature import likeliest_temperature, softmax
 
@@ -72,7 +72,7 @@ def fit_model(
         raise InputError(f"{view.dataset} has images of {len(part.seen)} class; two at least are needed to fit on.")
     started, drawn = now(), trial_seed(view, split, seed)
     confidence, measured, played = None, None, 0
-    with undisturbed(owner, drawn), limited_threads(THREADS):
+    with undisturbed_alone(owner, drawn), limited_threads(THREADS):
         game = split.rehearsal("test") if validate or info.uses_rehearsal else None  # it ranks every image by a hash
         if validate and game is not None:
             below = split.rehearsal("validation") if info.uses_rehearsal else None

@@ -32,13 +32,13 @@ class Descriptors:
     """The descriptors that are open now, kept until `mend`."""
 
     def __init__(self) -> None:
-        floor = _floor()
+        floor, elsewhere = _floor(), _device("/proc")  # what tells of processes is read in a moment, by any thread
         self._kept: dict[int, _Kept] = {}
         with _limit_raised():
             for descriptor in _open():
                 with contextlib.suppress(OSError):
                     status = os.fstat(descriptor)
-                    if any(kind(status.st_mode) for kind in _KINDS):
+                    if status.st_dev != elsewhere and any(kind(status.st_mode) for kind in _KINDS):
                         spare = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, floor)
                         flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
                         self._kept[descriptor] = _Kept(spare, _identity(spare), flags, os.get_inheritable(descriptor))
@@ -105,6 +105,13 @@ def _open() -> list[int]:
         return [int(path.name) for path in Path("/proc/self/fd").iterdir()]
     except OSError:  # not Linux
         return [0, 1, 2]
+
+
+def _device(path: str) -> int | None:
+    try:
+        return os.stat(path).st_dev
+    except OSError:
+        return None
 
 
 def _identity(descriptor: int) -> tuple[int, int] | None:

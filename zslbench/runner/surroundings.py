@@ -227,9 +227,9 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
     before, drawn = read(), _generators()
     start = _with_imported(owner, _at_first(before))
     restore(_differing(start, before))
+    gc.freeze()  # garbage of before stays: its files would seem closed by the method, and going through it takes time
     files, watch, threads, children = Descriptors(), originals.Watch(), _threads(), _children()
     bare = _bare_threads()
-    gc.freeze()  # what is there now need not be looked through for garbage at the end
     _seed(seed)
     _seeds.append(seed)
     try:
@@ -257,6 +257,16 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
         _set_generators(drawn)
         restored = tuple(name for name in changed if name not in stays)
         traces.append(Traces(restored, tuple(lasting), tuple(tampered)))
+
+
+@contextlib.contextmanager
+def undisturbed_alone(owner: str, seed: int) -> Iterator[list[Traces]]:
+    """As `undisturbed`, for a trial that is no part of a series: what the program has patched, or set back, since the
+    last one is its own affair, and no method's.
+    """
+    originals.accept()
+    with undisturbed(owner, seed) as traces:
+        yield traces
 
 
 def _seed(seed: int) -> None:

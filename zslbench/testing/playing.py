@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zslbench.methods import Method, TrainingData
 from zslbench.runner.attempt import THREADS, limited_threads
-from zslbench.runner.surroundings import undisturbed
+from zslbench.runner.surroundings import undisturbed_alone
 from zslbench.testing.problems import SETTING_NAMES, Setting, Trial
 from zslbench.testing.results import Check, ConformanceError
 
@@ -23,7 +23,7 @@ def check(function: Check) -> Check:
 
     @functools.wraps(function)
     def checked(method: type[Method], config: Any = None) -> None:
-        with undisturbed(owner(method), 0), limited_threads(THREADS):
+        with undisturbed_alone(owner(method), 0), limited_threads(THREADS):
             function(method, method.Config() if config is None else config)
 
     return checked
