@@ -238,7 +238,7 @@ def spoken(data: Any, store: Path, methods: str, saved: Any, plugins: Sequence[P
     """The lines of a run, without those of its trials."""
     import io
 
-    from zslbench.api import Execution, execute, plan_suite
+    from zslbench.planning import Execution, execute, plan_suite
     from zslbench.registry import Registry
     from zslbench.runner.cluster import Where
 

@@ -14,35 +14,31 @@ results.leaderboard(select="val", sort="H").to_frame()
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
-
 from zslbench import arguments
 from zslbench.configuration import MethodSpec, parse_methods
-from zslbench.datasets import Dataset, DataView, load_dataset
+from zslbench.data import Data, check_split, checked
+from zslbench.datasets import load_dataset
 from zslbench.errors import InputError
-from zslbench.machine import Device, cores, device_here
+from zslbench.machine import Device, device_here
 from zslbench.methods import Method
 from zslbench.notebook import plugin_text
 from zslbench.plaintext import plain
+from zslbench.planning import Execution, execute, plan, plan_search
 from zslbench.plugins import Draft
 from zslbench.records import Store
 from zslbench.registry import Registry
 from zslbench.results import Results
-from zslbench.runner.budgets import Budgets, with_draws
-from zslbench.runner.plan import Allowed, Job, check_needs, make_jobs
-from zslbench.splits import Split, Stage, check_shots, make_splits, split_families, whole
-from zslbench.suites import Suite, SuiteMethod, draw_splits, find_suite, overridden, read_suite
+from zslbench.runner.plan import check_needs, make_jobs
+from zslbench.splits import Split, Stage, whole
+from zslbench.suites import Suite, SuiteMethod, overridden
 from zslbench.terms import BUDGET_METRICS, DEFAULT_STORE, METRICS, OPEN_METRICS, Saved
-from zslbench.tuning.space import axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,106 +46,7 @@ if TYPE_CHECKING:
     from zslbench.models.model import Model
     from zslbench.protocol import Outcome
     from zslbench.runner.cluster import Where
-    from zslbench.runner.progress import Progress
-    from zslbench.runner.session import Summary
     from zslbench.tuning.outputs import Report
-    from zslbench.tuning.session import Planned as PlannedSearch
-
-
-class Data:
-    """A data set with a choice of features, semantics and maps.
-
-    Args:
-        dataset: the folder's contents.
-        features: by name; the card's default if None.
-        semantics: by name, ``a+b`` side by side; the card's default if None. ``NAME:shuffled`` and ``random:60`` are
-            controls, ``NAME:noise:0.3`` and ``NAME:part:0.5`` are worse than NAME (docs/semantics.md).
-        maps: by name; none if None.
-
-    Raises:
-        InputError: the data set has no array of such a name.
-    """
-
-    def __init__(
-        self, dataset: Dataset, features: str | None = None, semantics: str | None = None, maps: str | None = None
-    ) -> None:
-        self.dataset = dataset
-        self.view: DataView = dataset.view(features, semantics, maps)
-        self._maps = maps
-
-    @property
-    def name(self) -> str:
-        """Of the data set."""
-        return self.dataset.name
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """In the order of the labels."""
-        return self.dataset.class_names
-
-    @property
-    def labels(self) -> Any:
-        """(N,) class number of every image."""
-        return self.dataset.labels
-
-    @property
-    def files(self) -> tuple[str, ...] | None:
-        """(N,) the picture of each row, by its path below the folder of pictures; None where the set does not say.
-
-        Raises:
-            InputError: the list is not the one that the card describes.
-        """
-        return self.dataset.files
-
-    def features(self) -> Any:
-        """(N, D) of the chosen features, read-only."""
-        return self.view.features
-
-    def semantics(self, split: Split | None = None) -> Any:
-        """(C, A) of the chosen semantics, read-only.
-
-        Args:
-            split: for which they are, where they are drawn anew for each.
-
-        Raises:
-            InputError: they are, and none is given.
-        """
-        if split is not None:
-            _check_split(split, self.view)
-            return self.view.of_split(split.drawn_as).semantics
-        if self.view.blocks is not None:
-            raise InputError(
-                f"{self.view.semantics_name} are drawn anew for each split: give one, as in "
-                f"data.semantics(data.splits()[0])."
-            )
-        return self.view.semantics
-
-    def splits(self, family: str | None = None, count: int | None = None) -> list[Split]:
-        """The first splits of a family.
-
-        Args:
-            family: such as ``16/5`` (seen/unseen); the data set's first if None.
-            count: how many; None for all where they are few or listed, else as many as there are up to 10.
-
-        Raises:
-            InputError: an unknown family, or more splits than it has.
-        """
-        if family is None:
-            family = first_family(self.dataset)
-        arguments.text("family", family, "a split family such as 16/5")
-        return make_splits(self.dataset, family, 10 if count is None else arguments.whole("count", count, 1))
-
-    @property
-    def split_families(self) -> list[str]:
-        """Those that the data set names; any ``S/U`` with S + U classes can be drawn too."""
-        return split_families(self.dataset)
-
-    def __repr__(self) -> str:
-        view = self.view
-        return (
-            f"<{self.name}: {len(self.labels)} images of {len(self.class_names)} classes, features "
-            f"{view.features_name} {view.features.shape}, semantics {view.semantics_name} {view.semantics.shape}>"
-        )
 
 
 @dataclass(frozen=True)
@@ -227,8 +124,8 @@ def evaluate(
     from zslbench.runner.attempt import THREADS, check_untampered, limited_threads
     from zslbench.runner.surroundings import undisturbed_alone
 
-    view = _data(data).view
-    _check_split(split, view)
+    view = checked(data).view
+    check_split(split, view)
     seed, stage = arguments.whole("seed", seed), arguments.one_of("stage", stage, get_args(Stage))
     shots = arguments.whole("shots", shots)
     device = device_here(arguments.one_of("device", device, get_args(Device)))
@@ -337,7 +234,7 @@ def run(
         "budget_metric": arguments.one_of("budget_metric", budget_metric, BUDGET_METRICS),
         "budget_curve": arguments.flag("budget_curve", budget_curve),
     }
-    chosen = load(data) if isinstance(data, str | Path) else _data(data)
+    chosen = load(data) if isinstance(data, str | Path) else checked(data)
     with private_environment(where, load=True):
         registry, specs = _resolved(listed, plugins)
         suite = Suite(chosen.name, [SuiteMethod(spec.name, dict(spec.overrides)) for spec in specs])
@@ -442,7 +339,7 @@ def tune(
     from zslbench.tuning.progress import Progress
     from zslbench.tuning.session import conduct
 
-    chosen = load(data) if isinstance(data, str | Path) else _data(data)
+    chosen = load(data) if isinstance(data, str | Path) else checked(data)
     where = _where(workers, address, device, trials_per_gpu)
     most, quiet = arguments.whole("trials", trials, 1), arguments.flag("quiet", quiet)
     only = arguments.texts("search", search) if search else []
@@ -498,9 +395,9 @@ def fit(
     """
     from zslbench.models.fitting import fit_model
 
-    chosen = load(data) if isinstance(data, str | Path) else _data(data)
+    chosen = load(data) if isinstance(data, str | Path) else checked(data)
     if split is not None:
-        _check_split(split, chosen.view)
+        check_split(split, chosen.view)
     device = device_here(arguments.one_of("device", device, get_args(Device)))
     registry, spec = _one(method, plugins)
     found, config, label = registry.build(spec)
@@ -577,191 +474,6 @@ def merge(
     return Results(into)
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A suite resolved: the methods, the data, and every trial."""
-
-    suite: Suite
-    registry: Registry
-    data: Data
-    jobs: list[Job]
-    """With the tests of all that budgets draw, of which those run that are chosen."""
-    remarks: list[str] = field(default_factory=list)
-    """What is not run of all that was asked for, and why; one sentence each."""
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How trials are run; no part of their identity."""
-
-    where: Where
-    timeout: float | None = None
-    """Seconds per trial."""
-    retry_failed: bool = True
-    fail_fast: bool = False
-    post_mortem: bool = False
-    """Whether to stop in a debugger where a trial fails, which then runs in this process."""
-    save_models: Saved = "none"
-
-    @property
-    def slots(self) -> int:
-        """Trials at a time, as far as this machine can tell; at least 1."""
-        return max(1, cores() if self.where.workers is None else self.where.workers)
-
-
-def plan_suite(name: str | Path | None, registry: Registry, **chosen: Any) -> list[Planned]:
-    """Every trial of a suite, or of what is chosen in its place; of each of its parts, one after the other.
-
-    Args:
-        name: a suite of zslbench by name, or a file; None for what is chosen alone.
-        registry: where the methods are.
-        chosen: fields of `zslbench.suites.Suite` that take the place of the suite's own; None leaves it.
-            `methods` is text, as ``mcfa,cada[lr=1e-3]``.
-
-    Raises:
-        InputError: as `plan`; what is the suite's fault names its file and key.
-    """
-    path = None if name is None else find_suite(name)
-    suite = overridden(Suite(dataset="", methods=[]) if path is None else read_suite(path), **chosen)
-
-    @contextlib.contextmanager
-    def blaming(*keys: str) -> Iterator[None]:
-        try:
-            yield
-        except InputError as error:
-            if path is None or any(chosen.get(key) for key in keys):
-                raise
-            named = " and ".join([", ".join(keys[:-1]), keys[-1]] if keys[1:] else keys)
-            raise InputError(f"suite {path}, {named}: {error}") from None
-
-    with blaming("dataset"):
-        dataset = load_dataset(suite.dataset)
-    planned = []
-    for part in suite.each_part:
-        with blaming("features", "semantics", "maps"):
-            data = Data(dataset, part.features, part.semantics, part.maps)
-        planned.append(plan(part, registry, data, blaming))
-    return planned
-
-
-def plan(suite: Suite, registry: Registry, data: Data, blaming: Any = None) -> Planned:
-    """Every trial of a suite.
-
-    Args:
-        suite: what to run.
-        registry: where the methods are.
-        data: the suite's data set.
-        blaming: given keys of the suite, a context that names them in what goes wrong; None for no such suite.
-
-    Raises:
-        InputError: unknown names, needs that the data do not meet, or splits that are not there.
-    """
-    blaming = blaming or (lambda *_: contextlib.nullcontext())
-    with blaming("split_family", "splits"):
-        if not suite.splits_file and not suite.families:
-            suite.split_family = first_family(data.dataset)
-        drawn = draw_splits(suite, data.dataset)
-    stages: list[Stage] = ["test", "validation"] if suite.validation else ["test"]
-    with blaming("methods"):
-        specs = [method.spec for method in suite.methods]
-        infos = {label: found.info for found, _, label in map(registry.build, specs)}
-    with blaming("shots"):
-        rehearsed = any(info.uses_rehearsal for info in infos.values())
-        check_shots(drawn, stages, max(suite.each_shots), rehearsed)
-    with blaming("methods"):
-        jobs = make_jobs(registry, specs, data.view, drawn, range(suite.seeds), stages, suite.each_shots)
-        most = {registry.build(method.spec)[2]: method.splits for method in suite.methods}  # jobs are known by labels
-        jobs = [job for job in jobs if (fewer := most[job.label]) is None or job.trial.split < fewer]
-        budgets = _budgets(suite, registry)
-        idle = [label for label, (spec, _) in budgets.items() if not axes(registry, spec)]
-        budgets = {label: budget for label, budget in budgets.items() if label not in idle}
-        jobs = list(with_draws(registry, jobs, budgets))
-    remarks = []
-    left_out = [label for label, info in infos.items() if info.needs_shots]
-    if left_out and 0 in suite.each_shots:
-        named = ", ".join(map(plain, left_out))
-        remarks.append(f"{named}: left out at 0 shots, without labelled images of unseen classes.")
-    if idle:
-        remarks.append(
-            f"run as named, whatever the budget, since none of their parameters can be searched: "
-            f"{', '.join(map(plain, idle))}."
-        )
-    return Planned(suite, registry, data, jobs, remarks)
-
-
-def _budgets(suite: Suite, registry: Registry) -> Budgets:
-    """Those of more than the named configuration, by the methods' labels."""
-    found = {}
-    for method in suite.methods:
-        configurations = method.budget or suite.budget or 1
-        if configurations > 1:
-            allowed = Allowed(configurations, suite.budget_metric, suite.budget_curve)
-            found[registry.build(method.spec)[2]] = method.spec, allowed
-    return found
-
-
-def execute(planned: Planned, store: Store, execution: Execution, progress: Progress, command: str) -> Summary:
-    """Run what is missing or failed, and record it.
-
-    Raises:
-        InputError: the store cannot be written, or workers cannot be had.
-    """
-    from zslbench.runner.debugging import Debugger
-    from zslbench.runner.executors import Events, run_serially, run_with_ray
-    from zslbench.runner.session import run as run_jobs
-
-    where, view, registry = execution.where, planned.data.view, planned.registry
-    models, keep = None, execution.save_models != "none"
-    if keep:
-        from zslbench.models.saving import TrialModels
-
-        models = TrialModels(execution.save_models, planned.data.dataset, view)
-    joining: deque[Job] = deque()
-
-    def events(remaining: Sequence[Job]) -> Events:
-        if where.workers == 0:
-            debugger = Debugger(execution.post_mortem, progress.pause)
-            return run_serially(registry, view, remaining, where.device, execution.timeout, debugger, keep, joining)
-        return run_with_ray(registry, view, remaining, where, execution.timeout, keep, joining)
-
-    return run_jobs(
-        planned.jobs, store, command, events, progress,
-        retry_failed=execution.retry_failed, fail_fast=execution.fail_fast, joining=joining,
-        check=view.check_unchanged, models=models,
-    )  # fmt: skip
-
-
-def plan_search(
-    registry: Registry,
-    specs: Sequence[MethodSpec],
-    data: Data,
-    split_family: str | None,
-    splits: int | None,
-    **chosen: Any,
-) -> PlannedSearch:
-    """A search on the first splits of a family; `chosen` is what `zslbench.tuning.session.plan_search` takes.
-
-    Raises:
-        InputError: as that, or an unknown family.
-    """
-    from zslbench.tuning import session
-
-    drawn = make_splits(data.dataset, split_family or first_family(data.dataset), splits)
-    return session.plan_search(registry, specs, data.dataset, data.view, drawn, maps=data._maps, **chosen)
-
-
-def first_family(dataset: Dataset) -> str:
-    """The data set's own choice.
-
-    Raises:
-        InputError: it names none.
-    """
-    if not dataset.card.split_families:
-        classes = len(dataset.class_names)
-        raise InputError(f"{dataset.name} names no split family: choose one, S/U with S + U = {classes}, or a file.")
-    return dataset.card.split_families[0]
-
-
 def _resolved(
     methods: Sequence[str | type[Method]], plugins: Iterable[str | Path]
 ) -> tuple[Registry, list[MethodSpec]]:
@@ -808,20 +520,3 @@ def _where(workers: int | None, address: str | None, device: str, trials_per_gpu
         arguments.one_of("device", device, get_args(Device)),
         None if trials_per_gpu is None else arguments.whole("trials_per_gpu", trials_per_gpu, 1),
     )
-
-
-def _check_split(split: Any, view: DataView) -> None:
-    """InputError unless it is one of the data set's."""
-    if not isinstance(split, Split):
-        raise arguments.wrong("split", "one of data.splits(...)", split)
-    named = (split.dataset, split.class_names) == (view.dataset, view.class_names)
-    if not named or not np.array_equal(split.labels, view.labels):
-        raise InputError(
-            f"split: one of data.splits(...) is expected, found {split.id} of another data set, {split.dataset!r}."
-        )
-
-
-def _data(data: Any) -> Data:
-    if not isinstance(data, Data):
-        raise arguments.wrong("data", "what zslbench.load returns", data)
-    return data

@@ -8,9 +8,9 @@ import pytest
 from tunable import write_tunable
 
 import zslbench as zb
-from zslbench.api import Execution, execute, plan
 from zslbench.console import progress_console
 from zslbench.datasets import Dataset
+from zslbench.planning import Execution, execute, plan
 from zslbench.records import Store
 from zslbench.registry import Registry
 from zslbench.results import Results

@@ -12,7 +12,7 @@ from zslbench.terms import BUDGET_METRICS
 
 
 def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--suite``, and the options that override a suite's keys: what `zslbench.api.plan_suite` takes."""
+    """``--suite``, and the options that override a suite's keys: what `zslbench.planning.plan_suite` takes."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command

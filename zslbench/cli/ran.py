@@ -18,7 +18,7 @@ def print_ran(parts: Sequence[Any], summaries: Sequence[Any], store: Path, as_js
     """The tables of what was asked for, what failed and what to do about it; returns the exit code.
 
     Args:
-        parts: `zslbench.api.Planned` of everything.
+        parts: `zslbench.planning.Planned` of everything.
         summaries: `zslbench.runner.session.Summary` of every part that was begun.
         store: the folder.
         as_json: print the tables as one JSON document, and nothing else.

@@ -54,10 +54,10 @@ def run(
 
     Running the same command again does what is missing or failed. Ctrl-C stops a run, a second one at once.
     """
-    from zslbench.api import Execution, execute, plan_suite
     from zslbench.cli.outlook import print_foreseen
     from zslbench.cli.ran import print_ran
     from zslbench.models.saving import check_saved
+    from zslbench.planning import Execution, execute, plan_suite
     from zslbench.records import Store
     from zslbench.registry import Registry
     from zslbench.runner.cluster import private_environment

@@ -77,8 +77,9 @@ def tune(
     METHOD is a name or name[param=value,...]; what it sets is fixed. The first configuration is the default.
     Running the same command again does what is missing; a larger --trials goes on.
     """
-    from zslbench.api import load, plan_search
+    from zslbench.api import load
     from zslbench.configuration import parse_methods
+    from zslbench.planning import plan_search
     from zslbench.registry import Registry
     from zslbench.runner.cluster import private_environment
     from zslbench.tuning import outputs
