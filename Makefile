@@ -1,5 +1,6 @@
 # make run    install into .venv and print a first leaderboard of UC Merced (the suite ucm)
-# make test   install the test extra and run the tests
+# make test   install the test extra and run the tests: under ten minutes on two cores
+# make test-slow  the few tests that kill, fill and wear out whole systems, minutes more
 # make quick FILE=tests/test_metrics.py   one file, seconds after the first time
 # make lint   style and types
 # make docs   the documentation as a site, in build/site
@@ -14,13 +15,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test quick lint docs generated shell speed gpu clean
+.PHONY: run test test-slow quick lint docs generated shell speed gpu clean
 
 run: $(VENV)/.installed
 	$(BIN)/zslbench run --suite ucm
 
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations=15
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder --durations=15
+
+test-slow: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --no-loadscope-reorder --durations=15
 
 quick: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -x $(FILE)

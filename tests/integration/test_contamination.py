@@ -9,7 +9,10 @@ from conftest import write_synthetic
 from hostile import IN_FIT, WHEN_IMPORTED, write_hostile
 from running import Ended, Started, comparable
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = (
+    pytest.mark.slow
+)  # forty methods that wear out a process each: runner/test_surroundings.py tries each alone
+
 
 _SMALL = "hidden=16,epochs=2"
 _CADA = (

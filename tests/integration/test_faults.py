@@ -13,8 +13,6 @@ from running import RAY_AGENTS, Ended, comparable, complete, started, temporary_
 from zslbench.records import Record, Store
 from zslbench.verification import verify
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -244,6 +242,7 @@ def test_a_damaged_store_is_mended(folder, done):
 SLOW = ("--methods", "mine,mine[ridge=2]", "--splits", 4, "--workers", 2)
 
 
+@pytest.mark.slow  # five runs, each stopped in another way
 def test_impatience_is_heeded_and_costs_no_record(folder):
     """SIGTERM while Ray starts ends with 130; a second Ctrl-C, however soon after the first, too and at once; kill -9
     while Ray starts does no harm. Records stay whole, Ray goes as well, and the same command does the rest."""

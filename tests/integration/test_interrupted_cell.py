@@ -8,8 +8,6 @@ import sys
 import pytest
 from conftest import write_synthetic
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 METHOD = '''
 import os
 import time

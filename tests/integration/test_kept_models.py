@@ -13,7 +13,6 @@ from zslbench.models.file import read_header
 from zslbench.records import Store
 from zslbench.verification import verify
 
-pytestmark = pytest.mark.xdist_group("ray")
 KEEPING = ("--methods", "one,eszsl+cal", "--splits", "1", "--save-models", "all")
 
 

@@ -8,8 +8,6 @@ import pytest
 from running import started, temporary_folder, write_folder
 from test_runs import check_that_ray_is_private
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 OPENING = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_AUTH_TOKEN": "known",

@@ -7,8 +7,6 @@ from running import complete, started, temporary_folder, write_folder
 
 from zslbench.records import Record, Store
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -15,8 +15,6 @@ from running import RAY_AGENTS, Ended, Started, comparable, complete, started, t
 from zslbench.records import Store
 from zslbench.runner.scratch import _short_folder
 
-pytestmark = pytest.mark.xdist_group("ray")  # they share runs that take long, and one Ray at a time is enough
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -195,6 +193,7 @@ def check_that_ray_is_private(processes: dict[int, str]) -> None:
     assert not any(token in Path(f"/proc/{process}/cmdline").read_text() for process in processes)
 
 
+@pytest.mark.slow  # four runs, each stopped in another way
 def test_an_interrupted_and_a_killed_parallel_run_go_on_where_they_were(folder, undisturbed):
     """Ctrl-C and SIGTERM end a parallel run with 130, kill -9 without a word; what was finished is kept, no work goes
     on, and the same command then ends with the same leaderboard. While Ray runs, it is this machine's alone."""

@@ -17,8 +17,6 @@ from conftest import write_synthetic
 
 from zslbench.records import Store
 
-pytestmark = pytest.mark.xdist_group("tune")  # they share a search
-
 PEAK = """\
 from dataclasses import dataclass
 import os, time
@@ -142,6 +140,7 @@ def test_the_suite_runs_and_its_validation_trials_are_the_searchs(folder, found,
     assert {record.trial.config["ridge"] for record in records} == {2.0}
 
 
+@pytest.mark.slow  # a search that is killed and searched again
 def test_a_killed_search_goes_on_where_it_was(folder):
     """Killed with SIGKILL in the middle, a search keeps every line; the same command measures what is missing and
     nothing twice, then nothing at all; a search for something else is refused."""

@@ -15,8 +15,6 @@ from running import Started, comparable, complete, write_folder
 from zslbench.datasets import container
 from zslbench.records import Store
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 HOSTILE = ("numpy", "statistics", "scipy", "random", "torch", "ray", "msgspec", "helper", "plugin", "json", "six")
 """Files that a user may have, called like modules that somebody imports, or like the plugin's own."""
 PACKAGES = ("zslbench", "zslbench_methods", "numpy", "ray")

@@ -23,7 +23,6 @@ QUIET = [
     "--no-first-run",
 ]  # fmt: skip
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
-pytestmark = pytest.mark.xdist_group("browser")
 
 
 def page_of(store: Store) -> str:
