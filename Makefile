@@ -14,6 +14,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Compiled modules are kept whatever the shell says: tests start hundreds of processes that import the same.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .PHONY: run test test-slow quick lint docs generated shell speed gpu clean
 
@@ -21,13 +23,13 @@ run: $(VENV)/.installed
 	$(BIN)/zslbench run --suite ucm
 
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder --durations=15
+	$(PYTEST) -m "not slow" -n 2 --no-loadscope-reorder --durations=15
 
 test-slow: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --no-loadscope-reorder --durations=15
+	$(PYTEST) -m slow -n 2 --no-loadscope-reorder --durations=15
 
 quick: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -x $(FILE)
+	$(PYTEST) -q -x $(FILE)
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs build --strict --quiet
