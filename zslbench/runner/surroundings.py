@@ -236,7 +236,8 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
         yield traces
     finally:
         gc.collect()  # what the method leaves may run code when it goes
-        gc.unfreeze()
+        if len(_seeds) == 1:  # within another trial all that was there before that one stays aside
+            gc.unfreeze()
         left = _threads_left(threads, bare)  # for as long as they run, they may change what is put back
         patched, tampered = watch.undone(), watch.tampered  # now: what follows may need what was replaced
         faulthandler.cancel_dump_traceback_later()
