@@ -7,7 +7,6 @@ others that were added to a copy of the data set.
 """
 
 import argparse
-import re
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from zslbench.datasets.controls import read_weaker
+from zslbench.datasets.controls import read_weaker, says_nothing
 from zslbench.records import Store
 from zslbench.results import Results
 from zslbench.results.agreement import Agreement, Correlation, Values, agreement, reliability
@@ -23,7 +22,6 @@ from zslbench.results.leaderboard import Table
 from zslbench.terms import STRICT
 
 METRICS = ("T1", "H", "AUSUC")
-CONTROL = re.compile(r".+:shuffled(:\d+)?|random:\d+(:\d+)?")
 
 
 def main() -> None:
@@ -39,8 +37,8 @@ def main() -> None:
 def page(store: Path, dataset: str, family: str) -> str:
     """All of it."""
     tables = {metric: stored(store, dataset, family, metric) for metric in METRICS}
-    names = sorted(tables["T1"], key=lambda name: (bool(CONTROL.fullmatch(name)), -top(tables["T1"][name])))
-    real = [name for name in names if not CONTROL.fullmatch(name)]
+    names = sorted(tables["T1"], key=lambda name: (says_nothing(name), -top(tables["T1"][name])))
+    real = [name for name in names if not says_nothing(name)]
     pairs = {metric: agreements(tables[metric], real) for metric in METRICS}
     parts = [
         f"# Does the order of methods depend on who wrote the semantics?\n\n{ABOUT}".format(

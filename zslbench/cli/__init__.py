@@ -36,6 +36,11 @@ _COMMANDS = {
     "cite": ("zslbench.cli.cite", "cite", "Print BibTeX of methods, data sets and published tables."),
     "export": ("zslbench.cli.export", "export", "Write every stored record as a flat table (Parquet, CSV, JSON)."),
     "compare": ("zslbench.cli.compare", "compare", "Compare methods split by split and say what may be concluded."),
+    "variance": (
+        "zslbench.cli.variance",
+        "variance",
+        "Say how much of what results differ by is the method.",
+    ),
     "verify": ("zslbench.cli.verify", "verify", "Compute stored numbers anew from their predictions; find damage."),
     "merge": ("zslbench.cli.merge", "merge", "Make several stores one, without losing or doubling a trial."),
     "status": ("zslbench.cli.status", "status", "Say how far a run is, also while it runs."),

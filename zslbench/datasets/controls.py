@@ -75,6 +75,11 @@ def read_block(text: str, known: Sequence[str]) -> Block | None:
     return None
 
 
+def says_nothing(name: str) -> bool:
+    """Whether semantics of this name, or a block of them, are a control, whatever arrays there are."""
+    return any(_SHUFFLED.fullmatch(part) or _RANDOM.fullmatch(part) for part in name.split("+"))
+
+
 class Weaker(NamedTuple):
     """A view that says less than the array that it is of."""
 

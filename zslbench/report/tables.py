@@ -24,7 +24,7 @@ from zslbench.terms import EPOCHS, METRICS, OPEN_METRICS, STRICT, in_shots, trac
 _GAINS = {"last": "max-last T1/H", "val": "max-val T1/H"}
 _WIDE_ONLY = ("rule", "citation", "peak MB")
 """Columns that a terminal shows when it is asked for all."""
-_KEYS = ("tests", "validations", "others", "tried", "classes")
+_KEYS = ("tests", "validations", "others", "tried", "classes", "per_seed")
 """What a row says of the records behind it, which no table shows: `zslbench export` and the tables of budgets do."""
 _EXPENDABLE = ("fit s", "OA", *_GAINS.values(), "AUSUC", "needs", "done", "S", "U")
 """Columns that a narrow terminal can do without, first to last."""

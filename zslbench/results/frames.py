@@ -18,6 +18,7 @@ from zslbench.results.leaderboard import Table
 from zslbench.results.overall import Overall
 from zslbench.results.pictures import Pictures
 from zslbench.results.stats import Paired
+from zslbench.results.variance import VarianceTable
 from zslbench.terms import METRICS, OPEN_METRICS
 
 _NULLABLE: dict[Column, str] = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
@@ -149,6 +150,26 @@ def budgets_frame(tables: Sequence[BudgetTable]) -> pd.DataFrame:
         ("dataset", "features", "semantics", "family", "track", "label", "method", "selection", "metric"), str
     )
     frame = _typed(rows, columns | {"budget": int, "split": int, "value": float, "order": str})
+    frame.attrs["accuracies"] = _FRACTIONS
+    return frame
+
+
+def variance_frame(tables: Sequence[VarianceTable]) -> pd.DataFrame:
+    """A row per source of the variance: its standard deviation and its share with the ends of the 95 % interval, all
+    fractions."""
+    rows = [
+        {
+            "dataset": table.dataset, "family": table.family, "track": table.track, "shots": table.shots,
+            "selection": table.selection, "metric": table.metric, "seeds": table.seeds, "source": source.name,
+            "deviation": source.deviation, "share": source.share, "share low": _known(source.low),
+            "share high": _known(source.high),
+        }
+        for table in tables for source in table.sources
+    ]  # fmt: skip
+    columns: dict[str, Column] = dict.fromkeys(("dataset", "family", "track", "selection", "metric", "source"), str)
+    columns |= dict.fromkeys(("shots", "seeds"), int)
+    columns |= dict.fromkeys(("deviation", "share", "share low", "share high"), float)
+    frame = _typed(rows, columns)
     frame.attrs["accuracies"] = _FRACTIONS
     return frame
 

@@ -75,6 +75,8 @@ class Row(msgspec.Struct, frozen=True):
     """What the trials ran on: ``cpu``, ``cuda``, or both."""
     per_split: dict[str, dict[int, float]] = {}
     """Metric -> split -> value, averaged over seeds, as fractions."""
+    per_seed: dict[str, dict[int, dict[int, float]]] = {}
+    """Metric -> split -> seed -> value; empty where every split has one seed, whose value `per_split` has."""
     why: str = ""
     """Why the row has no rank, in a few words; empty where it has one."""
     extra: int = 0
@@ -445,6 +447,15 @@ class _Averaged:
         splits = dict.fromkeys(split for split, _ in self.places)
         return {name: dict(zip(splits, values, strict=True)) for name, values in zip(self.metrics, means, strict=True)}
 
+    def per_seed(self) -> dict[str, dict[int, dict[int, float]]]:
+        """Metric -> split -> seed -> value; nothing where no split has several."""
+        found: dict[str, dict[int, dict[int, float]]] = {}
+        if max(self.shape, default=1) > 1:
+            for (split, seed), values in zip(self.places, self.numbers.tolist(), strict=True):
+                for name, value in zip(self.metrics, values, strict=True):
+                    found.setdefault(name, {}).setdefault(split, {})[seed] = value
+        return found
+
 
 def _estimated(rows: Sequence[_Averaged]) -> Iterator[tuple[_Averaged, dict[str, Estimate]]]:
     """Each with its estimates; those with the same numbers of splits and seeds are estimated together."""
@@ -494,6 +505,7 @@ def _row(
         peak_mb=max((entry.peak_mb for entry in tests.values() if entry.peak_mb is not None), default=None),
         device=", ".join(sorted({entry.machine.device for entry in tests.values()})),
         per_split=averaged.per_split(),
+        per_seed=averaged.per_seed(),
         why=why,
         extra=finished - done,
         unvalidated=len(tests) - len(averaged.places),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from zslbench.results.stress import StressTable
+    from zslbench.results.variance import VarianceTable
 
 
 class Leaderboard(list[Table]):
@@ -88,6 +89,25 @@ class Overalls(list[Overall]):
         from zslbench.report.overall import as_markdown
 
         return as_markdown(self)
+
+
+class Variances(list["VarianceTable"]):
+    """What the variance of values comes from, a table for every data set, family and track. Shows itself in a
+    notebook."""
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row per source; see `zslbench.results.frames.variance_frame`."""
+        from zslbench.results.frames import variance_frame
+
+        return variance_frame(self)
+
+    def __repr__(self) -> str:
+        from zslbench.report.variance import as_markdown
+
+        return as_markdown(self)
+
+    def _repr_markdown_(self) -> str:
+        return repr(self)
 
 
 class Compared:
@@ -256,6 +276,23 @@ class Results:
 
         metric = arguments.one_of("metric", metric, METRICS)
         return stress_tables(self.leaderboard(select, metric, **where), metric)
+
+    def variance(self, select: Selection = "last", metric: str = "H", **where: Any) -> "Variances":
+        """How much of the variance of the values comes from method, class split, semantics, features and seed.
+
+        Args:
+            select: which epoch counts.
+            metric: whose variance.
+            where: what `leaderboard` takes, `also` of several stores included.
+
+        Raises:
+            InputError: no two methods have two splits in common.
+        """
+        from zslbench.results.variance import variance_tables
+
+        metric = arguments.one_of("metric", metric, (*METRICS, *OPEN_METRICS))
+        tables = self.leaderboard(select, metric if metric in METRICS else "H", **where)
+        return Variances(variance_tables(tables, metric))
 
     def overall(
         self,
