@@ -117,6 +117,16 @@ def zslbench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return call
 
 
+def run_in(folder: Path, *args: object) -> object:
+    """The exit code of the command, run in this process and in that folder, for what a module's fixtures make."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["zslbench", *map(str, args)])
+        with pytest.raises(SystemExit) as end:
+            main()
+    return end.value.code
+
+
 @pytest.fixture
 def in_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -1,12 +1,14 @@
 """`zslbench report`: what it writes, and what it says where it cannot."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
+from conftest import run_in, write_synthetic
 from plugins import write_plugin
 from reports import done, failed, tables_of, trial, write_store
 
@@ -16,16 +18,24 @@ from zslbench.report.plots import PLOTS
 Command = Callable[..., tuple[object, str, str]]
 
 
-@pytest.fixture
-def store(synthetic: Path, in_process: Command) -> Path:
-    """Two methods on three splits of the synthetic data set."""
-    plugin = write_plugin(synthetic.parent / "mine.py")
-    code, _, _ = in_process(
-        "run", "--methods", "mine,projection", "--plugin", plugin, "--dataset", synthetic, "--splits", 3,
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a SYNTHETIC data set and a store ``kept`` of two methods on three splits of it."""
+    folder = tmp_path_factory.mktemp("made")
+    toy, plugin = write_synthetic(folder / "toy"), write_plugin(folder / "mine.py")
+    code = run_in(
+        folder, "run", "--methods", "mine,projection", "--plugin", plugin, "--dataset", toy, "--splits", 3,
         "--workers", 0, "--store", "kept", "--quiet",
     )  # fmt: skip
     assert code == 0
-    return synthetic.parent / "kept"
+    return folder
+
+
+@pytest.fixture
+def store(made: Path, tmp_path: Path) -> Path:
+    """The store of a copy, in the test's own folder."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "kept"
 
 
 def write_images(folder: Path, per_class: int) -> Path:

@@ -35,22 +35,23 @@ SHORT: dict[str, dict[str, Any]] = {
 
 LEARNING: dict[str, dict[str, Any]] = {
     "mcfa": {"epochs": 12, "lr": 1e-3, "zsl_epochs": 20, "gzsl_epochs": 1},
-    "cada": {"epochs": 40, "lr": 1e-3, "visual_encoder": 128, "visual_decoder": 128,
+    "cada": {"epochs": 25, "lr": 1e-3, "visual_encoder": 128, "visual_decoder": 128,
              "semantic_encoder": 128, "semantic_decoder": 128, "gzsl_epochs": 1},
     "dsva": {"epochs": 3, "lr": 1e-2, "late_lr": 1e-2, "batches_per_epoch": 100},
     "eszsl": {"log10_gamma": 0.0},
     "hsva": {"epochs": 60, "lr": 1e-3, "hidden": 64, "structure": 64, "shared": 64, "latent": 32, "head": 32,
              "directions": 16, "beta_end": 54, "cross_start": 12, "cross_end": 45, "distance_end": 15,
              "gzsl_epochs": 1},
-    "relation": {"embedding": 128, "hidden": 128, "episodes": 2000, "lr": 1e-3, "halved": 1000},
+    "relation": {"embedding": 128, "hidden": 128, "episodes": 1200, "lr": 1e-3, "halved": 600},
     "sae": {},
-    "sse": {"rounds": 0},
+    "sse": {"rounds": 0, "cost": 0.1},
     "cegzsl": {"epochs": 60, "hidden": 128, "embedding": 64, "projection": 16, "comparator": 16, "lr": 1e-3,
                "batch": 32, "critic_steps": 3, "classifier_lr": 1e-2, "zsl_epochs": 20},
+    "cnzsl": {"epochs": 20},
     "inmap": {"steps": 200},
-    "clswgan": {"epochs": 60, "hidden": 256, "lr": 1e-3, "batch": 32},
+    "clswgan": {"epochs": 40, "hidden": 256, "lr": 1e-3, "batch": 32},
     "fvaegan": {"epochs": 150, "hidden": 64, "lr": 1e-3, "critic_steps": 1},
-    "tfvaegan": {"epochs": 60, "hidden": 64, "lr": 1e-3, "critic_steps": 1},
+    "tfvaegan": {"epochs": 45, "hidden": 64, "lr": 1e-3, "critic_steps": 1},
 }  # fmt: skip
 """Long enough to learn something on small data."""
 

@@ -73,7 +73,13 @@ REACHED = {"eszsl": (0.5, 0.45), "clswgan": (0.55, 0.4)}
 USUAL = (0.9, 0.8)
 
 
-@pytest.mark.parametrize("name", METHODS)
+LONG = ("cegzsl", "clswgan", "fvaegan", "hsva", "tfvaegan")
+"""They train for many seconds: that they learn is seen where it is harder, on the bent structure."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in METHODS]
+)
 def test_a_linear_structure_is_learned(name: str) -> None:
     """Unseen classes of a linear structure are recognised; chance is 25 %."""
     assert accuracy(name, linear) >= REACHED.get(name, USUAL)[0]

@@ -240,8 +240,7 @@ def compare_all(values: Mapping[str, Mapping[int, float]], reference: str | None
     Raises:
         ValueError: no split in common.
     """
-    common = shared_splits(values)
-    kept = {label: {split: each[split] for split in common} for label, each in values.items()}
+    kept = _over_shared(values)
     pairs = [_pair(a, kept[a], b, kept[b]) for a, b in itertools.combinations(kept, 2) if reference in (None, a, b)]
     corrected = holm([pair.p for pair in pairs])
     return [pair._replace(p_holm=p) for pair, p in zip(pairs, corrected, strict=True)]
@@ -250,6 +249,11 @@ def compare_all(values: Mapping[str, Mapping[int, float]], reference: str | None
 def shared_splits(values: Mapping[str, Mapping[int, float]]) -> list[int]:
     """The splits that all methods have, in order."""
     return sorted(set.intersection(*map(set, values.values()))) if values else []
+
+
+def _over_shared(values: Mapping[str, Mapping[int, float]]) -> dict[str, dict[int, float]]:
+    common = shared_splits(values)
+    return {label: {split: each[split] for split in common} for label, each in values.items()}
 
 
 def paired_differences(a: Mapping[int, float], b: Mapping[int, float]) -> DoubleArray:
@@ -278,7 +282,7 @@ def _pair(a_label: str, a: Mapping[int, float], b_label: str, b: Mapping[int, fl
         wins=wins,
         ties=ties,
         losses=losses,
-        p=(p := _signed_rank_p(differences[differences != 0])),
+        p=(p := _signed_rank_p(differences)),
         p_holm=p,
         better=(wins + ties / 2 + 1) / (len(common) + 2) if len(common) > 1 else math.nan,
         splits=len(common),
@@ -302,9 +306,10 @@ _MOST_FLIPPED = 13
 
 
 def _signed_rank_p(differences: DoubleArray) -> float:
-    """NaN for fewer than two differences; exact up to 50 of them, or up to 13 where some are equal in size."""
+    """Ties are left out. NaN for fewer than two; exact up to 50, or up to 13 where some are equal in size."""
     from scipy.stats import permutation_test, rankdata, wilcoxon
 
+    differences = differences[differences != 0]
     if len(differences) < 2:
         return math.nan
     sizes = np.abs(differences)
@@ -348,16 +353,17 @@ def rank_blocks(values: Mapping[str, Mapping[int, float]]) -> Ranking | None:
     if np.ptp(table, axis=0).any():
         statistic, p = map(float, friedmanchisquare(*table))
     labels = sorted(values, key=lambda label: (mean_ranks[label], label))
-    pairs = compare_all(values)
+    pairs = list(itertools.combinations(values, 2))
     width = float(studentized_range.ppf(1 - ALPHA, methods, np.inf)) / math.sqrt(2)
     critical_difference = width * math.sqrt(methods * (methods + 1) / (6 * blocks))
     if too_few(blocks, len(pairs)):
         rule = "nemenyi"
-        apart = {frozenset((pair.a, pair.b)) for pair in pairs
-                 if abs(mean_ranks[pair.a] - mean_ranks[pair.b]) > critical_difference}  # fmt: skip
+        apart = {frozenset((a, b)) for a, b in pairs if abs(mean_ranks[a] - mean_ranks[b]) > critical_difference}
     else:
         rule = "wilcoxon-holm"
-        apart = {frozenset((pair.a, pair.b)) for pair in pairs if pair.p_holm < ALPHA}
+        kept = _over_shared(values)
+        corrected = holm([_signed_rank_p(paired_differences(kept[a], kept[b])) for a, b in pairs])
+        apart = {frozenset(pair) for pair, p_holm in zip(pairs, corrected, strict=True) if p_holm < ALPHA}
     ranks = [mean_ranks[label] for label in labels]
     return Ranking(labels, ranks, blocks, statistic, p, critical_difference, _cliques(labels, apart), rule)
 
