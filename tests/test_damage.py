@@ -19,9 +19,7 @@ from zslbench.verification import verify
 
 pytestmark = pytest.mark.usefixtures("unsynced")
 ASKED = jobs()
-MANY = settings(
-    max_examples=200, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+MANY = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -127,13 +125,14 @@ def blows(draw: st.DrawFn, files: Files) -> Files:
     return left
 
 
+@pytest.mark.parametrize("count", [50, pytest.param(200, marks=pytest.mark.slow)])  # stores are filled and run again
 @pytest.mark.parametrize("damages", [kills, flips, blows])
-def test_nothing_is_silently_wrong(pristine, damages):
-    """Of 200 damaged stores each: what is shown without a word is right; run again, the store is as it was, or what is
+def test_nothing_is_silently_wrong(pristine, damages, count):
+    """Of so many damaged stores: what is shown without a word is right; run again, the store is as it was, or what is
     wrong is named. There is no third outcome."""
     files, undisturbed = pristine
 
-    @MANY
+    @settings(MANY, max_examples=count)
     @given(damages(files))
     def checked(left: Files) -> None:
         check(left, undisturbed)
