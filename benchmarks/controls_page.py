@@ -48,7 +48,7 @@ ABOUT = (
     "The suites {suites}: attributes shuffled among the classes, and random numbers in their place, drawn anew for "
     "each split. No method can know which unseen class is which, so T1 is {chance:.0f} % for all. Percent ± half the "
     "95 % interval over splits, last epoch; **bold** where the interval leaves out chance, which one in twenty does by "
-    "itself; a dash where a method cannot be run. Made by `python benchmarks/controls_page.py {store}`."
+    "itself; a dash where a method cannot be run. Made by `python benchmarks/controls_page.py results/{store}`."
 )
 
 

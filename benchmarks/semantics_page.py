@@ -59,7 +59,7 @@ ABOUT = (
     "is different. `attributes` are graded by us, `minilm` embeds our sentences and `names` the bare class names; "
     "`shuffled` and `random` say nothing of the classes, so T1 is chance. Percent, mean over splits; in brackets "
     "the rank in its column, of the methods that have all splits in every column. Made by `python "
-    "benchmarks/semantics_page.py {store}`."
+    "benchmarks/semantics_page.py results/{store}`."
 )
 
 HOW = (

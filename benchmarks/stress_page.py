@@ -42,7 +42,7 @@ ABOUT = (
     "One thing is worse at a time: views drawn for each split, as docs/semantics.md says. Noise is in standard "
     "deviations (SD) of an attribute over the classes, or of a feature over the images; noise on features is on "
     "images to be classified alone. With fewer seen classes, S and H have fewer candidates and are easier; T1 is as "
-    "hard as before. Made by `python benchmarks/stress_page.py {store}`."
+    "hard as before. Made by `python benchmarks/stress_page.py results/{store}`."
 )
 
 

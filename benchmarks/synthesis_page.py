@@ -55,7 +55,7 @@ ABOUT = (
     "{data} {family}, percent, mean over splits. A generative method draws latents or images of unseen classes and "
     "trains a classifier on them with those of seen ones; the more it draws, the more the classifier expects unseen "
     "classes. `+cal` moves the same balance by one constant, chosen on validation classes, and no constant changes "
-    "AUSUC. Made by `python benchmarks/synthesis_page.py {store}`."
+    "AUSUC. Made by `python benchmarks/synthesis_page.py results/{store}`."
 )
 
 

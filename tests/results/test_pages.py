@@ -2,6 +2,8 @@
 
 import re
 import runpy
+import subprocess
+import sys
 
 import pytest
 from conftest import ROOT
@@ -124,9 +126,24 @@ def test_the_page_on_controls_marks_what_leaves_out_chance(in_process, tmp_path,
     assert "Not run on all splits yet: `sae`." in made
 
 
-def test_the_committed_page_on_controls_is_what_is_stored():
-    """`results/controls.md` is what the script prints of `results/ucm-controls`, and every interval contains chance."""
-    script = runpy.run_path(str(ROOT / "benchmarks/controls_page.py"))
-    page = script["page"](ROOT / "results/ucm-controls", script["SUITES"])
-    assert page == (ROOT / "results/controls.md").read_text(encoding="utf-8")
+_COMMAND = re.compile(r"Made by `python (benchmarks/(?:\w+_page\.py results/|coverage\.py )[^`]+)`")
+MADE = {
+    page.name: found[1]
+    for page in sorted((ROOT / "results").glob("*.md"))
+    if (found := _COMMAND.search(page.read_text()))
+}
+"""Page -> the command that it names, of those that are made of stored trials."""
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_committed_page_is_what_is_stored(name):
+    """The command that a page names prints the page."""
+    done = subprocess.run([sys.executable, *MADE[name].split()], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == (ROOT / "results" / name).read_text(encoding="utf-8")
+
+
+def test_controls_are_at_chance():
+    """Every interval of `results/controls.md` contains it."""
+    page = (ROOT / "results/controls.md").read_text(encoding="utf-8")
+    assert "controls.md" in MADE
     assert re.search(r"of (\d+) intervals \1 contain chance\.", page)

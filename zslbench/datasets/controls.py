@@ -76,8 +76,8 @@ def read_block(text: str, known: Sequence[str]) -> Block | None:
 
 
 def says_nothing(name: str) -> bool:
-    """Whether semantics of this name, or a block of them, are a control, whatever arrays there are."""
-    return any(_SHUFFLED.fullmatch(part) or _RANDOM.fullmatch(part) for part in name.split("+"))
+    """Whether semantics of this name are controls alone, whatever arrays there are."""
+    return all(_SHUFFLED.fullmatch(part) or _RANDOM.fullmatch(part) for part in name.split("+"))
 
 
 class Weaker(NamedTuple):
