@@ -57,9 +57,9 @@ def page(store: Path, dataset: str, family: str) -> str:
 ABOUT = (
     "{dataset}, splits of {family} classes: features and splits are the same, and only what describes the classes "
     "is different. `attributes` are graded by us, `minilm` embeds our sentences and `names` the bare class names; "
-    "`shuffled` and `random` say nothing of the classes, so T1 is chance; any other is a table of others that was added to "
-    "a copy of the data (`zslbench data add`) and is not shipped. Percent, mean over splits; in brackets "
-    "the rank in its column, of the methods that have all splits in every column. Made by `python "
+    "`shuffled` and `random` say nothing of the classes, so T1 is chance; any other is a table of others that was "
+    "added to a copy of the data (`zslbench data add`) and is not shipped. Percent, mean over splits; in brackets the "
+    "rank in its column, of the methods that have all splits in every column. Made by `python "
     "benchmarks/semantics_page.py results/{store}`."
 )
 
