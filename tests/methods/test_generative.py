@@ -399,6 +399,7 @@ LEARNING = {
 }
 
 
+@pytest.mark.slow  # trained for long, as in test_learning.py
 @pytest.mark.parametrize("method", METHODS)
 def test_unseen_classes_of_a_linear_problem_are_recognised(method):
     """With many seen classes, accuracy on two unseen ones is clearly above one half."""

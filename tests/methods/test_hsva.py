@@ -250,6 +250,7 @@ def test_contract(shape):
     assert_contract(lambda: HSVA(HSVA.Config(**SMALL)), problem(made.sizes, D=made.D, A=made.A))
 
 
+@pytest.mark.slow  # trained for long, as in test_learning.py
 def test_unseen_classes_of_a_linear_problem_are_recognised():
     """With many seen classes, accuracy on two unseen ones is clearly above one half."""
     config = HSVA.Config(**SMALL | {"hidden": 64, "structure": 64, "shared": 64, "latent": 16, "head": 32, "batch": 50,

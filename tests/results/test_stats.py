@@ -201,7 +201,7 @@ def test_all_wins_reach_the_floor() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(accuracies, accuracies), min_size=2, max_size=12))
+@given(st.lists(st.tuples(accuracies, accuracies), min_size=2, max_size=10))
 def test_the_test_is_scipys(pairs: list[tuple[float, float]]) -> None:
     """Wilcoxon's p is SciPy's for the differences that are not zero, NaN where fewer than two are left."""
     a, b = (split_by_split(list(side)) for side in zip(*pairs, strict=True))

@@ -8,6 +8,7 @@ independent: that is right for another split of these classes, and optimistic fo
 import functools
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -226,7 +227,7 @@ def compare_two(a_label: str, a: Mapping[int, float], b_label: str, b: Mapping[i
     Raises:
         ValueError: no split in common.
     """
-    (pair,) = compare_all({a_label: a, b_label: b}) if a_label != b_label else (_pair(a_label, a, b_label, b),)
+    (pair,) = _pairs([(a_label, a, b_label, b)])
     return pair
 
 
@@ -241,7 +242,8 @@ def compare_all(values: Mapping[str, Mapping[int, float]], reference: str | None
         ValueError: no split in common.
     """
     kept = _over_shared(values)
-    pairs = [_pair(a, kept[a], b, kept[b]) for a, b in itertools.combinations(kept, 2) if reference in (None, a, b)]
+    couples = itertools.combinations(kept, 2)
+    pairs = _pairs([(a, kept[a], b, kept[b]) for a, b in couples if reference in (None, a, b)])
     corrected = holm([pair.p for pair in pairs])
     return [pair._replace(p_holm=p) for pair, p in zip(pairs, corrected, strict=True)]
 
@@ -262,14 +264,19 @@ def paired_differences(a: Mapping[int, float], b: Mapping[int, float]) -> Double
     return differences
 
 
-def _pair(a_label: str, a: Mapping[int, float], b_label: str, b: Mapping[int, float]) -> Paired:
-    differences = paired_differences(a, b)
-    common = shared_splits({"a": a, "b": b})
-    (said,) = estimates(differences[:, None], [1] * len(differences), bounds=(-1.0, 1.0))
+def _pairs(couples: Sequence[tuple[str, Mapping[int, float], str, Mapping[int, float]]]) -> list[Paired]:
+    differences = [paired_differences(a, b) for _, a, _, b in couples]
+    with_p = zip(couples, differences, _signed_rank_ps(differences), strict=True)
+    return [_pair(a_label, b_label, each, p) for (a_label, _, b_label, _), each, p in with_p]
+
+
+def _pair(a_label: str, b_label: str, differences: DoubleArray, p: float) -> Paired:
+    splits = len(differences)
+    (said,) = estimates(differences[:, None], [1] * splits, bounds=(-1.0, 1.0))
     wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
-    ties = len(common) - wins - losses
+    ties = splits - wins - losses
     effect = said.mean / said.std if np.ptp(differences) > 0 else math.nan
-    effect_low, effect_high = _effect_interval(effect, len(common))
+    effect_low, effect_high = _effect_interval(effect, splits)
     return Paired(
         a_label,
         b_label,
@@ -282,10 +289,10 @@ def _pair(a_label: str, a: Mapping[int, float], b_label: str, b: Mapping[int, fl
         wins=wins,
         ties=ties,
         losses=losses,
-        p=(p := _signed_rank_p(differences)),
+        p=p,
         p_holm=p,
-        better=(wins + ties / 2 + 1) / (len(common) + 2) if len(common) > 1 else math.nan,
-        splits=len(common),
+        better=(wins + ties / 2 + 1) / (splits + 2) if splits > 1 else math.nan,
+        splits=splits,
     )
 
 
@@ -305,21 +312,38 @@ _MOST_FLIPPED = 13
 """Of so many differences every choice of signs is tried, as SciPy does too: 2^13 of them."""
 
 
-def _signed_rank_p(differences: DoubleArray) -> float:
+def _signed_rank_ps(samples: Sequence[DoubleArray]) -> list[float]:
     """Ties are left out. NaN for fewer than two; exact up to 50, or up to 13 where some are equal in size."""
+    from scipy.stats import wilcoxon
+
+    found = [math.nan] * len(samples)
+    alike: dict[int, list[tuple[int, DoubleArray]]] = defaultdict(list)  # by their number
+    for at, sample in enumerate(samples):
+        differences = sample[sample != 0]
+        size = len(differences)
+        if len(np.unique(np.abs(differences))) == size:
+            alike[size].append((at, differences))
+        else:
+            found[at] = _of_equal_sizes(differences)
+    for size, several in alike.items():
+        if size > 1:
+            places, rows = zip(*several, strict=True)
+            for at, p in zip(places, wilcoxon(np.array(rows), axis=1).pvalue.tolist(), strict=True):
+                found[at] = p
+    return found
+
+
+def _of_equal_sizes(differences: DoubleArray) -> float:
+    """The p of differences some of which are equal in size."""
     from scipy.stats import permutation_test, rankdata, wilcoxon
 
-    differences = differences[differences != 0]
-    if len(differences) < 2:
-        return math.nan
-    sizes = np.abs(differences)
-    if len(sizes) > _MOST_FLIPPED or len(np.unique(sizes)) == len(sizes):
+    if len(differences) > _MOST_FLIPPED:
         return float(wilcoxon(differences).pvalue)
     # What `wilcoxon` does with differences of equal size, all sums at once: it takes half a second for ten splits.
-    signed = np.sign(differences) * rankdata(sizes)
+    signed = np.sign(differences) * rankdata(np.abs(differences))
     flipped = permutation_test(
         (signed,), lambda ranks, axis: ranks.sum(axis=axis), permutation_type="samples", vectorized=True,
-        n_resamples=2 ** len(sizes),  # all there are
+        n_resamples=2 ** len(differences),  # all there are
     )  # fmt: skip
     return float(flipped.pvalue)
 
@@ -362,7 +386,7 @@ def rank_blocks(values: Mapping[str, Mapping[int, float]]) -> Ranking | None:
     else:
         rule = "wilcoxon-holm"
         kept = _over_shared(values)
-        corrected = holm([_signed_rank_p(paired_differences(kept[a], kept[b])) for a, b in pairs])
+        corrected = holm(_signed_rank_ps([paired_differences(kept[a], kept[b]) for a, b in pairs]))
         apart = {frozenset(pair) for pair, p_holm in zip(pairs, corrected, strict=True) if p_holm < ALPHA}
     ranks = [mean_ranks[label] for label in labels]
     return Ranking(labels, ranks, blocks, statistic, p, critical_difference, _cliques(labels, apart), rule)
