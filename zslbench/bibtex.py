@@ -3,7 +3,10 @@
 import itertools
 import re
 from collections.abc import Iterable
+from urllib.parse import quote
 
+_DOI = re.compile(r"10\.\d{4,9}/[^\s{}\"<>\\^`|]+")
+_ARXIV = re.compile(r"(?:\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v\d+)?")
 _HEAD = re.compile(r"@(?!(?:preamble|string|comment)\b)\w+\s*\{\s*([^\s,{}]+)\s*,", re.IGNORECASE)
 """Of an entry; a preamble is TeX that would run."""
 
@@ -46,3 +49,26 @@ def entries(text: str) -> dict[str, str]:
         found.setdefault(head[1], rest[:end])
         rest = rest[end:].strip()
     return found
+
+
+def field(text: str, name: str) -> str:
+    """What the first entry says of a field, as it is written there; empty where it says nothing."""
+    found = re.search(
+        rf"\b{name}\s*=\s*(?:\{{((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}|\"([^\"]*)\"|(\d+))", text, re.IGNORECASE
+    )
+    return " ".join(next((part for part in found.groups() if part is not None), "").split()) if found else ""
+
+
+def link(text: str) -> str:
+    """Where the publication of the first entry is, by its DOI or its number at arXiv; empty where it tells neither.
+
+    >>> link("@misc{a, journal = {arXiv preprint arXiv:2306.06066}}")
+    'https://arxiv.org/abs/2306.06066'
+    """
+    if _DOI.fullmatch(doi := field(text, "doi").removeprefix("https://doi.org/")):
+        return f"https://doi.org/{quote(doi, safe='/')}"
+    number = field(text, "eprint")
+    if not _ARXIV.fullmatch(number):
+        named = re.search(r"arXiv:\s*([\w./-]+)", text)
+        number = named[1] if named else ""
+    return f"https://arxiv.org/abs/{number}" if _ARXIV.fullmatch(number) else ""

@@ -61,7 +61,12 @@ def test_one_file_holds_it_all(store: Path, in_process: Command, tmp_path: Path)
     lines = out.splitlines()
     assert lines[0].startswith("page.html (")
     written = {path.name for path in (tmp_path / "figures").iterdir()}
-    drawn = {plot.name for plot in PLOTS} - {"ranks", "shots"}  # three splits have none, nor has one number of shots
+    drawn = {plot.name for plot in PLOTS} - {
+        "ranks",
+        "shots",
+        "budget",
+        "stress",
+    }  # which need more splits, shots, tries and views
     assert written == {f"{name}{suffix}" for name in drawn for suffix in (".svg", ".png")}
     assert sorted(lines[1:]) == sorted(f"figures/{name}" for name in written)
     assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before

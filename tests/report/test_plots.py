@@ -16,19 +16,37 @@ from zslbench.errors import InputError
 from zslbench.records import Store
 from zslbench.report import plots
 from zslbench.report.contents import Section, sections
+from zslbench.results.budgets import BudgetTable
+from zslbench.results.budgets import Curve as BudgetCurve
 from zslbench.results.rows import limited
 from zslbench.results.shots import Curve
+from zslbench.results.stats import Estimate
+from zslbench.results.stress import Loss, Stress, StressTable
 
 
 @pytest.fixture
 def section(tmp_path: Path) -> Section:
-    """Three methods on six splits, three epochs; the first is the best everywhere. The same with two shots."""
-    return with_shots(section_of(several(tmp_path / "store")))
+    """Three methods on six splits, three epochs; the first is the best everywhere. The same with all else."""
+    return in_full(section_of(several(tmp_path / "store")))
 
 
-def with_shots(section: Section) -> Section:
-    """The section as if two shots gave the same."""
+def in_full(section: Section) -> Section:
+    """The section as if two shots and five configurations gave the same, and noise took a tenth."""
     section.shots = [Curve(row.label, False, {0: row, 2: row}) for row in section.shown]
+    table, rows = section.table, section.shown
+    curves = [
+        BudgetCurve(
+            row.label, row.method, 5, "H", "all", 5, 0, {1: row.metrics["H"], 5: row.metrics["H"]}, {}, {}, None
+        )
+        for row in rows
+    ]
+    section.budgets = BudgetTable(table, "H", "last", [1, 5], curves)
+    lost = Estimate(0.1, 0.05, 0.15, 0.01, 6, 0.01, 0.01)
+    losses = [Loss(row.label, 0.5, 0.4, lost, row.rank, row.rank) for row in rows]
+    section.stress = StressTable(
+        "hand-made", "f", "s", "2/2", "strict", 0, "", 1, "H", "last", [row.label for row in rows],
+        [Stress("feature noise 1 SD", "f:noise:1", "s", "2/2", losses, 1.0)],
+    )  # fmt: skip
     return section
 
 
@@ -139,7 +157,7 @@ def test_svgs_share_a_page(section: Section):
 def test_labels_are_text_and_nothing_else(tmp_path: Path):
     """Markup in a label is shown as it is, and dollars make no formula of it."""
     labels = (HOSTILE, "b", "c")
-    section = with_shots(section_of(several(tmp_path / "store", labels)))
+    section = in_full(section_of(several(tmp_path / "store", labels)))
     for plot in plots.PLOTS:
         svg = plots.as_svg(plot, section, "t1")
         assert svg is not None
@@ -235,3 +253,78 @@ def test_more_methods_than_colours_are_cut_to_the_best(tmp_path: Path):
     figure = plots.per_split(section)
     assert figure is not None
     assert len(figure.axes[0].get_yticks()) == 8
+
+
+def tips(svg: str) -> list[str]:
+    """What is shown where a pointer rests."""
+    return [str(node.text) for node in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}title")]
+
+
+def test_split_by_split_is_the_distance_to_the_leader(section: Section):
+    """Each other method has a dot per split, in points against the leader there, and the mean of the comparison."""
+    figure = plots.differences(section)
+    assert figure is not None
+    (axes,) = figure.axes
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    best, *others = section.shown
+    expected = [100 * (row.per_split["H"][split] - best.per_split["H"][split]) for row in others for split in range(6)]
+    assert [line.get_xdata()[0] for line in dots] == pytest.approx(expected)
+    means = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
+    assert means == pytest.approx([-100 * pair.difference for pair in section.leads[0].pairs])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "c"]
+
+
+def test_values_are_shown_where_a_pointer_rests(section: Section):
+    """Dots, curves, marks and cells have titles with the label and the value, as text, and no id is left of them."""
+    drawn = {plot.name: plots.as_svg(plot, section, plot.name) or "" for plot in plots.PLOTS}
+    said = {name: tips(svg) for name, svg in drawn.items()}
+    assert "b, split 0: -20.0 points (H 69.0)" in said["per-split"]
+    assert "a: AUSUC 75.0, by itself U 86.5 and S 86.5" in said["tradeoff"]
+    assert "a, class 0: 50 % where the class is unseen" in said["classes"]
+    assert "class 1 taken for class 1: 67 %" in said["confusion"]
+    assert any(text.startswith("a, last epoch: ") for text in said["learning"])
+    assert "a, k = 2: H 86.5" in said["shots"]
+    assert "a, b = 5: 86.5" in said["budget"]
+    assert "a, feature noise 1 SD: -10.0 points of H" in said["stress"]
+    assert not any("tip:" in svg for svg in drawn.values())
+
+
+def test_nothing_is_the_lightest_cell_of_a_confusion(section: Section):
+    """The scale runs from the lightest, at 0, to the darkest, at 100 %, beside a bar that says so."""
+    figure = plots.confusion(section)
+    assert figure is not None
+    (axes,) = figure.axes
+    (bar,) = axes.child_axes
+    shades = [luminance(colour) for colour in plots.matplotlib.colormaps["Blues"](np.linspace(0, 1, 11))[:, :3]]
+    assert shades == sorted(shades, reverse=True)
+    assert bar.get_ylim() == (0, 100)
+    background, *cells = axes.patches
+    assert luminance(background.get_facecolor()[:3]) == pytest.approx(shades[0])
+    assert all(luminance(cell.get_facecolor()[:3]) < shades[0] for cell in cells)
+
+
+def test_findings_are_said_to_those_who_do_not_see(section: Section):
+    """Every figure of a full section has a sentence on what it shows, with a number."""
+    said = {plot.name: plots.finding(plot, section) for plot in plots.PLOTS}
+    assert [name for name, text in said.items() if not re.search(r"\d", text)] == ["shots"]
+    assert said["ranks"] == "a has the best mean rank, 1.0."
+
+
+def test_a_legend_fits_a_figure_of_one_panel(tmp_path: Path):
+    """With one method the rules stand one below the other, inside the figure."""
+    figure = plots.learning(section_of(several(tmp_path / "store", ["a"])))
+    assert figure is not None
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
+
+
+def test_many_ranks_are_cut_to_the_best(tmp_path: Path):
+    """Of 25 methods the 20 best are drawn, and the caption counts the others."""
+    section = section_of(several(tmp_path / "store", [f"m{at:02}" for at in range(25)], epochs=1))
+    (plot,) = (plot for plot in plots.PLOTS if plot.name == "ranks")
+    figure = plots.ranks(section)
+    assert figure is not None
+    assert sum(bool(re.search(r"m\d\d", text)) for text in texts(figure)) == 20
+    assert "The 5 methods with the highest mean ranks are left out." in plots.caption(plot, section)

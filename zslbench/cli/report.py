@@ -14,6 +14,7 @@ from zslbench.cli.options import (
     table_options,
 )
 from zslbench.cli.streams import say
+from zslbench.terms import Selection
 
 _TABLES = "`zslbench leaderboard` writes its tables as LaTeX, Markdown, CSV, JSON and text"
 OTHER_FORMS = {
@@ -73,7 +74,9 @@ def report(
     rows = [row for table in tables for row in table.rows]
     if not any(row.metrics for row in rows):
         raise InputError(lacking_validation(rows) or f"no finished trial in {store} matches the options.")
-    found = sections(tables, stored, methods or "")
+    others: dict[str, Selection] = {"last": "val", "val": "last"}
+    beside = Results(stored).leaderboard(others[select], sort, methods=named, **where) if select in others else []
+    found = sections(tables, stored, methods or "", beside)
     pictures = [examples(section, images) if images else None for section in found]
     over_all = possible(tables, sort)
     figures: dict[Path, bytes] = {}

@@ -18,12 +18,17 @@ from zslbench.metrics import GzslDecisions, seen_unseen_curve
 from zslbench.plaintext import MOST_SAID, plain
 from zslbench.protocol import check_predictions
 from zslbench.records import Latest, Plan, Record, Store
+from zslbench.records.standings import comparable
 from zslbench.report.background import Fact, provenance, warnings
+from zslbench.report.datacard import data_card, unseen_classes
+from zslbench.results.answer import Lead, leads
+from zslbench.results.budgets import BudgetTable, curves_over_budgets
 from zslbench.results.comparison import Comparison, compare_rows
 from zslbench.results.leaderboard import Row, Table
 from zslbench.results.shots import Crossing, by_shots, crossings, crossings_alike, curves
 from zslbench.results.shots import Curve as ShotCurve
 from zslbench.results.stats import too_few
+from zslbench.results.stress import StressTable, stresses
 from zslbench.terms import ZSL_METRICS, best_epoch
 
 TOP = 8
@@ -107,6 +112,18 @@ class Section:
     """Of the first of several tables that differ in the number of shots: the methods and plain classifiers over it."""
     worth: list[Crossing] = field(default_factory=list)
     """Of such a table: where plain classifiers pass the methods."""
+    budgets: BudgetTable | None = None
+    """What larger budgets are worth, where some method was given one."""
+    stress: StressTable | None = None
+    """What methods lose where the data are worse, where that is stored."""
+    leads: list[Lead] = field(default_factory=list)
+    """Who leads, by the metric that ranks, by H and by T1."""
+    data: list[Fact] = field(default_factory=list)
+    """What was measured on."""
+    unseen: list[Fact] = field(default_factory=list)
+    """The unseen classes of every split."""
+    beside: list[Table] = field(default_factory=list)
+    """The same table with epochs chosen by another rule, which the page can show in its place."""
     best: list[Record] = field(default_factory=list)
     """The finished test trials of the best method."""
     predictions: Callable[[Record], Mapping[str, Any] | None] = lambda record: None
@@ -117,13 +134,14 @@ class Section:
         return plain(self.dataset.class_names[label]) if self.dataset else f"class {label}"
 
 
-def sections(tables: Sequence[Table], store: Store, only: str = "") -> list[Section]:
+def sections(tables: Sequence[Table], store: Store, only: str = "", beside: Sequence[Table] = ()) -> list[Section]:
     """The contents of a report.
 
     Args:
         tables: of `leaderboard`.
         store: where their records are.
         only: what `zslbench.results.rows.limited` was told, if the tables are limited.
+        beside: of `leaderboard` by other rules for the epoch.
 
     Raises:
         InputError: a line of the store is no record.
@@ -134,7 +152,10 @@ def sections(tables: Sequence[Table], store: Store, only: str = "") -> list[Sect
         section = _section(table, latest, plans, store)
         if only:
             section.warnings.insert(0, f"Only the rows of {plain(only)} are shown; ranks are those among all rows.")
+        section.beside = [other for other in beside if _is_twin(table, other)]
         made.append(section)
+    for section, stress in zip(made, stresses(tables), strict=True):
+        section.stress = stress
     for group in by_shots(tables):
         first = next(section for section in made if section.table is group[0])
         labels = {row.label for row in first.shown}
@@ -154,11 +175,13 @@ def _section(table: Table, latest: Latest, plans: Sequence[Plan], store: Store) 
         predictions=lambda record: _predictions(section, store, record),
     )  # fmt: skip
     _compare(section)
+    section.leads, section.budgets = leads(table), curves_over_budgets(table)
     section.curves = [found for row in section.shown if (found := _curve(section, row.label, read(row.tests)))]
     section.accuracies = _accuracies(section, {row.label: read(row.tests) for row in methods})
     if section.shown:
         section.best = list(read(section.shown[0].tests))
         section.confusion = _confusion(section, section.shown[0].label)
+    section.data, section.unseen = data_card(table, section.dataset), unseen_classes(_unseen(section))
     section.learning = [
         curve for row in methods
         if (curve := learning_curve(row.label, read(row.tests), read(row.validations), section.lead))
@@ -168,6 +191,12 @@ def _section(table: Table, latest: Latest, plans: Sequence[Plan], store: Store) 
     section.provenance = provenance(table, records, [plan for plan in plans if _asks(plan, table)])
     section.warnings = [*warnings(table, records, section.too_few, section.dataset is not None), *section.warnings]
     return section
+
+
+def _is_twin(one: Table, other: Table) -> bool:
+    """Whether two tables differ in the rule for the epoch alone, and the second has a number."""
+    same = (one.track, one.shots, comparable(one)) == (other.track, other.shots, comparable(other))
+    return same and any(row.metrics for row in other.rows if row.family != "bound")
 
 
 def _asks(plan: Plan, table: Table) -> bool:
@@ -209,6 +238,15 @@ def _classes(predictions: Mapping[str, Any]) -> tuple[IntArray, IntArray]:
     """Seen classes that were measured, and unseen classes, both ascending."""
     unseen = np.unique(predictions["zsl_truth"])
     return np.setdiff1d(predictions["gzsl_truth"], unseen), unseen
+
+
+def _unseen(section: Section) -> dict[int, list[str]]:
+    """Split -> the names of its unseen classes, from the best method's predictions."""
+    found: dict[int, list[str]] = {}
+    for record in section.best:
+        if record.trial.split not in found and (stored := section.predictions(record)) is not None:
+            found[record.trial.split] = [section.class_name(int(label)) for label in _classes(stored)[1]]
+    return found
 
 
 def _curve(section: Section, label: str, tests: Iterable[Record]) -> Curve | None:

@@ -13,14 +13,17 @@ import zslbench
 from zslbench.plaintext import plain
 from zslbench.report import overall as over_all
 from zslbench.report import plots
+from zslbench.report.cards import MethodCard, key_of, method_cards
 from zslbench.report.contents import Section
 from zslbench.report.escaping import html
 from zslbench.report.examples import Examples
 from zslbench.report.templates import beside, environment
+from zslbench.results.answer import leads, rule_and_track
+from zslbench.results.citations import installed
 from zslbench.results.leaderboard import Row, Table
 from zslbench.results.overall import Overall
 from zslbench.results.stats import ALPHA, Paired
-from zslbench.terms import METRICS, STRICT, in_shots
+from zslbench.terms import EPOCHS, LEADS, METRICS, STRICT, in_shots
 
 
 class Heading(NamedTuple):
@@ -31,6 +34,9 @@ class Heading(NamedTuple):
     numeric: bool = True
     ascending: bool = False
     """Whether the lowest number comes first."""
+    place: str = ""
+    """Where it is shown: everywhere; ``mid``: not on a phone; ``far``: not on paper either; ``asked``: where it is
+    asked for."""
 
 
 class Cell(NamedTuple):
@@ -40,6 +46,8 @@ class Cell(NamedTuple):
     value: float | str | None = None
     detail: str = ""
     marked: bool = False
+    link: str = ""
+    """The id of the card that it opens."""
 
 
 class Line(NamedTuple):
@@ -47,6 +55,20 @@ class Line(NamedTuple):
 
     cells: list[Cell]
     kind: str = ""
+    """``unranked`` or ``bound``: such rows stay below the others, however a table is sorted."""
+    family: str = ""
+    variant: str = ""
+    """What is added to the method's name, such as ``+cal``."""
+
+
+class Board(NamedTuple):
+    """A leaderboard under one rule for the epoch."""
+
+    rule: str
+    answer: list[str]
+    """Who leads, where it stands beside another one."""
+    columns: list[Heading]
+    rows: list[Line]
 
 
 class Figure(NamedTuple):
@@ -71,31 +93,42 @@ _FURTHER = {
     "OpenworldAUC": "how often that is so and both get their right class among their own kind",
 }
 """Columns that are there where some row has them."""
-_ORACLE = "what choosing the epoch on the TEST set would add to T1 / H over the"
-_LEADERBOARD = (
+_ORACLE = "what choosing the epoch on the TEST set would add to"
+_GAINS = {"last": "the last epoch", "val": "the epoch chosen on validation classes"}
+"""What the best epoch of the test set is compared with; the headings' second words."""
+_LEFT = (
     Heading("rank", "by the mean of the metric that ranks", ascending=True),
     Heading("method", "with the parameters that differ from its defaults, and what it needs besides", numeric=False),
-    *(Heading(name, meaning) for name, meaning in _MEANINGS.items()),
-    Heading("max − last", f"{_ORACLE} last epoch; never part of a result"),
-    Heading(
-        "max − val",
-        f"{_ORACLE} epoch chosen on validation classes; never part of a result",
+)
+_RIGHT = (
+    *(
+        Heading(f"max − {rule} {name}", f"{_ORACLE} {name} over {what}; never part of a result", place="far")
+        for rule, what in _GAINS.items()
+        for name in LEADS.values()
     ),
-    Heading("fit s", "mean seconds of fitting per trial", ascending=True),
-    Heading("peak MiB", "the highest memory of any trial", ascending=True),
-    Heading("done", "finished of planned trials; in brackets further ones, which count nowhere here"),
-    Heading("citation", "BibTeX key, which zslbench cite prints", numeric=False),
+    Heading("fit s", "mean seconds of fitting per trial", ascending=True, place="far"),
+    Heading("peak MiB", "the highest memory of any trial", ascending=True, place="far"),
+    Heading("done", "finished of planned trials; in brackets further ones, which count nowhere here", place="far"),
+    Heading("citation", "BibTeX key, which zslbench cite prints", numeric=False, place="asked"),
 )
 PAIRS = (
     Heading("a", numeric=False),
     Heading("b", numeric=False),
     Heading("a − b", "mean difference over splits, in points"),
     Heading("95 % interval", "of the mean difference"),
-    Heading("won / tied / lost", "splits on which a is better, equal, worse"),
-    Heading("effect", "mean difference over its standard deviation between splits, with its 95 % interval"),
-    Heading("P(a beats b)", "on a new split, by the rule of succession: (wins + ties / 2 + 1) / (splits + 2)"),
-    Heading("other classes", "95 % interval of the mean difference with the variance corrected for shared classes"),
-    Heading("p", "Wilcoxon’s signed-rank test, two-sided", ascending=True),
+    Heading("won / tied / lost", "splits on which a is better, equal, worse", place="mid"),
+    Heading(
+        "effect", "mean difference over its standard deviation between splits, with its 95 % interval", place="far"
+    ),
+    Heading(
+        "P(a beats b)", "on a new split, by the rule of succession: (wins + ties / 2 + 1) / (splits + 2)", place="mid"
+    ),
+    Heading(
+        "other classes",
+        "95 % interval of the mean difference with the variance corrected for shared classes",
+        place="mid",
+    ),
+    Heading("p", "Wilcoxon’s signed-rank test, two-sided", ascending=True, place="mid"),
     Heading("p (Holm)", "corrected for all pairs of this table", ascending=True),
 )
 
@@ -116,15 +149,25 @@ def as_html(
     """
     pages = environment()
     pages.filters["breakable"] = _breakable
-    script = beside("sort.js")
+    pages.filters["sort_key"] = lambda value: value if isinstance(value, str) else f"{value:.6g}"
+    script = beside("page.js")
+    every = [table for section in sections for table in (section.table, *section.beside)]
+    rows = [row for table in every for row in table.rows]
+    cards = method_cards(rows, installed(row.method for row in rows))
+    titles = headings([section.table for section in sections])
+    splits = [(section.table.data, section.table.family, section.unseen) for section in sections]
     page: str = pages.from_string(beside("page.html.j2")).render(
         script=script,
         # The browser runs the script of this hash and no other, whatever a label may say.
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=beside("style.css"),
-        parts=[_part(number, *each) for number, each in enumerate(zip(sections, examples, strict=True), 1)],
+        parts=[
+            _part(number, title, section, images, cards) | {"repeated": splits[number - 1] in splits[: number - 1]}
+            for number, (title, section, images) in enumerate(zip(titles, sections, examples, strict=True), 1)
+        ],
         pair_columns=PAIRS,
         overall=[_overall(number, each) for number, each in enumerate(overall, 1)],
+        cards=list(cards.values()),
         store=plain(store),
         version=zslbench.__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -139,41 +182,61 @@ def _breakable(text: str) -> Any:
     return markupsafe.Markup(re.sub(r"([,\[]|\b[a-z-]+\d{4})(?=\w)", r"\1<wbr>", str(markupsafe.escape(text))))
 
 
-def _part(number: int, section: Section, images: Examples | None) -> dict[str, Any]:
+def _part(
+    number: int, title: str, section: Section, images: Examples | None, cards: Mapping[tuple[str, str], MethodCard]
+) -> dict[str, Any]:
     table = section.table
+    boards = [_board(each, cards) for each in (table, *section.beside)]
+    pairs = section.leads[0].pairs if section.leads else []
+    every = section.comparison.pairs if section.comparison and len(section.comparison.pairs) > len(pairs) else []
     return {
         "id": f"t{number}",
-        "heading": _heading(table),
+        "heading": title,
+        "track": table.track,
         "subject": f"Features {plain(table.features)}, semantics {plain(table.semantics)}; data {table.data}, "
         f"protocol {table.protocol}; {table.track} track{in_shots(table.shots)}.",
         "section": section,
+        "leads": section.leads,
+        "under": rule_and_track(table),
         "notes": leaderboard_notes(table),
-        "columns": leaderboard_columns(table),
-        "rows": [leaderboard_line(row, table) for row in table.rows],
+        "columns": boards[0].columns,
+        "boards": boards,
         "figures": _figures(section, f"t{number}"),
-        "pairs": [pair_line(pair) for pair in (section.comparison.pairs if section.comparison else [])],
+        "pairs": [pair_line(pair) for pair in pairs],
+        "every_pair": [pair_line(pair) for pair in every],
         "conclusions": [*section.comparison.conclusions, *section.comparison.others] if section.comparison else [],
         "examples": images,
     }
+
+
+def _board(table: Table, cards: Mapping[tuple[str, str], MethodCard]) -> Board:
+    rules = sorted({EPOCHS[row.selection] for row in table.rows})
+    lines = [leaderboard_line(row, table, cards[key_of(row)].id) for row in table.rows]
+    return Board(", ".join(rules), [lead.headline for lead in leads(table, [table.sort])], leaderboard_columns(table),
+                 lines)  # fmt: skip
 
 
 def _overall(number: int, found: Overall) -> dict[str, Any]:
     names = [Heading(name, numeric=name not in ("method", "interval"), ascending=name in ("#", "rank"))
              for name in over_all.header(found)]  # fmt: skip
     lines = [
-        Line([Cell(text, _sorted_by(text)) for text in row])
+        Line([Cell(text, _sort_key(text)) for text in row])
         for row in over_all.rows(found)
     ]  # fmt: skip
     figures = []
     for plot in plots.OVERALL_PLOTS:
         if (svg := plots.as_svg(plot, found, f"o{number}-{plot.name}")) is not None:
-            svg = svg.replace("<svg ", f'<svg role="img" aria-label="{html(f"{plot.title}. {plot.how}")}" ', 1)
+            svg = svg.replace(
+                "<svg ",
+                f'<svg role="img" aria-label="{html(f"{plot.title}. {plots.finding(plot, found)} {plot.how}")}" ',
+                1,
+            )
             figures.append(Figure(plot.name, plot.title, plots.caption(plot, found), svg))
     return {"id": f"o{number}", "heading": over_all.heading(found), "columns": names, "rows": lines,
             "notes": over_all.notes(found), "figures": figures}  # fmt: skip
 
 
-def _sorted_by(text: str) -> float | str | None:
+def _sort_key(text: str) -> float | str | None:
     """A number where the text is one; None where there is none."""
     try:
         return float(text)
@@ -189,34 +252,62 @@ def _figures(section: Section, prefix: str) -> dict[str, Figure]:
             title, how = plot.title, plots.caption(plot, section)
             if plot.name == "confusion" and section.confusion:
                 title = f"{title}: {plain(section.confusion.label)}"
-            alt = html(f"{title}, {plain(section.table.dataset)} {plain(section.table.family)}. {plot.how}")
+            about = f"{title}, {plain(section.table.dataset)} {plain(section.table.family)}."
+            alt = html(" ".join(filter(None, [about, plots.finding(plot, section), plot.how])))
             svg = svg.replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
             found[plot.name] = Figure(plot.name, title, how, svg)
     return found
 
 
-def _heading(table: Table) -> str:
-    """Of a part: tables of one page often differ in their track or shots alone."""
-    track = "" if table.track == STRICT else f", {table.track} track"
-    return f"{plain(table.dataset)} {plain(table.family)}{track}{in_shots(table.shots)}"
+def headings(tables: Sequence[Table]) -> list[str]:
+    """Of the parts of a page: the data set and its split family, and whatever else tells one table from the others."""
+    found = [f"{plain(table.dataset)} {plain(table.family)}" for table in tables]
+    found = [
+        f"{name}{'' if table.track == STRICT else f', {table.track} track'}{in_shots(table.shots)}"
+        for name, table in zip(found, tables, strict=True)
+    ]
+    for field, words in (("semantics", "semantics"), ("features", "features"), ("data", "data"),
+                         ("protocol", "protocol")):  # fmt: skip
+        apart: dict[str, set[str]] = {}
+        for name, table in zip(found, tables, strict=True):
+            apart.setdefault(name, set()).add(str(getattr(table, field)))
+        found = [
+            f"{name}, {words} {plain(getattr(table, field))}" if len(apart[name]) > 1 else name
+            for name, table in zip(found, tables, strict=True)
+        ]
+    return found
 
 
 def leaderboard_columns(table: Table) -> list[Heading]:
     """Its columns; those of `_FURTHER` and of published numbers only where there is one."""
-    further = [Heading(name, _FURTHER[name]) for name in _further(table)]
-    columns = [*_LEADERBOARD[: 2 + len(METRICS)], *further, *_LEADERBOARD[2 + len(METRICS) :]]
+    further = [Heading(name, _FURTHER[name], place="far") for name in _further(table)]
+    metrics = [Heading(name, meaning, place=_place(name, table)) for name, meaning in _MEANINGS.items()]
+    columns = [*_LEFT, *metrics, *further, *_RIGHT]
     if any(row.published for row in table.rows):
         what = " and ".join(dict.fromkeys([table.sort, "T1"]))
-        columns.insert(-2, Heading("published", f"{what} as others have published it, and ours minus that, in points"))
+        told = f"{what} as others have published it, and ours minus that, in points"
+        columns.insert(-2, Heading("published", told, place="far"))
     return columns
+
+
+def _place(metric: str, table: Table) -> str:
+    if metric == table.sort:
+        return ""
+    return "asked" if metric == "OA" and all(map(_has_one_accuracy, table.rows)) else "mid"
+
+
+def _has_one_accuracy(row: Row) -> bool:
+    """Whether T1 and OA are the same on every split, as they are where classes have equally many images."""
+    one, other = row.per_split.get("T1", {}), row.per_split.get("OA", {})
+    return one.keys() == other.keys() and all(math.isclose(one[split], other[split], abs_tol=1e-9) for split in one)
 
 
 def _further(table: Table) -> list[str]:
     return [name for name in _FURTHER if any(name in row.metrics for row in table.rows)]
 
 
-def leaderboard_line(row: Row, table: Table) -> Line:
-    """One row of the leaderboard; what is missing says so in a word or a dash."""
+def leaderboard_line(row: Row, table: Table, card: str = "") -> Line:
+    """One row of the leaderboard, whose method opens a card; what is missing says so in a word or a dash."""
     kind = "bound" if row.family == "bound" else "" if row.rank is not None else "unranked"
     names = [*METRICS, *_further(table)]
     best = {name: max((_mean(other, name) for other in table.rows if other.rank), default=math.inf) for name in names}
@@ -235,10 +326,9 @@ def leaderboard_line(row: Row, table: Table) -> Line:
     return Line(
         [
             Cell(str(row.rank), row.rank) if row.rank is not None else Cell(kind),
-            Cell(plain(row.label), plain(row.label), "; ".join(filter(None, details))),
+            Cell(plain(row.label), plain(row.label), "; ".join(filter(None, details)), link=card),
             *numbers,
-            _gain(row.inflation_last),
-            _gain(row.inflation_val),
+            *(_gain(gain, name) for gain in (row.inflation_last, row.inflation_val) for name in LEADS.values()),
             _amount(row.fit_seconds),
             _amount(row.peak_mb),
             *([_published(row, table)] if any(other.published for other in table.rows) else []),
@@ -246,6 +336,8 @@ def leaderboard_line(row: Row, table: Table) -> Line:
             Cell(plain(row.citation) or "–", plain(row.citation) or None),
         ],
         kind,
+        plain(row.family),
+        plain("".join(row.method.partition("+")[1:])),
     )
 
 
@@ -290,10 +382,10 @@ def _published(row: Row, table: Table) -> Cell:
     return Cell(said[0], row.published.get(table.sort), ", ".join(said[1:]))
 
 
-def _gain(gain: Mapping[str, float]) -> Cell:
-    if not gain:
+def _gain(gain: Mapping[str, float], metric: str) -> Cell:
+    if metric not in gain:
         return Cell("–")
-    return Cell(f"{100 * gain['T1']:+.1f} / {100 * gain['H']:+.1f}", gain["H"])
+    return Cell(f"+{abs(100 * gain[metric]):.1f}", gain[metric])  # abs: never -0.0
 
 
 def _mean(row: Row, metric: str) -> float:

@@ -3,6 +3,7 @@
 The same functions serve the page (SVG that takes the page's colours and fonts) and files (PNG and SVG on white).
 """
 
+import functools
 import io
 import math
 import re
@@ -17,11 +18,14 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from zslbench._types import DoubleArray
 from zslbench.files import write_all
 from zslbench.plaintext import plain
-from zslbench.report.contents import Section
+from zslbench.report.contents import TOP, ClassAccuracies, Section
 from zslbench.results.overall import Overall, short_names
 from zslbench.results.stats import Ranking
 from zslbench.spelling import argument
@@ -42,6 +46,7 @@ _INK, _SOFT = "#010203", "#040506"
 _PANELS = 16
 _COLUMNS = 12
 _ROWS = 40
+_RANKED = 20
 
 
 class Plot(NamedTuple):
@@ -57,9 +62,53 @@ class Plot(NamedTuple):
 def caption(plot: Plot, section: Section | Overall) -> str:
     """How to read the figure, and what it leaves out."""
     if isinstance(section, Overall):
-        cut = len(section.rows) - _ROWS if plot.draw is heat else 0
+        cut = len(section.rows) - (_ROWS if plot.draw is heat else _RANKED)
         return f"{plot.how} The {cut} methods with the highest mean rank are left out." if cut > 0 else plot.how
     return " ".join(filter(None, [plot.how, _joined(section) if plot.draw is ranks else "", left_out(plot, section)]))
+
+
+def finding(plot: Plot, section: Section | Overall) -> str:
+    """What the figure shows, in a sentence, for those who do not see it; empty where no one thing stands out."""
+    if isinstance(section, Overall):
+        best = section.rows[0]
+        return f"{plain(best.label)} has the best mean rank, {best.rank.mean:.1f}."
+    ranking, accuracies, found = (
+        section.comparison.ranking if section.comparison else None, section.accuracies, section.confusion,
+    )  # fmt: skip
+    if plot.name == "per-split" and section.leads:
+        return section.leads[0].headline
+    if plot.name == "tradeoff" and section.curves:
+        best_curve = max(section.curves, key=lambda curve: curve.area)
+        return f"{plain(best_curve.label)} has the largest area, {100 * best_curve.area:.1f} %."
+    if plot.name == "ranks" and ranking is not None:
+        return f"{plain(ranking.labels[0])} has the best mean rank, {ranking.mean_ranks[0]:.1f}."
+    if plot.name == "classes" and accuracies is not None:
+        first = accuracies.unseen[:, 0]
+        if not np.isnan(first).all():
+            at = int(np.nanargmin(first))
+            return (
+                f"Hardest for {plain(accuracies.labels[0])}: {accuracies.classes[at]}, {100 * first[at]:.0f} % unseen."
+            )
+    if plot.name == "confusion" and found is not None:
+        wrong = np.nan_to_num(np.where(np.eye(len(found.classes), dtype=bool), 0, found.share))
+        row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        return (
+            f"Most often {found.classes[row]} is taken for {found.classes[column]}: {100 * wrong[row, column]:.0f} %."
+        )
+    if plot.name == "learning" and section.learning:
+        gains = {curve.label: curve.marks["test-max"][1] - curve.marks["last"][1] for curve in section.learning}
+        most = max(gains, key=lambda label: gains[label])
+        return f"Choosing the epoch on the test set would add most to {plain(most)}: {100 * gains[most]:.1f} points."
+    if plot.name == "budget" and section.budgets is not None:
+        curve = section.budgets.curves[0]
+        gain = f": {100 * curve.gain.difference:+.1f} points" if curve.gain is not None else ""
+        return f"{plain(curve.label)} is the best at its largest budget, b = {max(curve.values)}{gain} against b = 1."
+    if plot.name == "stress" and section.stress is not None:
+        losses = [(loss.loss.mean, loss.label, each.what) for each in section.stress.stresses for loss in each.losses]
+        if losses:
+            most_lost, label, what = max(losses)
+            return f"{plain(label)} loses most, {100 * most_lost:.1f} points under {what}."
+    return ""
 
 
 def left_out(plot: Plot, section: Section) -> str:
@@ -67,6 +116,8 @@ def left_out(plot: Plot, section: Section) -> str:
     accuracies, said = section.accuracies, []
     shown, methods = {
         "shots": (len(section.shown), section.methods) if section.shots else (0, 0),
+        "budget": (TOP, len(section.budgets.curves)) if section.budgets else (0, 0),
+        "stress": (_COLUMNS, len(section.stress.labels)) if section.stress else (0, 0),
         "per-split": (len(section.shown), section.methods),
         "tradeoff": (len(section.shown), section.methods),
         "classes": (_COLUMNS, len(accuracies.labels) if accuracies else 0),
@@ -78,6 +129,9 @@ def left_out(plot: Plot, section: Section) -> str:
             f"Shown are the first {shown} of {methods} methods{with_epochs} in the order of the leaderboard (by "
             f"{section.metric}); choose others with {argument('methods')}."
         )
+    ranking = section.comparison.ranking if section.comparison else None
+    if plot.draw is ranks and ranking is not None and len(ranking.labels) > _RANKED:
+        said.append(f"The {len(ranking.labels) - _RANKED} methods with the highest mean ranks are left out.")
     cut = {"confusion": section.confusion, "classes": accuracies}.get(plot.name)
     if cut and cut.left_out:
         said.append(f"The {cut.left_out} classes with the highest accuracy are left out.")
@@ -110,7 +164,7 @@ def as_svg(plot: Plot, section: Section | Overall, prefix: str) -> str | None:
             return None
         drawing = io.StringIO()
         figure.savefig(drawing, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = drawing.getvalue()
+    svg = _with_titles(drawing.getvalue())
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.S)
     svg = svg.replace("xlink:href", "href").replace(_INK, "currentColor").replace(_SOFT, "var(--line)")
@@ -122,6 +176,20 @@ def as_svg(plot: Plot, section: Section | Overall, prefix: str) -> str | None:
     # As wide as the page, within what keeps its text legible; a narrow page scrolls it.
     size = f'width="{wide:.0f}" height="{high:.0f}" style="min-width:{0.85 * wide:.0f}px;max-width:{1.25 * wide:.0f}px"'
     return re.sub(r"<svg[^>]*?viewBox", f"<svg {size} viewBox", svg, count=1)
+
+
+_TIP = "tip:"
+"""Begins the id of what shows a text where a pointer rests on it."""
+
+
+def _tip(text: str) -> dict[str, Any]:
+    return {"gid": f"{_TIP}{plain(text)}"}
+
+
+def _with_titles(svg: str) -> str:
+    """The texts of `_tip` as titles of their elements, and numbers no finer than a hundredth of a point."""
+    svg = re.sub(rf'<g id="{_TIP}([^"]*)">', r"<g><title>\1</title>", svg)
+    return re.sub(r' (?:d|x|y|points|transform)="[^"]*"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
 
 
 def as_files(plot: Plot, section: Section | Overall, stem: Path) -> dict[Path, bytes]:
@@ -136,8 +204,8 @@ def as_files(plot: Plot, section: Section | Overall, stem: Path) -> dict[Path, b
         said = {"Description": caption(plot, section)}
         figure.savefig(vector, format="svg", facecolor="white", metadata={"Date": None, **said})
         figure.savefig(pixels, format="png", facecolor="white", dpi=200, metadata=said)
-    drawings = {".svg": vector, ".png": pixels}
-    return {stem.with_name(f"{stem.name}{suffix}"): drawing.getvalue() for suffix, drawing in drawings.items()}
+    drawings = {".svg": _with_titles(vector.getvalue().decode()).encode(), ".png": pixels.getvalue()}
+    return {stem.with_name(f"{stem.name}{suffix}"): drawing for suffix, drawing in drawings.items()}
 
 
 def write_files(plot: Plot, section: Section, stem: Path) -> list[Path]:
@@ -192,6 +260,83 @@ def per_split(section: Section) -> Figure | None:
     return figure
 
 
+def differences(section: Section) -> Figure | None:
+    """By how much each method lies above or below the leader on each split; of a single method, its values."""
+    lead = next(iter(section.leads), None)
+    rows = [row for row in section.shown if lead is not None and row.label != lead.label]
+    best = next((row for row in section.table.rows if lead is not None and row.label == lead.label), None)
+    if lead is None or best is None or not rows:
+        return per_split(section)
+    metric, pairs = section.metric, {pair.b: pair for pair in lead.pairs}
+    figure, axes = _figure(8.4, 1.5 + 0.42 * len(rows))
+    axes.axvline(0, lw=1.2, **_ink())
+    for at, row in enumerate(rows):
+        for split, value in row.per_split[metric].items():
+            if split in best.per_split[metric]:
+                points = 100 * (value - best.per_split[metric][split])
+                tip = _tip(f"{row.label}, split {split}: {points:+.1f} points ({metric} {100 * value:.1f})")
+                axes.plot(points, at, ls="", marker="o", ms=5, alpha=0.85, **_edge(), **_colour(at + 1), **tip)
+        if (pair := pairs.get(row.label)) is not None:
+            low, high, mean = -100 * pair.high, -100 * pair.low, -100 * pair.difference
+            tip = _tip(f"{row.label}: {mean:+.1f} points on average, 95 % interval {low:+.1f} to {high:+.1f}")
+            if not math.isnan(low):
+                axes.plot([low, high], [at + 0.27] * 2, lw=1.8, **_ink(), **tip)
+            axes.plot(mean, at + 0.27, marker="D", ms=5, ls="", **_ink(), **tip)
+    axes.set_yticks(np.arange(len(rows)), [_wrap(row.label) for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.set_title(_wrap(f"the line: {lead.label}", 90), fontsize=9)
+    axes.set_xlabel(f"{metric}: points above or below it on the same split")
+    axes.grid(axis="x", ls=":")
+    return figure
+
+
+def budget(section: Section) -> Figure | None:
+    """What the best of b configurations reaches."""
+    if section.budgets is None:
+        return None
+    figure, axes = _figure(8.4, 3.9)
+    for at, curve in enumerate(section.budgets.curves[:TOP]):
+        told = curve.values
+        low, high = (_percent([getattr(said, end) for said in told.values()]) for end in ("low", "high"))
+        means = _percent([said.mean for said in told.values()])
+        for budget, mean in zip(told, means, strict=True):
+            tip = _tip(f"{curve.label}, b = {budget}: {mean:.1f}")
+            axes.plot(budget, mean, marker=MARKERS[at % len(MARKERS)], ms=5, ls="", **_colour(at), **_edge(), **tip)
+        axes.plot(list(told), means, ls=LINES[at % len(LINES)], label=_wrap(curve.label), **_colour(at))
+        if not np.isnan(low).any():
+            axes.fill_between(list(told), low, high, alpha=0.12, lw=0, **_colour(at))
+    axes.set(xlabel="b: configurations tried on validation classes", ylabel=f"{section.budgets.metric} (%)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid()
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), handlelength=3)
+    return figure
+
+
+def stress(section: Section) -> Figure | None:
+    """What each method loses under each stress, in points."""
+    found = section.stress
+    if found is None:
+        return None
+    labels = found.labels[:_COLUMNS]
+    values = np.full((len(found.stresses), len(labels)), np.nan)
+    for row, each in enumerate(found.stresses):
+        for loss in each.losses:
+            if loss.label in labels:
+                values[row, labels.index(loss.label)] = loss.loss.mean
+    figure, axes = _figure(2.6 + 0.5 * max(5, len(labels)), 1.9 + 0.28 * len(values))
+    worst = max(0.01, float(np.nanmax(values, initial=0)))
+    _heat(
+        axes, values.clip(0) / worst, "Blues", texts=np.vectorize(lambda value: f"{-100 * value:+.1f}")(values),
+        tips=lambda row, column: (
+            f"{labels[column]}, {found.stresses[row].what}: {-100 * values[row, column]:+.1f} points of {found.metric}"
+        ),
+    )  # fmt: skip
+    axes.set_xticks(range(len(labels)), [_short(label, 22) for label in labels], rotation=90)
+    axes.set_yticks(range(len(values)), [_short(each.what, 44) for each in found.stresses])
+    return figure
+
+
 def shots(section: Section) -> Figure | None:
     """Methods and plain classifiers over the number of labelled images of unseen classes, a panel per metric."""
     if not section.shots:
@@ -204,10 +349,14 @@ def shots(section: Section) -> Figure | None:
         for at, curve in enumerate(section.shots):
             told = curve.mean(metric)
             style = {**(_ink() if curve.plain else _colour(at)), "ls": (0, (4, 2)) if curve.plain else "-"}
+            marker = MARKERS[at % len(MARKERS)]
             axes.plot(
-                list(told), _percent([said.mean for said in told.values()]), marker=MARKERS[at % len(MARKERS)], ms=5,
+                list(told), _percent([said.mean for said in told.values()]), marker=marker, ms=5,
                 label=_wrap(curve.label), **style,
             )  # fmt: skip
+            for number, said in told.items():
+                tip = _tip(f"{curve.label}, k = {number}: {metric} {100 * said.mean:.1f}")
+                axes.plot(number, 100 * said.mean, marker=marker, ms=5, ls="", color=style["color"], **tip)
             ends = _percent([[said.low, said.high] for said in told.values()])
             if not np.isnan(ends).any():
                 axes.fill_between(list(told), *ends.T, alpha=0.12, lw=0, color=style["color"])
@@ -225,11 +374,10 @@ def tradeoff(section: Section) -> Figure | None:
     figure, axes = _figure(8.4, 5.2)
     for at, curve in enumerate(section.curves):
         style = _colour(at)
-        axes.plot(100 * curve.unseen, 100 * curve.seen, ls=LINES[at % len(LINES)], **style)
-        axes.plot(
-            100 * curve.point[0], 100 * curve.point[1], marker=MARKERS[at % len(MARKERS)], ms=8, ls="", **_edge(),
-            **style,
-        )  # fmt: skip
+        unseen, seen = (100 * each for each in curve.point)
+        tip = _tip(f"{curve.label}: AUSUC {100 * curve.area:.1f}, by itself U {unseen:.1f} and S {seen:.1f}")
+        axes.plot(100 * curve.unseen, 100 * curve.seen, ls=LINES[at % len(LINES)], **style, **tip)
+        axes.plot(unseen, seen, marker=MARKERS[at % len(MARKERS)], ms=8, ls="", **_edge(), **style, **tip)
         axes.plot(
             [], [], ls=LINES[at % len(LINES)], marker=MARKERS[at % len(MARKERS)], ms=7, **_edge(), **style,
             label=f" {_wrap(curve.label)}\nAUSUC {100 * curve.area:.1f} %",
@@ -257,25 +405,30 @@ def heat(found: Overall) -> Figure | None:
     rows = found.rows[:_ROWS]
     values = np.array([row.scores or row.values for row in rows], dtype=np.float64)
     figure, axes = _figure(2.6 + 0.55 * max(4, len(found.blocks)), 1.9 + 0.22 * len(rows))
-    _heat(axes, values, least=-math.inf)
-    axes.set_xticks(range(len(found.blocks)), [_short(name, 30) for name in short_names(found.blocks)], rotation=90)
+    names = short_names(found.blocks)
+    _heat(
+        axes, values, least=-math.inf,
+        tips=lambda row, column: f"{rows[row].label}, {names[column]}: {100 * values[row, column]:.1f}",
+    )  # fmt: skip
+    axes.set_xticks(range(len(found.blocks)), [_short(name, 30) for name in names], rotation=90)
     axes.set_yticks(range(len(rows)), [_short(row.label) for row in rows])
     return figure
 
 
 def _rank_diagram(ranking: Ranking) -> Figure:
+    ranking = _first(ranking, _RANKED)
     count = len(ranking.labels)
-    left = math.ceil(count / 2)
+    left, end = math.ceil(count / 2), max(count, math.ceil(ranking.mean_ranks[-1]))
     first = 0.9 + 0.35 * len(ranking.cliques)
     figure, axes = _figure(8.4, 1.1 + 0.24 * (left + first))
     axes.set_axis_off()
-    axes.set(xlim=(1 - 0.42 * count, count + 0.42 * count), ylim=(first + left, -2.6))
-    axes.plot([1, count], [0, 0], lw=1.2, **_ink())
-    for tick in range(1, count + 1):
+    axes.set(xlim=(1 - 0.42 * end, end + 0.42 * end), ylim=(first + left, -2.6))
+    axes.plot([1, end], [0, 0], lw=1.2, **_ink())
+    for tick in range(1, end + 1):
         axes.plot([tick, tick], [0, -0.25], lw=1, **_ink())
-        if count <= 12 or tick % 5 == 0 or tick in (1, count):
+        if end <= 12 or tick % 5 == 0 or tick in (1, end):
             axes.text(tick, -0.4, str(tick), ha="center", va="bottom")
-    wide = min(ranking.critical_difference, count - 1.0)
+    wide = min(ranking.critical_difference, end - 1.0)
     axes.plot([1, 1 + wide], [-1.9, -1.9], marker="|", ms=8, lw=1.5, **_ink())
     test = "Nemenyi" if ranking.rule == "nemenyi" else "Wilcoxon and Holm"
     axes.text(
@@ -285,7 +438,7 @@ def _rank_diagram(ranking: Ranking) -> Figure:
     for at, (label, rank) in enumerate(zip(ranking.labels, ranking.mean_ranks, strict=True)):
         on_left = at < left
         y = first + (at if on_left else count - 1 - at)
-        edge = 0.6 if on_left else count + 0.4
+        edge = 0.6 if on_left else end + 0.4
         axes.plot([rank, rank, edge], [0, y, y], lw=0.8, **_ink())
         text = f"{_short(label)}  {rank:.1f}" if on_left else f"{rank:.1f}  {_short(label)}"
         axes.text(edge + (-0.1 if on_left else 0.1), y, text, ha="right" if on_left else "left", va="center")
@@ -294,6 +447,17 @@ def _rank_diagram(ranking: Ranking) -> Figure:
         ends = [by_label[clique[0]] - 0.08, by_label[clique[-1]] + 0.08]
         axes.plot(ends, [0.45 + 0.35 * at] * 2, lw=3.5, solid_capstyle="butt", color=COLOURS[1])
     return figure
+
+
+def _first(ranking: Ranking, most: int) -> Ranking:
+    """The methods with the lowest mean ranks, and the bars that join some of them."""
+    labels = ranking.labels[:most]
+    joined: list[list[str]] = []
+    for clique in ranking.cliques:
+        kept = [label for label in clique if label in labels]
+        if len(kept) > 1 and not any(set(kept) <= set(other) for other in joined):
+            joined.append(kept)
+    return ranking._replace(labels=labels, mean_ranks=ranking.mean_ranks[:most], cliques=joined)
 
 
 def classes(section: Section) -> Figure | None:
@@ -308,12 +472,16 @@ def classes(section: Section) -> Figure | None:
     for axes, values, title in zip(
         panels, (found.unseen, found.seen), ("class is unseen", "class is seen"), strict=True
     ):
-        _heat(axes, values[:, : len(labels)])
+        _heat(axes, values[:, : len(labels)], tips=functools.partial(_class_tip, found, values, title))
         axes.set_title(title, fontsize=10)
         axes.set_xticks(range(len(labels)), [_short(label, 22) for label in labels], rotation=90)
     panels[0].set_yticks(range(len(found.classes)), found.classes)
     panels[1].tick_params(axis="y", left=False)
     return figure
+
+
+def _class_tip(found: ClassAccuracies, values: DoubleArray, title: str, row: int, column: int) -> str:
+    return f"{found.labels[column]}, {found.classes[row]}: {100 * values[row, column]:.0f} % where the {title}"
 
 
 def confusion(section: Section) -> Figure | None:
@@ -323,7 +491,13 @@ def confusion(section: Section) -> Figure | None:
         return None
     size = 0.27 * len(found.classes)
     figure, axes = _figure(2.2 + size, 1.8 + size)
-    _heat(axes, found.share, least=0.01)
+    _heat(
+        axes, found.share, "Blues", least=0.005,
+        tips=lambda row, column: (
+            f"{found.classes[row]} taken for {found.classes[column]}: {100 * found.share[row, column]:.0f} %"
+        ),
+    )  # fmt: skip
+    _colour_bar(figure, axes, "Blues")
     axes.set_xticks(range(len(found.classes)), found.classes, rotation=90)
     axes.set_yticks(range(len(found.classes)), found.classes)
     axes.set(xlabel="predicted class", ylabel="true class")
@@ -349,7 +523,8 @@ def learning(section: Section) -> Figure | None:
             oracle = rule == "test-max"
             (handles[text],) = axes.plot(
                 epoch, 100 * value, ls="", marker=marker, ms=10 if oracle else 6, zorder=4, clip_on=False,
-                color=colour, **({"mfc": "none", "mec": colour, "mew": 1.4} if oracle else _edge()),
+                color=colour, **_tip(f"{curve.label}, {text}: {100 * value:.1f} at epoch {epoch:.1f}"),
+                **({"mfc": "none", "mec": colour, "mew": 1.4} if oracle else _edge()),
             )  # fmt: skip
         axes.set_title(_wrap(curve.label, 24), fontsize=8.5)
         axes.xaxis.get_major_locator().set_params(integer=True, nbins=5)
@@ -357,7 +532,8 @@ def learning(section: Section) -> Figure | None:
     for axes in panels[:, 0]:
         axes.set_ylabel(f"{section.lead} (%)")
     figure.supxlabel("epoch", fontsize=9)
-    figure.legend(handles.values(), handles, loc="outside upper center", ncols=3)
+    # One below the other where the figure is too narrow for all of them side by side.
+    figure.legend(handles.values(), handles, loc="outside upper center", ncols=3 if columns > 2 else 1)
     return figure
 
 
@@ -371,12 +547,26 @@ PLOTS = (
         shots,
     ),
     Plot(
+        "budget",
+        "Over tried configurations",
+        "What the best of b configurations is expected to reach on test classes, chosen on validation classes, with "
+        "its 95 % interval over splits; b = 1 is the configuration that was named. Compare methods at equal b.",
+        budget,
+    ),
+    Plot(
+        "stress",
+        "What is lost where data are worse",
+        "Points gained or lost against the data as they are, paired by split; the darker, the more is lost. Methods "
+        "in the order of the leaderboard.",
+        stress,
+    ),
+    Plot(
         "per-split",
         "Split by split",
-        "Each dot is one split and each thin line joins the same split across methods: lines that run side by side "
-        "mean that the methods agree on which splits are hard. The diamond below the dots is the mean with its 95 % "
-        "interval.",
-        per_split,
+        "Each dot is one split: by how many points the method lies above (right) or below (left) the leader on that "
+        "very split. The diamond below the dots is the mean difference with its 95 % interval. Where there is one "
+        "method alone, the dots are its values.",
+        differences,
     ),
     Plot(
         "tradeoff",
@@ -442,16 +632,54 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _heat(axes: Axes, values: DoubleArray, least: float = 0.0) -> None:
-    """Percentages as colours on one fixed scale, with their digits from `least` on."""
-    cividis = matplotlib.colormaps["cividis"].with_extremes(bad="#8C8C8C30")
-    axes.imshow(np.ma.masked_invalid(values), cmap=cividis, vmin=0, vmax=1, interpolation="none", aspect="auto")
+def _heat(
+    axes: Axes,
+    values: DoubleArray,
+    colours: str = "cividis",
+    *,
+    least: float = 0.0,
+    texts: NDArray[Any] | None = None,
+    tips: Callable[[int, int], str],
+) -> None:
+    """Percentages as colours on one fixed scale, with their digits from `least` on.
+
+    Args:
+        axes: of the figure.
+        values: fractions; NaN where there is none.
+        colours: a scale that colour-blind readers tell apart.
+        least: below it a cell has no digits, and at 0 no rectangle of its own.
+        texts: of the cells instead of the percentages.
+        tips: what is shown where a pointer rests on a cell.
+    """
+    scale = matplotlib.colormaps[colours]
+    rows, columns = values.shape
+    if least > 0:
+        axes.add_patch(Rectangle((-0.5, -0.5), columns, rows, lw=0, fc=scale(0.0), zorder=0))
+    for (row, column), value in np.ndenumerate(values):
+        known = not math.isnan(value)
+        if known and not value and least > 0:
+            continue
+        fill = scale(min(1.0, max(0.0, value))) if known else "#8C8C8C"
+        tip = _tip(tips(row, column)) if known else {}
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, lw=0, fc=fill, clip_on=False, **tip))
+        if known and value >= least:
+            text = f"{100 * value:.0f}" if texts is None else str(texts[row, column])
+            light = np.dot(fill[:3], (0.3, 0.59, 0.11)) > 0.45
+            axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color="black" if light else "white")
+    axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    for (row, column), value in np.ndenumerate(values):
-        if value >= least:
-            colour = "white" if value < 0.48 else "black"
-            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=6.5, color=colour)
+
+
+def _colour_bar(figure: Figure, axes: Axes, colours: str) -> None:
+    """The scale of a heat map, from 0 to 100 %."""
+    bar = axes.inset_axes((1.04, 0.0, min(0.03, 0.012 * 8.4 / figure.get_figwidth()) + 0.015, 1.0))
+    bar.imshow(np.linspace(1, 0, 64)[:, None], cmap=colours, aspect="auto", extent=(0, 1, 0, 100), vmin=0, vmax=1)
+    bar.set_xticks([])
+    bar.yaxis.tick_right()
+    bar.set_ylabel("%", rotation=0, labelpad=8)
+    bar.yaxis.set_label_position("right")
+    bar.spines[:].set_visible(False)
 
 
 def _colour(at: int) -> dict[str, Any]:

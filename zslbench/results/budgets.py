@@ -83,6 +83,13 @@ def budget_tables(tables: Sequence[Table], budgets: Sequence[int] = ()) -> list[
     return found
 
 
+def curves_over_budgets(table: Table) -> BudgetTable | None:
+    """A table's curves over all budgets up to the largest, or over some twenty of them; None where none was given."""
+    most = max((row.budget.configurations for row in table.rows if row.budget is not None), default=0)
+    step = max(1, most // 20)
+    return _of(table, [*range(1, most, step), most]) if most else None
+
+
 def _of(table: Table, budgets: Sequence[int]) -> BudgetTable | None:
     largest: dict[tuple[str, str], Row] = {}
     for row in table.rows:

@@ -32,7 +32,8 @@ _CHOICES = {
     "shots": ("shots", "shots"),
 }
 """What must be the same for numbers to be compared: in words, and the argument that chooses one of several."""
-_ORACLE = "An oracle, not a result (epochs were chosen on the TEST set): "
+ORACLE = "An oracle, not a result (epochs were chosen on the TEST set): "
+"""Before every sentence on epochs that were chosen so."""
 
 
 class Comparison(msgspec.Struct, omit_defaults=True):
@@ -187,7 +188,13 @@ def _labels(table: Table) -> str:
 
 
 def compare_rows(
-    table: Table, names: Sequence[str], metric: str, *, best_alone: bool = False, rope: float | None = None
+    table: Table,
+    names: Sequence[str],
+    metric: str,
+    *,
+    best_alone: bool = False,
+    rope: float | None = None,
+    in_ranks: bool = True,
 ) -> Comparison:
     """Compare rows of a table over the splits that all of them have.
 
@@ -198,6 +205,7 @@ def compare_rows(
         best_alone: compare the first of the rows, which is the best one where none is named, with each other one,
             instead of every pair: fewer comparisons, a milder correction.
         rope: half the width of the region of practical equivalence, a fraction; None for none.
+        in_ranks: find mean ranks too, which takes a test of every pair.
 
     Raises:
         InputError: see `chosen`; or the rows have no split in common; or a region is asked for, and the records do not
@@ -217,7 +225,8 @@ def compare_rows(
         raise InputError(f"{', '.join(every)} have no split in common; run them on the same splits.")
     values = {label: {split: each[split] for split in splits} for label, each in every.items()}
     reference = rows[0].label if best_alone and len(rows) > 2 else None
-    pairs, ranking = compare_all(values, reference), rank_blocks(values)
+    pairs = compare_all(values, reference)
+    ranking = rank_blocks(values) if in_ranks else None
     overlap = overlap_of(rows[0].classes, splits)
     if overlap is not None:
         pairs = with_other_classes(pairs, values, overlap, rope)
@@ -234,7 +243,7 @@ def compare_rows(
         )
     others = [] if overlap is None else conclude_others(pairs, overlap, rope)
     if rows[0].selection == "test-max":
-        conclusions, others = ([_ORACLE + sentence for sentence in said] for said in (conclusions, others))
+        conclusions, others = ([ORACLE + sentence for sentence in said] for said in (conclusions, others))
     left_out = len(set().union(*every.values())) - len(splits)
     if left_out:
         conclusions.append(f"{left_out} split(s) that not all of them have are left out.")

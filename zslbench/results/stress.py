@@ -100,6 +100,16 @@ def stress_tables(tables: Sequence[Table], metric: str) -> list[StressTable]:
     return stressed
 
 
+def stresses(tables: Sequence[Table]) -> list[StressTable | None]:
+    """Of each table what is stored of it under stress, by the metric that ranks; None where nothing is."""
+    views = [(table, found) for table in tables if (found := _view(table)) is not None]
+    beside = [[(view, what) for view, (of, what) in views if of == _place(table)] for table in tables]
+    return [
+        _beside(table, mine, table.sort) if mine and _view(table) is None else None
+        for table, mine in zip(tables, beside, strict=True)
+    ]
+
+
 _Place = tuple[str, str, str, str, str, int, int, str]
 
 
