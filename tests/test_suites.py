@@ -9,11 +9,13 @@ import pytest
 from conftest import ROOT, write_synthetic
 from plugins import write_plugin
 
+from zslbench.budgets import budget_label
 from zslbench.datasets import bundled_names, load_dataset
 from zslbench.errors import InputError
 from zslbench.records import Store
 from zslbench.registry import Registry
 from zslbench.suites import Suite, draw_splits, read_suite
+from zslbench.tuning.space import axes
 
 SHIPPED = sorted((ROOT / "benchmarks/suites").glob("*.toml"))
 
@@ -164,9 +166,16 @@ def test_a_shipped_suite_runs_on_the_bundled_data(in_process, path: Path) -> Non
     per_split = sum(len(part.families) for part in suite.each_part) * suite.seeds * (2 if suite.validation else 1)
     shots = [len([k for k in suite.each_shots if k or not registry.get(method.name).info.needs_shots])
              for method in suite.methods]  # fmt: skip
-    assert [(row["label"], row["to_run"]) for row in json.loads(out)["methods"]] == [
+    rows = [(row["label"], row["to_run"]) for row in json.loads(out)["methods"]]
+    assert rows[: len(labels)] == [
         (label, (method.splits or suite.splits) * per_split * each)
         for label, method, each in zip(labels, suite.methods, shots, strict=True)
+    ]
+    tries = {label: method.budget or suite.budget or 1 for label, method in zip(labels, suite.methods, strict=True)}
+    assert [label for label, _ in rows[len(labels) :]] == [
+        budget_label(label, tried, suite.budget_metric)
+        for (label, tried), method in zip(tries.items(), suite.methods, strict=True)
+        if tried > 1 and axes(registry, method.spec)
     ]
 
 

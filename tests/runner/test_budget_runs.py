@@ -75,12 +75,12 @@ def by_label(results: Results, **options) -> dict:
     return {row.label: row for row in table.rows}
 
 
-@pytest.mark.parametrize("metric", ["H", "T1"])
+@pytest.mark.parametrize("metric", ["H", "T1", "AUSUC"])
 def test_each_split_is_tested_with_what_its_validation_classes_choose(tmp_path, synthetic, plugin, metric):
     """The row with a budget is made of the best configuration of each split, and stands beside the named one."""
     results = run(tmp_path, plugin, seeds=2, budget_metric=metric)
     rows = by_label(results)
-    name = "tunable (budget 5)" if metric == "H" else "tunable (budget 5 by T1)"
+    name = "tunable (budget 5)" if metric == "H" else f"tunable (budget 5 by {metric})"
     assert set(rows) == {"tunable", name}
     tested, best = reached_in(results.store), chosen(results.store, metric)
     assert rows[name].per_split["H"] == pytest.approx({split: tested[split, best[split]] for split in (0, 1)})
@@ -271,7 +271,7 @@ def test_suites_say_budgets_and_the_smaller_counts(tmp_path, synthetic):
     [
         ("budget = 0", "budget = 0; at least 1"),
         ("budget = 2\nvalidation = false", "budget chooses by the validation trials"),
-        ('budget = 2\nbudget_metric = "OA"', "budget_metric = 'OA'; one of H, T1"),
+        ('budget = 2\nbudget_metric = "OA"', "budget_metric = 'OA'; one of H, T1, AUSUC"),
         ("budget = true", "Expected `int | null`"),
     ],
 )
