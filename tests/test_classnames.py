@@ -6,8 +6,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zslbench.classnames import check_class_names, composed, loosely, match_classes
+from zslbench.classnames import as_listed, check_class_names, composed, listed_names, loosely, match_classes
 from zslbench.errors import InputError
+
+
+@given(st.lists(st.text().map(str.strip).filter(lambda name: name and name.isprintable())))
+def test_a_list_of_names_is_read_as_it_was_written(names):
+    """Whatever commas and quotation marks they hold."""
+    assert listed_names(as_listed(names), "here") == names
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a,b", ["a", "b"]), (" a , b ,", ["a", "b"]), ("", []), (' "a, b", c', ["a, b", "c"]),
+        ('5" pipe', ['5" pipe']), ('"a ""b"""', ['a "b"']),
+    ],
+)  # fmt: skip
+def test_lists_of_names(text, names):
+    """Blanks beside names and empty places do not count; a name in quotation marks may hold commas."""
+    assert listed_names(text, "here") == names
+
+
+def test_lists_of_names_that_cannot_be_read():
+    """A quotation mark that is not closed, or closed too early, is one line."""
+    for text in ('"a,b', '"a"b'):
+        with pytest.raises(InputError, match=r"here: .* is no list of names: names with a comma stand in quotation"):
+            listed_names(text, "here")
 
 
 def test_names_are_kept_composed():

@@ -93,6 +93,28 @@ def test_method_lists_that_cannot_be_read(text: str, message: str) -> None:
         parse_methods(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("dem[epochs=3]+cal", "dem+cal[epochs=3]"),
+        ("eszsl,dem[epochs=3,lr=1]+cal+gate,sae", "dem+cal+gate[epochs=3,lr=1],sae"),
+        ("dem[epochs=3", "dem[epochs=3]"),
+        ("dem(epochs=3)+cal", "dem+cal[epochs=3]"),
+        ("dem + cal", "dem+cal"),
+        ("a b", None),
+        ("a[[x=1]]", None),
+        (",", None),
+    ],
+)
+def test_the_right_spelling_is_offered(text: str, meant: str | None) -> None:
+    """What can be read with its parts in another order is written out so; of anything else nothing is guessed."""
+    with pytest.raises(InputError, match="as in name\\+cal\\[param=value") as found:
+        parse_methods(text)
+    assert str(found.value).endswith("." if meant is None else f". Did you mean {meant!r}?")
+    if meant is not None:
+        parse_methods(meant)
+
+
 def test_defaults() -> None:
     """Without overrides the configuration is that of the publication, and its label the plain name."""
     assert configured() == Config()

@@ -426,7 +426,8 @@ def test_a_kept_model_goes_with_its_record(stores: Path) -> None:
         path = Store(stores / store).model_path(job.trial.key)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(f"{store} {job.trial.key}".encode())
-    joined(stores, "lab", "server")
+    with pytest.warns(UserWarning, match=r"1 kept model\(s\), .*server, stay behind.* name .*server first"):
+        joined(stores, "lab", "server")
     assert set(Store(stores / "all").models()) == {LAB[0].trial.key, SERVER[1].trial.key}
     assert Store(stores / "all").model_path(LAB[0].trial.key).read_bytes().startswith(b"lab")
 

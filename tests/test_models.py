@@ -17,7 +17,7 @@ from click.testing import CliRunner
 import zslbench as zb
 from zslbench import Method, MethodInfo
 from zslbench.errors import InputError
-from zslbench.models.header import Confidence
+from zslbench.models.header import Confidence, RestsOn
 from zslbench.models.model import Classes, Model, Predictions
 from zslbench.models.state import StateError, given_back, taken
 from zslbench.registry import Registry
@@ -113,6 +113,9 @@ def test_candidates_by_name(model: Any, data: Any) -> None:
         (np.full((2, 1280), "a"), "real numbers are expected, found <U1"),
         (np.ones((2, 1280), complex), "real numbers are expected, found complex128"),
         ("f.npy", "real numbers are expected"),
+        ([[1.0, 2.0], [3.0]], r"features: real numbers are expected, found list \[\[1.0, 2.0\], \[3.0\]\]: setting an"),
+        (np.ma.masked_less(np.zeros((1, 1280)), 1), "some that are masked"),
+        (None, "real numbers are expected, found object"),
     ],
 )
 def test_features_that_do_not_fit(model: Any, features: Any, said: str) -> None:
@@ -130,6 +133,17 @@ def test_features_that_do_not_fit(model: Any, features: Any, said: str) -> None:
         ({"reject": "x"}, "reject: a number from 0 to 1"),
         ({"candidates": 3}, "candidates: names of classes"),
         ({"candidates": []}, "candidates: names of classes"),
+        ({"candidates": ""}, "expected some classes"),
+        ({"candidates": "all,river"}, "no class 'all'. 'all' stands alone"),
+        ({"candidates": '"river'}, "is no list of names"),
+        ({"reject": np.ones(2)}, "reject: a number from 0 to 1"),
+        ({"tops": 2}, "has no argument 'tops'. Did you mean 'top'"),
+        ({"classes": Classes("ab", np.zeros((2, 60)))}, "classes: a list of names"),
+        ({"classes": Classes([1, 2], np.zeros((2, 60)))}, "classes: a list of names"),  # type: ignore[list-item]
+        ({"classes": Classes(["a"], [[1.0], [1.0, 2.0]])}, "classes: real numbers"),  # type: ignore[arg-type]
+        ({"classes": Classes(["a"], np.full((1, 60), np.inf))}, "with NaN or infinite ones"),
+        ({"classes": Classes(["a"], np.zeros((1, 60))), "candidates": "river"}, "classes: none of these is among cand"),
+        ({"classes": Classes(["Unknown"], np.zeros((1, 60))), "reject": 0.5}, "a class is called 'Unknown', as is the"),
         ({"classes": {"a": 1}}, "classes: zslbench.models.model.Classes is expected"),
         ({"classes": Classes(["a"], np.zeros((1, 3)))}, r"classes: \(1, 60\) finite numbers"),
         ({"classes": Classes(["a", "a"], np.zeros((2, 60)))}, "'a'"),
@@ -302,6 +316,10 @@ def test_damaged_and_foreign_files(model: Any, tmp_path: Path) -> None:
         ({"seen": [True]}, "1 of 21 classes are seen"),
         ({"columns": ["a"]}, "1 attributes are named, and 60 numbers"),
         ({"played": -1}, "less than nothing"),
+        ({"played": 0}, "no class played unseen"),
+        ({"played": 22}, "more than all"),
+        ({"few": 10**6}, "more than all"),
+        ({"tested": RestsOn(1, 0, 1)}, "less than nothing"),
         ({"cells": (0, 3)}, "less than nothing"),
         ({"measured": {"S": 0.5}}, "T1, OA, S, U, H, AUSUC from 0 to 1"),
         ({"confidence": Confidence(0.0, [0.5], [True], 0.1)}, "its confidence is none"),

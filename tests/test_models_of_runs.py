@@ -264,7 +264,8 @@ def test_what_a_run_says_of_its_models(data: Any, tmp_path: Path) -> None:
     *_, leads = spoken(data, tmp_path / "other", "eszsl,projection", "best")
     assert leads.startswith("toy, 6/2, track strict: ")
     assert leads.endswith(
-        f"on validation classes; its 2 model(s) are in {tmp_path}/other/models, 2 of others were removed."
+        f"on validation classes; its 2 model(s) are in {tmp_path}/other/models; 2 of others, of this run or an "
+        f"earlier one, were removed."
     )
 
 
@@ -402,6 +403,11 @@ def test_bounds_stand_behind_the_best(data: Any, tmp_path: Path) -> None:
     run(data, tmp_path / "store", ["eszsl", "prototypes"], saved="best", splits=1, shots=2)
     (record,) = [record for record in records_of(tmp_path / "store") if record.label == "eszsl"]
     assert names(tmp_path / "store") == {f"{record.key}.zsl"}
+    said = spoken(data, tmp_path / "bounds", "chance,seen-only", "best")
+    assert said == [
+        "toy, 6/2: bounds alone were run, none of which is chosen as the best, so all 4 model(s) of them stay in "
+        f"{tmp_path}/bounds/models."
+    ]
     run(data, tmp_path / "other", "prototypes", saved="all", splits=1, shots=2)
     (path,) = (tmp_path / "other/models").glob("*.zsl")
     model = zb.load_model(path)

@@ -113,7 +113,8 @@ def test_nothing_to_look_at(model: Any, tmp_path: Path) -> None:
     for name, said in (
         ("empty", "found none"),
         ("text", r"found none but 1 file\(s\) \(\.txt 1\)"),
-        ("gone", "nothing"),
+        ("gone", "gone: expected a picture, or a folder or zip with pictures, found nothing there"),
+        ("text/a.txt", "a picture, or a folder or zip with pictures, is expected"),
     ):
         with pytest.raises(InputError, match=said):
             model.predict_pictures(tmp_path / name)

@@ -339,6 +339,9 @@ def test_a_kept_model_of_a_k_shot_trial_knows_its_images(data: Dataset, tmp_path
         said = model.predict(loaded.view.features[part.held_out_unseen], candidates="unseen").labels
         predicted = Store(store).predictions(record)["zsl_predicted"]
         assert list(said) == names[predicted].tolist()
+        few = len(part.few)
+        assert (model.header.few, model.header.images) == (few, len(part.train) + few)
+        assert model.header.kinds.count("few") == len(part.unseen)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
@@ -22,7 +25,7 @@ def verb(function: Callable[P, R]) -> Callable[P, R]:
     Raises:
         InputError: there is no such argument.
     """
-    known = list(inspect.signature(function).parameters)
+    known = [name for name in inspect.signature(function).parameters if name != "self"]
 
     @functools.wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -74,9 +77,7 @@ def positive(name: str, value: Any) -> float:
     Raises:
         InputError: it is none.
     """
-    if isinstance(value, bool | str) or not hasattr(value, "__float__") or not float(value) > 0:
-        raise wrong(name, "a number above 0", value)
-    return float(value)
+    return _between(name, "a number above 0", value, lambda number: number > 0)
 
 
 def share(name: str, value: Any) -> float:
@@ -85,9 +86,7 @@ def share(name: str, value: Any) -> float:
     Raises:
         InputError: it is none.
     """
-    if isinstance(value, bool | str) or not hasattr(value, "__float__") or not 0 <= float(value) <= 1:
-        raise wrong(name, "a number from 0 to 1", value)
-    return float(value)
+    return _between(name, "a number from 0 to 1", value, lambda number: 0 <= number <= 1)
 
 
 def percentage(name: str, value: Any) -> float:
@@ -96,9 +95,19 @@ def percentage(name: str, value: Any) -> float:
     Raises:
         InputError: it is none.
     """
-    if isinstance(value, bool | str) or not hasattr(value, "__float__") or not 0 < float(value) <= 100:
-        raise wrong(name, "a number above 0 and up to 100", value)
-    return float(value)
+    return _between(name, "a number above 0 and up to 100", value, lambda number: 0 < number <= 100)
+
+
+def _between(name: str, expected: str, value: Any, holds: Callable[[float], bool]) -> float:
+    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+        raise wrong(name, expected, value)
+    try:
+        number = float(value)
+    except Exception:  # of an array of several, say
+        raise wrong(name, expected, value) from None
+    if not holds(number):
+        raise wrong(name, expected, value)
+    return number
 
 
 def flag(name: str, value: Any) -> bool:
@@ -133,6 +142,39 @@ def texts(name: str, value: Any, words: str = "a text or several") -> str | list
         return value
     if not isinstance(value, Iterable) or not (found := list(value)) or not all(isinstance(one, str) for one in found):
         raise wrong(name, words, value)
+    return found
+
+
+def several(name: str, value: Any, words: str) -> list[Any]:
+    """The members of a list or another iterable that is no text.
+
+    Raises:
+        InputError: it is none.
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise wrong(name, words, value)
+    try:
+        return list(value)
+    except TypeError:  # an array of no dimension
+        raise wrong(name, words, value) from None
+
+
+def array(name: str, value: Any, words: str) -> NDArray[Any]:
+    """An array of real numbers.
+
+    Raises:
+        InputError: it is none, has rows of several lengths, or hides numbers behind a mask.
+    """
+    try:
+        found = np.asarray(value)
+    except Exception as error:  # rows of several lengths; what another library's array says
+        raise InputError(
+            f"{argument(name)}: {words} expected, found {type_and_value(value)}: {plain(error, 120)}."
+        ) from error
+    if found.dtype.kind not in "fiub":
+        raise InputError(f"{argument(name)}: {words} expected, found {plain(found.dtype)} {found.shape}.")
+    if np.ma.is_masked(value):
+        raise InputError(f"{argument(name)}: {words} expected, found some that are masked; fill them in, or leave out.")
     return found
 
 

@@ -1,5 +1,6 @@
 """Names of classes: how they are written, and when two of them are the same, wherever they come from."""
 
+import csv
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -8,6 +9,8 @@ from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
 
+AS_MANY = 20
+"""Names that are written out where a message proposes an option with them."""
 _NUMBER = re.compile(r"^\s*(?:\d+\s*[.)]|(?:0\d+|\d{3,})(?=[\s_-]))[\s_-]*(?=[^\W\d])")
 
 
@@ -28,6 +31,36 @@ def check_class_names(names: Iterable[str], where: str) -> tuple[str, ...]:
             raise InputError(f"{where}: class name {plain(name)!r} is there twice{other}: each is expected once.")
         known[form] = name
     return tuple(known)
+
+
+def listed_names(text: str, where: str) -> list[str]:
+    """The names of classes in ``a,b,c``; one that holds a comma, or is a word of its own meaning, stands in quotation
+    marks, as in CSV.
+
+    >>> listed_names('quarry, "port, small"', "classes")
+    ['quarry', 'port, small']
+
+    Raises:
+        InputError: a mark that opens is not closed.
+    """
+    try:
+        rows = list(csv.reader([text], skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise InputError(
+            f"{where}: {plain(text)!r} is no list of names: names with a comma stand in quotation marks, as in "
+            f'"port, small",quarry ({error}).'
+        ) from error
+    return [name.strip() for row in rows for name in row if name.strip()]
+
+
+def as_listed(names: Sequence[str]) -> str:
+    """The reverse of `listed_names`.
+
+    >>> as_listed(["quarry", "port, small"])
+    'quarry,"port, small"'
+    """
+    quoted = ('"' + name.replace('"', '""') + '"' if "," in name or name.startswith('"') else name for name in names)
+    return ",".join(quoted)
 
 
 def composed(name: str) -> str:

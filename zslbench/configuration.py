@@ -108,7 +108,7 @@ def parse_methods(text: str) -> list[MethodSpec]:
         if match is None:
             raise InputError(
                 f"cannot read the method list at {text[position:]!r}: expected name or name[param=value,...], "
-                f"or name+cal[param=value,...] and its kin"
+                f"where the name may be one with additions, as in name+cal[param=value,...].{_meant(text[position:])}"
             )
         overrides: dict[str, Any] = {}
         for item in filter(str.strip, (match["params"] or "").split(",")):
@@ -123,6 +123,22 @@ def parse_methods(text: str) -> list[MethodSpec]:
     if not specs:
         raise InputError("no method named: expected name or name[param=value,...], separated by commas")
     return specs
+
+
+_LATE = re.compile(r"(\[[^\[\]]*\])((?:\+[A-Za-z0-9_.-]+)+)")
+
+
+def _meant(text: str) -> str:
+    """`` Did you mean 'dem+cal[epochs=3]'?`` for the same with other brackets, without the last one, with spaces beside
+    a plus sign or with what is added behind the parameters; an empty string where that is no method list either."""
+    mended = re.sub(r"\s*\+\s*", "+", text.strip().translate(str.maketrans("(){}", "[][]")))
+    mended = _LATE.sub(r"\2\1", mended + "]" * (mended.count("[") - mended.count("]")))
+    at = 0
+    while at < len(mended):
+        if (match := _SPEC.match(mended, at)) is None:
+            return ""
+        at = match.end()
+    return f" Did you mean {mended!r}?" if mended else ""
 
 
 def close_matches(name: str, known: Iterable[str]) -> str:

@@ -141,6 +141,9 @@ def test_the_import_command_writes_them(tmp_path: Path, in_process: Any) -> None
     del given["scratch"]
     options = [word for name, value in given.items() for word in (f"--{name}", value)]
     command = ("data", "import", "arrays", *options, "--out", tmp_path / "out", "--without-images", "c", "--name", "d")
+    *before, _, _, _, _ = command
+    code, _, err = in_process(*before, "--name", "d")
+    assert (code, err.endswith("Where that is meant, name them: --without-images c.\n")) == (2, True)
     code, out, err = in_process(*command)
     assert (code, err) == (0, "")
     assert "8 in 2 classes and 1 described alone" in out

@@ -65,6 +65,16 @@ def test_unlike_results_are_refused(changes: dict[str, Any], said: str) -> None:
     assert only_table([other]) is other
 
 
+def test_every_value_that_differs_is_named() -> None:
+    """Of more than two tables all values are named, and where they are many the first ones and how many more."""
+    made = [table(row("a", STEADY), shots=shots) for shots in (0, 1, 5, 10)]
+    with pytest.raises(InputError, match=r"shots, 0, 1, 5 and 10, .* with shots=0, shots=1, shots=5 or shots=10"):
+        only_table([*made, *made])
+    many = [table(row("a", STEADY), shots=shots) for shots in range(30)]
+    with pytest.raises(InputError, match=r"shots, 0, 1, .*, 7 and 22 more, .*, shots=7 or 22 more"):
+        only_table(many)
+
+
 def test_names_choose_among_tables() -> None:
     """Where one table alone has all of the names, it is meant; names of two tables are told what parts them."""
     one, other = table(row("a", STEADY), row("b", STEADY)), table(row("c", STEADY), row("b", STEADY), features="more")

@@ -123,9 +123,20 @@ def _ended() -> int:
             _complain(error.format_message())
         return 2
     except (click.Abort, KeyboardInterrupt):
-        _complain("interrupted; what was finished is stored, run the same command again to go on")
+        _complain(f"interrupted; {_left(sys.argv[1:])}")
         return 130
     return code if isinstance(code, int) else 0
+
+
+_GO_ON = (("run",), ("tune",), ("data", "prepare"), ("data", "download"))
+"""Commands that keep what they finish before they end."""
+
+
+def _left(words: list[str]) -> str:
+    """What a command leaves that is interrupted."""
+    if any(tuple(words[: len(command)]) == command for command in _GO_ON):
+        return "what was finished is stored, run the same command again to go on"
+    return "nothing is stored by this command before it ends, and no file is half-written"
 
 
 def _interrupt(number: int, _: object) -> None:

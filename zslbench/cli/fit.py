@@ -1,5 +1,6 @@
 """``zslbench fit``: a model to be used."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +83,28 @@ def fit(
             tell(f"zslbench: {method} failed: {failure.type}: {one_line(failure.message)}{where}")
             return 1
     model.save(output)
+    for remark in _remarks(model.header, validate, maps):
+        tell(f"zslbench: {remark}")
     pasted = command("zslbench", "predict", output, images="FOLDER", plugin=plugins if model.header.source else ())
     say(*described(model.header), f"next       {pasted}")
     return 0
+
+
+def _remarks(header: Any, validate: bool, maps: str | None) -> Iterator[str]:
+    """What was asked for and could not be done, and what will not be possible."""
+    from zslbench.classnames import loosely
+    from zslbench.models.model import UNKNOWN
+    from zslbench.plaintext import plain
+
+    if validate and header.measured is None:
+        yield (
+            f"{plain(header.dataset)} has too few classes or images to leave some out: nothing says how good or how "
+            f"sure this model is."
+        )
+    if maps is not None and not header.maps:
+        yield f"{plain(header.method)} looks at no feature maps: --maps changes nothing."
+    if twin := next((name for name in header.classes if loosely(name) == UNKNOWN), None):
+        yield f"a class is called {plain(twin)!r}, as is the verdict of `predict --reject`, which will be refused."
 
 
 def described(header: Any) -> list[str]:
@@ -94,7 +114,7 @@ def described(header: Any) -> list[str]:
     without, of_split = header.seen.count(False), bool(header.split)
     lines = [
         f"model      {plain(header.label)} (version {header.method_version})",
-        f"fitted on  {header.images} images of {sum(header.seen)} classes of {plain(header.dataset)}"
+        f"fitted on  {header.images - header.few} images of {sum(header.seen)} classes of {plain(header.dataset)}"
         + (f", the training images of split {plain(header.split)}" if header.split else ""),
         f"also knows {without} classes {'that are unseen in that split' if of_split else 'without images'}"
         if without
@@ -108,16 +128,41 @@ def described(header: Any) -> list[str]:
     if header.trial is not None:
         lines.append(f"trial      {header.trial.key}, seed {header.seed}: `zslbench show` has its numbers")
     if header.trial is not None and header.trial.shots:
-        lines.append(f"few-shot   {header.trial.shots} labelled image(s) of each class that is unseen in that split")
+        of_each = f"{header.trial.shots} labelled image(s) of each class that is unseen in that split"
+        lines.append(f"few-shot   {of_each}{f', {header.few} in all' if header.few else ''}")
     if header.measured and header.confidence:
-        measured = header.measured
-        numbers = "  ".join(f"{name} {100 * measured[name]:.1f}" for name in ("T1", "S", "U", "H"))
         lines += [
-            f"validation {numbers} (percent; fitted without {header.played} classes, which played unseen)",
+            f"validation {_percent(header.measured)} (percent; fitted without {header.played} classes, which played "
+            f"unseen)",
+            f"by chance  {_percent(header.chance)} (guesses among {header.played} classes, or among all "
+            f"{sum(header.seen)})",
+            f"rests on   {_tested_on(header)}",
             f"confidence expected calibration error {100 * header.confidence.error:.1f} points",
         ]
     else:
         lines.append(
-            "validation none: probabilities are unknown" + (", `zslbench fit` finds them" if header.trial else "")
+            "validation none: probabilities are unknown"
+            + (", `zslbench fit` finds them" if header.trial and not header.trial.shots else "")
         )
     return lines
+
+
+def _percent(fractions: dict[str, float]) -> str:
+    return "  ".join(f"{name} {100 * fractions[name]:.1f}" for name in ("T1", "S", "U", "H"))
+
+
+def _tested_on(header: Any) -> str:
+    """How many images and classes the estimate is of, and, where they are few, what that means."""
+    tested = header.tested
+    if tested is None:  # of an earlier version
+        return f"{len(header.confidence.right)} images"
+    said = (
+        f"{tested.seen_images} images of {tested.seen_classes} classes that were fitted on, and "
+        f"{tested.unseen_images} of {header.played} that played unseen"
+    )
+    moves = 100 / min(tested.seen_images, tested.unseen_images)
+    return said + (f": few, one image moves S or U by {moves:.0f} points or so" if moves >= _COARSE else "")
+
+
+_COARSE = 2
+"""Percentage points by which one image moves an accuracy, from which on that is said."""

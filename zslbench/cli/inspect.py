@@ -237,20 +237,25 @@ def _describe_model(header: "Header") -> dict[str, Any]:
     confidence = described.pop("confidence")
     if header.confidence:
         described["calibration"] = {"temperature": confidence["temperature"], "expected error": confidence["error"]}
+    del described["seen"]
+    described["chance"] = header.chance or None
     described["classes"] = {
-        name: "seen" if seen else "without images"
-        for name, seen in zip(header.classes, described.pop("seen"), strict=True)
+        name: "without images" if kind == "unseen" else kind
+        for name, kind in zip(header.classes, header.kinds, strict=True)
     }
     return described
 
 
 def _model_lines(header: "Header") -> list[str]:
+    from zslbench.classnames import as_listed
     from zslbench.cli.fit import described
 
     settings = ", ".join(f"{name}={value}" for name, value in header.config.items())
     sides = {
-        side: ", ".join(plain(name) for name, of in zip(header.classes, header.seen, strict=True) if of == seen)
-        for side, seen in (("seen", True), ("unseen", False))
+        side: ", ".join(
+            plain(as_listed([name])) for name, of in zip(header.classes, header.kinds, strict=True) if of == side
+        )
+        for side in ("seen", "few", "unseen")
     }
     made = f"{header.fitted} by" if header.fitted else "by"
     return [

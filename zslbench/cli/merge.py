@@ -32,10 +32,10 @@ _SHOWN = 20
 def merge(stores: tuple[Path, ...], store: Path, prefer: tuple[Path, ...], mixed: bool, as_json: bool) -> int:
     """Merge each STORE into one: lab/ and server/ into all/ by `zslbench merge lab/ server/ -o all/`.
 
-    Every trial is taken once, with its predictions, its log and what asked for it; a failure counts unless another
-    store has the trial done. Where several stores have it with the same numbers, that of the first one is taken. Other
-    numbers, other data under the same name, and predictions that were altered are refused in a line. The stores are
-    not changed, and merging again changes nothing.
+    Every trial is taken once, with its predictions, its log, its kept model and what asked for it; a failure counts
+    unless another store has the trial done. Where several stores have it with the same numbers, that of the first one
+    is taken. Other numbers, other data under the same name, and predictions that were altered are refused in a line.
+    The stores are not changed, and merging again changes nothing.
 
     Exit code 0 if all was merged, 1 if damaged lines were left out, 2 if nothing was.
     """

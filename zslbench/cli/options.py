@@ -38,10 +38,14 @@ class Named(click.Path):
 
     name = "path"
 
+    def __init__(self, *args: Any, what: str = "a folder", **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.what = what
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse an empty name."""
         if not str(value):
-            self.fail("expected the name of a folder, found an empty one.", param, ctx)
+            self.fail(f"expected the name of {self.what}, found an empty one.", param, ctx)
         return super().convert(value, param, ctx)
 
 

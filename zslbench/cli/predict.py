@@ -7,11 +7,13 @@ import click
 from rich.progress import Progress
 
 from zslbench.cli.options import (
+    Named,
     check_excel,
     checked_output,
     chosen_form,
     emit,
     excel_option,
+    given,
     plugin_option,
     result_console,
 )
@@ -23,17 +25,22 @@ _FORMATS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "tabl
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--images", type=click.Path(path_type=Path), help="A picture, or a folder or zip with pictures.")
-@click.option("--features", type=click.Path(path_type=Path), help="File .npy of features (images, numbers) instead.")
+@click.argument("model", type=Named(what="a file", path_type=Path))
 @click.option(
-    "--maps", type=click.Path(path_type=Path), help="File .npy of feature maps, for models that look at them."
+    "--images", type=Named(what="a file or folder", path_type=Path), help="A picture, or a folder or zip with pictures."
 )
 @click.option(
-    "--classes", type=click.Path(path_type=Path), help="CSV file of further classes: a name, then attributes."
+    "--features", type=Named(what="a file", path_type=Path), help="File .npy of features (images, numbers) instead."
 )
 @click.option(
-    "--candidates", default="all", show_default=True, help="all classes, the unseen ones, or names: a,b,c."
+    "--maps", type=Named(what="a file", path_type=Path), help="File .npy of feature maps, for models that look at them."
+)
+@click.option(
+    "--classes", type=Named(what="a file", path_type=Path), help="CSV file of further classes: a name, then attributes."
+)
+@click.option(
+    "--candidates", default="all", show_default=True,
+    help="all classes, the unseen ones, or names as in CSV: a,b,\"c, d\".",
 )  # fmt: skip
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="Classes for each image.")
 @click.option(
@@ -41,7 +48,9 @@ _FORMATS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "tabl
     help="Say `unknown` where the model is less sure than answers that were right at this rate, such as 0.9.",
 )  # fmt: skip
 @click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read, instead of ending there.")
-@click.option("--weights", type=click.Path(path_type=Path), help="File of the backbone's weights, if one was used.")
+@click.option(
+    "--weights", type=Named(what="a file", path_type=Path), help="File of the backbone's weights, if one was used."
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
               help="Where to encode.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that encode pictures.  [default: one per core]")
@@ -50,10 +59,15 @@ _FORMATS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "tabl
     help="How to print it.  [default: what FILE ends in, else table]",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE."
+    "-o",
+    "--output",
+    "--out",
+    metavar="FILE",
+    type=Named(what="a file", dir_okay=False, path_type=Path),
+    help="Write to FILE.",
 )
 @click.option(
-    "--html", "page", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    "--html", "page", metavar="FILE", type=Named(what="a file", dir_okay=False, path_type=Path),
     help="Write a page with the pictures and their three likeliest classes too.",
 )  # fmt: skip
 @plugin_option
@@ -87,9 +101,16 @@ def predict(
     from zslbench.datasets.container import load_npy
     from zslbench.machine import cores
     from zslbench.models.further import read_classes
+    from zslbench.models.model import UNKNOWN, WORDS, why_unsure
 
     if (images is None) == (features is None):
         raise click.UsageError("give pictures by --images, or features by --features.")
+    if features is not None:
+        for option, value in {"skip_bad": skip_bad, "weights": weights, "device": device, "workers": workers}.items():
+            if given(option, value) is not None:
+                raise click.UsageError(
+                    f"--{option.replace('_', '-')} is about pictures, and features are given: leave it out."
+                )
     if maps is not None and features is None:
         raise click.UsageError("--maps belong to --features; pictures are encoded to both.")
     form = chosen_form(form, output, _FORMATS, "table", as_json)
@@ -108,6 +129,12 @@ def predict(
             checked_output(path, inputs=inputs)
     loaded = zb.load_model(model, plugins)
     further = None if classes is None else read_classes(classes, loaded.header)
+    known = [*loaded.class_names, *(further.names if further else ())]
+    if given("candidates", candidates) in WORDS and candidates in known:
+        tell(
+            f"zslbench: --candidates {candidates} means classes of that kind; the class of that name alone is "
+            f"--candidates '\"{candidates}\"'."
+        )
     how: dict[str, Any] = {
         "candidates": candidates,
         "classes": further,
@@ -126,6 +153,16 @@ def predict(
                 workers=min(cores(), 8) if workers is None else workers,
                 progress=lambda done, total: shown.update(task, completed=done, total=total), **how,
             )  # fmt: skip
+    sure = loaded.header.confidence
+    if sure is None:
+        tell(f"zslbench: probabilities are empty: {why_unsure(loaded.header)}.")
+    elif reject is not None:
+        where = f"{len(sure.right)} held-out images"
+        why = f"found on {where}" if sure.reaches(reject) else f"the surest of {where}, which were right less often"
+        tell(
+            f"zslbench: unknown: {found.labels.count(UNKNOWN)} of {len(found)} images, less sure than "
+            f"{100 * found.threshold:.1f} %, {why}."
+        )
     for problem in list(found.skipped.values())[:5]:
         tell(f"zslbench: left out: {problem}")
     if found.skipped:

@@ -4,9 +4,12 @@ from typing import Any
 
 import click
 
+from zslbench.shelltext import command
+
 
 def as_option(name: str, *value: Any) -> str:
-    """What `zslbench.spelling.argument` names, as an option: ``--workers 0``, ``--skip-bad``, ``--no-validation``.
+    """What `zslbench.spelling.argument` names, as an option: ``--workers 0``, ``--skip-bad``, ``--no-validation``,
+    as a shell takes it.
 
     Args:
         name: as the command's function has it.
@@ -20,4 +23,4 @@ def as_option(name: str, *value: Any) -> str:
             no = next(iter(known.secondary_opts), no)
     if value and isinstance(value[0], bool):
         return yes if value[0] else no
-    return " ".join([yes, *map(str, value)])
+    return command(yes, *value)

@@ -80,6 +80,11 @@ def says_nothing(name: str) -> bool:
     return all(_SHUFFLED.fullmatch(part) or _RANDOM.fullmatch(part) for part in name.split("+"))
 
 
+def is_drawn(name: str) -> bool:
+    """Whether a block of that name is drawn for each split, whatever arrays there are."""
+    return any(form.fullmatch(name) for form in (_RANDOM, _SHUFFLED, _NOISE, _PART))
+
+
 class Weaker(NamedTuple):
     """A view that says less than the array that it is of."""
 

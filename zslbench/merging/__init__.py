@@ -1,9 +1,9 @@
 """Several stores made one, in which no trial is lost or doubled.
 
-Of every trial the finished record that counts in its store is taken, once, with its predictions and its log; so is
-every failure, plan and note on an earlier merge, as the line that it is. Lines are put in the order of their times, so
-that what was asked for last of all counts as such. Where several stores have a trial with the same numbers, that of the
-store that is named first is taken.
+Of every trial the finished record that counts in its store is taken, once, with its predictions, its log and its kept
+model; so is every failure, plan and note on an earlier merge, as the line that it is. Lines are put in the order of
+their times, so that what was asked for last of all counts as such. Where several stores have a trial with the same
+numbers, that of the store that is named first is taken; a model that another one has of it stays behind, which is told.
 
 All is looked at before anything is written, and what is written is no part of the store until its lines are, at once.
 """
@@ -158,4 +158,10 @@ def _notes(sides: Sequence[Side], decided: Decided) -> Iterator[str]:
         )
     if superseded := sum(side.superseded for side in sides if not side.ours):
         yield f"{superseded} record(s) were done again in their own store; the newest of each trial was merged."
+    if behind := decided.behind:
+        first_store = plain(behind[0].side.name)
+        yield (
+            f"{len(behind)} kept model(s), the first of {first_store}, stay behind: their trials were taken of stores "
+            f"without them. Merge into a new store and name {first_store} first to take both of it."
+        )
     yield from edited_plugins(sides)

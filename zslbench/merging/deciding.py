@@ -11,7 +11,9 @@ from zslbench.merging.agreement import Difference, difference, name_of
 from zslbench.merging.reading import Line, Side
 from zslbench.plaintext import plain
 from zslbench.records import Record, Store
+from zslbench.records.kept import within
 from zslbench.records.predictions import unpacked
+from zslbench.records.store import model_of
 from zslbench.spelling import argument
 from zslbench.verification import contradictions
 
@@ -54,6 +56,8 @@ class Decided:
     conflicts: list[Conflict] = field(default_factory=list)
     gone: list[Entry] = field(default_factory=list)
     """Of those that are done, the ones without predictions, which they had."""
+    behind: list[Entry] = field(default_factory=list)
+    """Records that are not taken and have a kept model, where the one that is taken has none."""
 
     def entries(self) -> list[Entry]:
         """All of them, in the order of their times; of one time, in the order of the stores and as they are there."""
@@ -100,7 +104,16 @@ def _decide_one(
             )
     decided.agreeing += bool(others) and not apart
     alike = [chosen, *(each for each in candidates if each is not chosen and _apart(chosen, each) is None)]
-    decided.done[chosen.key] = _with_predictions(alike, decided)
+    decided.done[chosen.key] = taken = _with_predictions(alike, decided)
+    keepers = [entry for entry in alike if has(entry, model_of(entry.key))]
+    if taken not in keepers:
+        decided.behind += keepers[:1]
+
+
+def has(entry: Entry, name: str) -> bool:
+    """Whether its store has a file of that name, and not a link that leads out of it."""
+    path = entry.side.store.folder / name
+    return path.is_file() and within(path)
 
 
 def _apart(one: Entry, other: Entry) -> Difference | None:

@@ -12,10 +12,9 @@ import msgspec
 
 from zslbench import lines
 from zslbench.files import read_bytes, sync_path
-from zslbench.merging.deciding import Entry
+from zslbench.merging.deciding import Entry, has
 from zslbench.merging.reading import Line
 from zslbench.records import Record, Store
-from zslbench.records.kept import within
 from zslbench.records.origins import Merge
 from zslbench.records.predictions import MOST
 from zslbench.records.store import model_of, predictions_of
@@ -44,10 +43,10 @@ def write(into: Store, entries: Sequence[Entry], plans: Iterable[Line], merges: 
             for entry in foreign[start : start + _AT_ONCE]:
                 record, contents = entry.line.record(), dict[str, bytes]()
                 here = _copied_log(into, entry, record)
-                if record.predictions is not None and _has(entry, record.predictions):
+                if record.predictions is not None and has(entry, record.predictions):
                     here.predictions = predictions_of(record.key)
                     contents[here.predictions] = entry.side.store.predictions_file(record)
-                if record.status == "done" and _has(entry, model := model_of(record.key)):
+                if record.status == "done" and has(entry, model := model_of(record.key)):
                     contents[model] = read_bytes(entry.side.store.folder / model, _MOST_OF_A_MODEL)
                 files += [opened.enter_context(into.write_file(name, content)) for name, content in contents.items()]
                 if here != record:
@@ -65,11 +64,6 @@ def write(into: Store, entries: Sequence[Entry], plans: Iterable[Line], merges: 
 def _copied_log(into: Store, entry: Entry, record: Record) -> Record:
     """The record as it names its log here; where it is gone, none."""
     log = None
-    if record.run.log is not None and _has(entry, record.run.log):
+    if record.run.log is not None and has(entry, record.run.log):
         log = into.copy_log(record.key, read_bytes(entry.side.store.folder / record.run.log, MOST))
     return msgspec.structs.replace(record, run=msgspec.structs.replace(record.run, log=log))
-
-
-def _has(entry: Entry, name: str) -> bool:
-    path = entry.side.store.folder / name
-    return path.is_file() and within(path)

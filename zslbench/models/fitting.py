@@ -13,7 +13,7 @@ from zslbench.datasets.card import FeatureCard
 from zslbench.errors import InputError
 from zslbench.methods import Method, MethodInfo
 from zslbench.metrics import GzslDecisions
-from zslbench.models.header import Confidence, Header
+from zslbench.models.header import Confidence, Header, RestsOn
 from zslbench.models.model import Model
 from zslbench.protocol import as_predictions, columns_of, final_scores, remeasured, training_data, trial_seed
 from zslbench.runner.attempt import THREADS, limited_threads, now
@@ -71,7 +71,7 @@ def fit_model(
     if len(part.seen) < 2:
         raise InputError(f"{view.dataset} has images of {len(part.seen)} class; two at least are needed to fit on.")
     started, drawn = now(), trial_seed(view, split, seed)
-    confidence, measured, played = None, None, 0
+    confidence, measured, played, tested = None, None, 0, None
     with undisturbed_alone(owner, drawn), limited_threads(THREADS):
         game = split.rehearsal("test") if validate or info.uses_rehearsal else None  # it ranks every image by a hash
         if validate and game is not None:
@@ -79,12 +79,12 @@ def fit_model(
             measured, confidence = _judged(
                 _fitted(method, config, view, game, below, drawn, device, progress), view, game
             )
-            played = len(game.unseen)
+            played, tested = len(game.unseen), _tested(view, game)
         fitted = _fitted(method, config, view, part, game, drawn, device, progress)
     header = header_of(
         info, dataset, view, split,
         source=source, label=label, config=as_dict(config), seed=seed, fitted=started, measured=measured,
-        played=played, confidence=confidence,
+        played=played, tested=tested, confidence=confidence,
     )  # fmt: skip
     return Model(header, view.semantics[part.classes], fitted)
 
@@ -102,7 +102,7 @@ def header_of(info: MethodInfo, dataset: Dataset, view: DataView, split: Split, 
     from zslbench import __version__
 
     part, card, trial = split.partition("test"), dataset.card, more.get("trial")
-    few = trial.shots * len(part.unseen) if trial else 0
+    few = len(split.partition("test", trial.shots, trial.seed).few) if trial else 0
     semantics = card.semantics.get(view.semantics_name)
     maps = view.maps if info.uses_maps or info.needs_maps else None
     return Header(
@@ -112,7 +112,7 @@ def header_of(info: MethodInfo, dataset: Dataset, view: DataView, split: Split, 
         provenance=card.provenance, semantics=view.semantics_name, columns=semantics.columns if semantics else None,
         attributes=view.semantics.shape[1], maps="" if maps is None else view.maps_name,
         cells=None if maps is None else maps.shape[1:], classes=[view.class_names[label] for label in part.classes],
-        seen=np.isin(part.classes, part.seen).tolist(), images=len(part.train) + few,
+        seen=np.isin(part.classes, part.seen).tolist(), images=len(part.train) + few, few=few,
         split="" if split.family == WHOLE else split.id, **more,
     )  # fmt: skip
 
@@ -140,6 +140,11 @@ def _judged(fitted: Method, view: DataView, part: Partition) -> tuple[dict[str, 
     outcome = remeasured(as_predictions(view.labels[part.held_out_unseen], predicted, truth, decisions))
     metrics = {name: curve[-1] for name, curve in (outcome.zsl | outcome.gzsl).items()}
     return metrics, _confidence(scores, columns_of(classes, truth))
+
+
+def _tested(view: DataView, part: Partition) -> RestsOn:
+    classes = len(np.unique(view.labels[part.held_out_seen]))
+    return RestsOn(len(part.held_out_seen), classes, len(part.held_out_unseen))
 
 
 def _confidence(scores: FloatArray, columns: IntArray) -> Confidence:

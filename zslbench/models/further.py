@@ -7,6 +7,7 @@ import numpy as np
 from zslbench.classnames import check_class_names
 from zslbench.configuration import close_matches
 from zslbench.csvtext import read_csv
+from zslbench.datasets.controls import is_drawn
 from zslbench.errors import InputError
 from zslbench.models.header import Header
 from zslbench.models.model import Classes
@@ -31,10 +32,7 @@ def read_classes(path: Path, header: Header) -> Classes:
     from zslbench.datasets.semantics.tables import table_block
 
     if header.columns is None:
-        raise InputError(
-            f"{path}: the model was fitted on {header.semantics!r} of {header.dataset}, whose columns are no named "
-            f"attributes; give further classes from Python, as zslbench.models.model.Classes."
-        )
+        raise InputError(f"{path}: {_no_table(header)}")
     rows = read_csv(path).rows
     names = check_class_names([row[0].strip() for _, row in rows[1:]], str(path))
     if not names:
@@ -53,3 +51,23 @@ def read_classes(path: Path, header: Header) -> Classes:
         )
     order = [given.index(name) for name in header.columns]
     return Classes(list(names), np.ascontiguousarray(block.array[:, order]))
+
+
+def _no_table(header: Header) -> str:
+    """Why no table of attributes describes further classes to a model."""
+    fitted = f"the model was fitted on {header.semantics!r} of {header.dataset}"
+    blocks = header.semantics.split("+")
+    if drawn := [block for block in blocks if is_drawn(block)]:
+        return (
+            f"{fitted}, where {drawn[0]!r} is drawn anew for each split and stands in no file, so that no table "
+            f"can say what it is of a further class; fit a model on semantics that are not drawn."
+        )
+    if len(blocks) > 1:
+        return (
+            f"{fitted}, {len(blocks)} arrays side by side, and a table describes classes by one; give further classes "
+            f"from Python, as zslbench.models.model.Classes, or fit a model on one of them."
+        )
+    return (
+        f"{fitted}, whose columns are no named attributes; give further classes from Python, as "
+        f"zslbench.models.model.Classes."
+    )

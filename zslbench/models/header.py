@@ -32,13 +32,30 @@ class Confidence(msgspec.Struct, frozen=True):
 
         Answers as sure as the surest are given where none reaches the rate.
         """
-        lowest, correct = self.probabilities[0] if self.probabilities else 0.0, 0
+        found = self._lowest(accuracy)
+        return found if found is not None else max(self.probabilities, default=0.0)
+
+    def reaches(self, accuracy: float) -> bool:
+        """Whether the surest answers were right at this rate, however few are taken."""
+        return self._lowest(accuracy) is not None
+
+    def _lowest(self, accuracy: float) -> float | None:
+        lowest, correct = None, 0
         for count, (p, right) in enumerate(zip(self.probabilities, self.right, strict=True), 1):
             correct += right
             last = count == len(self.probabilities) or self.probabilities[count] < p  # of those that are as sure
             if last and correct >= accuracy * count:
                 lowest = p
         return lowest
+
+
+class RestsOn(msgspec.Struct, frozen=True):
+    """How many images and classes a validation estimate rests on."""
+
+    seen_images: int
+    seen_classes: int
+    unseen_images: int
+    """Of the classes that played unseen."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +97,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     seen: list[bool]
     """Whether the model was fitted on images of a class."""
     images: int
+    """That it was fitted on."""
+    few: int = 0
+    """How many of these are of classes that are unseen in the split: the labelled ones of a k-shot trial."""
     split: str
     """``16/5#3``: that it was fitted on the training images of; empty where it was fitted on all."""
     seed: int
@@ -92,7 +112,21 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     played."""
     played: int
     """How many classes played unseen there; 0 where it was not played."""
+    tested: RestsOn | None = None
+    """On how many images; None where it was not played, or by a version that did not say."""
     confidence: Confidence | None
+
+    @property
+    def kinds(self) -> list[str]:
+        """Of each class: ``seen``, ``unseen``, or ``few`` where the model was fitted on k images of it alone."""
+        other = "few" if self.few or (self.trial is not None and self.trial.shots) else "unseen"
+        return ["seen" if seen else other for seen in self.seen]
+
+    @property
+    def chance(self) -> dict[str, float]:
+        """What guesses are expected to reach where `measured` was found."""
+        among_all = 1 / sum(self.seen)
+        return {"T1": 1 / self.played, "S": among_all, "U": among_all, "H": among_all} if self.played else {}
 
 
 def problem(header: Header) -> str:
@@ -111,8 +145,14 @@ def problem(header: Header) -> str:
         return f"{len(header.columns)} attributes are named, and {header.attributes} numbers describe a class"
     if min(header.width, header.attributes, *(header.cells or (1,))) < 1 or min(header.images, header.played) < 0:
         return "it counts less than nothing"
+    if not 0 <= header.few <= header.images or header.played > sum(header.seen):
+        return "it counts more than all"
+    if header.tested is not None and min(msgspec.structs.astuple(header.tested)) < 1:
+        return "it counts less than nothing"
     if header.measured is not None and not all(0 <= header.measured.get(name, -1) <= 1 for name in METRICS):
         return f"{', '.join(METRICS)} from 0 to 1 were measured, or nothing"
+    if header.measured is not None and not header.played:
+        return "it was measured, and no class played unseen"
     if (sure := header.confidence) is not None:
         if not (0 < sure.temperature < math.inf and 0 <= sure.error <= 1) or len(sure.right) != len(sure.probabilities):
             return "its confidence is none"

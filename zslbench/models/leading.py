@@ -28,10 +28,12 @@ class Standing:
     """Rows that do not lead, whatever else may end."""
     unfinished: list[PlanRow] = field(default_factory=list)
     """Rows that may lead yet: their validation trials failed or were not run."""
+    bounds_alone: list[PlanRow] = field(default_factory=list)
+    """Bounds, none of which leads, where no other row is in the table."""
 
 
 def standings(plan: Plan, records: Mapping[str, Record], status: Mapping[str, Status]) -> Iterator[Standing]:
-    """One for each table of a plan. No trial of the test stage is looked at.
+    """One for each table of a plan, also where bounds alone are in it. No trial of the test stage is looked at.
 
     Rows are compared over the splits and seeds that most of them plan, as in a leaderboard; bounds stand behind them.
 
@@ -47,6 +49,10 @@ def standings(plan: Plan, records: Mapping[str, Record], status: Mapping[str, St
             bounds.setdefault(comparable(row.trial), []).append(row)
         else:
             tables.setdefault((comparable(row.trial), track_of(row.needs)), []).append(row)
+    for of in [of for of in bounds if of not in {of for of, _ in tables}]:
+        trial = bounds[of][0].trial
+        where = f"{trial.dataset}, {trial.family}{in_shots(trial.shots)}"
+        yield Standing(where, None, -1.0, bounds_alone=bounds[of])
     for (of, track), rows in tables.items():
         trial = rows[0].trial
         base = base_of(frozenset(keys_of(row, "validation")) for row in rows)

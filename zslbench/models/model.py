@@ -9,7 +9,7 @@ import numpy as np
 
 from zslbench import arguments
 from zslbench._types import DoubleArray, FloatArray, IntArray
-from zslbench.classnames import check_class_names, loosely
+from zslbench.classnames import as_listed, check_class_names, composed, listed_names, loosely
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.hashing import order_of_digests
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ROWS = 8192
+WORDS = ("all", "unseen")
+"""What `candidates` may be instead of names."""
 UNKNOWN = "unknown"
 """In place of a class, where the model is not sure enough."""
 Kinds = dict[str, str]
@@ -63,6 +65,7 @@ class Model:
 
         write_model(Path(arguments.path("path", path, "the name of a file")), self.header, self.semantics, self.method)
 
+    @arguments.verb
     def predict(
         self,
         features: Any,
@@ -79,11 +82,12 @@ class Model:
         Args:
             features: (N, D) of the images, made as those that the model was fitted on.
             maps: (N, P, D') of the images, for a model that was fitted with feature maps.
-            candidates: ``all`` classes, the ``unseen`` ones (those without images, and all of `classes`), or names.
+            candidates: ``all`` classes, the ``unseen`` ones (those without images, and all of `classes`), or names:
+                a list, or a text as in CSV. A class that is called ``all`` or ``unseen`` itself is meant by a list.
             classes: further classes, which nobody need have known when the model was fitted.
             top: how many classes are given for each image, the likeliest first.
             reject: from 0 to 1: where the likeliest class is less sure than answers that were right at this rate on
-                held-out training images, the verdict is ``unknown``.
+                held-out training images, the verdict is ``unknown``, which then can be the name of no class.
             files: what the images are called; their numbers by default.
 
         Raises:
@@ -92,8 +96,10 @@ class Model:
         """
         X = self._checked("features", features, (self.header.width,), self.header.features)
         local = self._local(maps, len(X))
-        if files is not None and len(files) != len(X):
-            raise InputError(f"files: {len(files)} names are given for {len(X)} images.")
+        if files is not None:
+            files = list(map(str, arguments.several("files", files, "a name for each image")))
+            if len(files) != len(X):
+                raise InputError(f"{argument('files')}: {len(files)} names are given for {len(X)} images.")
         names, chosen, top, below = self._asked(candidates, classes, top, reject)
         confidence = self.header.confidence
         scores = self.scores(X, chosen, local)
@@ -103,21 +109,25 @@ class Model:
         if chosen.few is not None:
             kinds = np.where(chosen.few >= 0, "few", kinds)
         return Predictions(
-            list(map(str, range(len(X)))) if files is None else list(files),
+            list(map(str, range(len(X)))) if files is None else files,
             names, kinds.tolist(), best, np.take_along_axis(scores, best, 1), np.take_along_axis(p, best, 1),
             _margins(p), below,
         )  # fmt: skip
 
+    @arguments.verb
     def predict_pictures(
         self,
         images: str | Path,
         *,
+        candidates: str | Sequence[str] = "all",
+        classes: Classes | None = None,
+        top: int = 1,
+        reject: float | None = None,
         skip_bad: bool = False,
         weights: str | Path | None = None,
         device: str = "auto",
         workers: int = 0,
         progress: Callable[[int, int], None] = lambda done, total: None,
-        **how: Any,
     ) -> "Predictions":
         """Name pictures: a file, or a folder or zip with pictures at any depth.
 
@@ -125,12 +135,15 @@ class Model:
 
         Args:
             images: where they are.
+            candidates: as of `predict`.
+            classes: as of `predict`.
+            top: as of `predict`.
+            reject: as of `predict`.
             skip_bad: leave out what cannot be read; `Predictions.skipped` says what.
             weights: file of the backbone's weights, if the data set was made with one.
             device: ``auto``, ``cpu`` or ``cuda``.
             workers: processes that encode; 0 for this one.
             progress: told the pictures done and in all.
-            how: what `predict` takes.
 
         Raises:
             InputError: as `predict`; no picture, one that cannot be read, or a backbone that is not known here.
@@ -138,10 +151,12 @@ class Model:
         from zslbench.machine import Device, device_here
         from zslbench.models.pictures import encode_pictures
 
-        self._asked(**{name: how[name] for name in ("candidates", "classes", "top", "reject") if name in how})
+        how: dict[str, Any] = {"candidates": candidates, "classes": classes, "top": top, "reject": reject}
+        self._asked(**how)  # before any picture is read
         encoded = encode_pictures(
             Path(arguments.path("images", images, "a picture, or a folder or zip with pictures")), self.header,
-            weights=None if weights is None else Path(weights), skip_bad=arguments.flag("skip_bad", skip_bad),
+            weights=None if weights is None else Path(arguments.path("weights", weights)),
+            skip_bad=arguments.flag("skip_bad", skip_bad),
             device=device_here(arguments.one_of("device", device, get_args(Device))),
             workers=arguments.whole("workers", workers), progress=progress,
         )  # fmt: skip
@@ -185,9 +200,7 @@ class Model:
 
     def _checked(self, name: str, array: Any, shape: tuple[int, ...], made_as: str) -> FloatArray:
         """An array over the images, of the shape (images, *shape), as the method takes it."""
-        given = np.asarray(array)
-        if given.dtype.kind not in "fiub":
-            raise InputError(f"{argument(name)}: real numbers are expected, found {given.dtype} {given.shape}.")
+        given = arguments.array(name, array, "real numbers are")
         if given.shape[1:] != shape or not len(given):
             raise InputError(
                 f"{argument(name)}: (images, {', '.join(map(str, shape))}) numbers are expected, made as "
@@ -214,8 +227,7 @@ class Model:
             reject = arguments.share("reject", reject)
             if confidence is None:
                 raise InputError(
-                    f"{argument('reject')}: this model was fitted without a look at validation classes, and cannot "
-                    f"tell how sure it is."
+                    f"{argument('reject')}: this model cannot tell how sure it is: {why_unsure(self.header)}."
                 )
             if candidates != "all":
                 raise InputError(
@@ -226,6 +238,11 @@ class Model:
         if classes is not None and not isinstance(classes, Classes):
             raise arguments.wrong("classes", "zslbench.models.model.Classes", classes)
         names, chosen = self._candidates(arguments.texts("candidates", candidates, "names of classes"), classes)
+        if reject is not None and (twin := next((name for name in names if loosely(name) == UNKNOWN), None)):
+            raise InputError(
+                f"{argument('reject')}: a class is called {plain(twin)!r}, as is the verdict on images that are "
+                f"rejected; give the class another name, or leave this out."
+            )
         return names, chosen, top, below
 
     def _candidates(self, wanted: str | Sequence[str], more: Classes | None) -> tuple[list[str], Candidates]:
@@ -245,20 +262,15 @@ class Model:
                     f"{argument('classes')}: {self.header.label!r} learns each class from its images, and can name "
                     f"none without; leave it out."
                 )
+            more = _checked_classes(more, semantics.shape[1])
             known = {loosely(name): name for name in names}
-            if twice := next((name for name in more.names if loosely(str(name)) in known), None):
+            if twice := next((name for name in more.names if loosely(name) in known), None):
                 other = known[loosely(twice)]
                 alike = "" if twice == other else f", and {plain(twice)!r} is the same but for its spelling"
                 known_as = f"{argument('classes')}: the model knows {plain(other)!r} already{alike}"
                 raise InputError(f"{known_as}; leave it out, or rename it.")
-            added = np.asarray(more.semantics, np.float32)
-            if added.shape != (len(more.names), semantics.shape[1]) or not np.isfinite(added).all():
-                raise InputError(
-                    f"{argument('classes')}: {(len(more.names), semantics.shape[1])} finite numbers are expected, a "
-                    f"row for each name, found {added.shape}."
-                )
-            names += check_class_names(more.names, argument("classes"))
-            semantics = np.concatenate([semantics, added])
+            names += more.names
+            semantics = np.concatenate([semantics, more.semantics])
             further = np.full(len(more.names), -1)
             seen, few = np.concatenate([seen, further]), None if few is None else np.concatenate([few, further])
         unseen = seen < 0
@@ -272,12 +284,17 @@ class Model:
                     f"that it knows; give further ones by {argument('classes')}."
                 )
         else:
-            listed = [name.strip() for name in wanted.split(",")] if isinstance(wanted, str) else list(wanted)
-            for name in listed:
-                if name not in names:
-                    raise InputError(f"{argument('candidates')}: no class {plain(name)!r}.{close_matches(name, names)}")
-            if len(set(listed)) < len(listed):
+            listed = listed_names(wanted, argument("candidates")) if isinstance(wanted, str) else wanted
+            listed = list(map(composed, listed))
+            if unknown := next((name for name in listed if name not in names), None):
+                raise InputError(f"{argument('candidates')}: no class {plain(unknown)!r}.{_meant(unknown, names)}")
+            if not listed or len(set(listed)) < len(listed):
                 raise InputError(f"{argument('candidates')}: expected some classes, each named once.")
+            if more is not None and not set(more.names) & set(listed):
+                raise InputError(
+                    f"{argument('classes')}: none of these is among {argument('candidates')}; name some of them there, "
+                    f"or leave one of the two out."
+                )
             rows = np.array(sorted(map(names.index, listed), key=lambda row: (unseen[row], row)))
         chosen = Candidates(np.ascontiguousarray(semantics[rows]), seen[rows], few=None if few is None else few[rows])
         return [names[row] for row in rows], chosen
@@ -320,6 +337,7 @@ class Predictions:
 
     def first(self, top: int) -> "Predictions":
         """The same with no more than so many classes for each image."""
+        top = arguments.whole("top", top, 1)
         return dataclasses.replace(
             self, columns=self.columns[:, :top], scores=self.scores[:, :top], probabilities=self.probabilities[:, :top]
         )
@@ -350,6 +368,43 @@ class Predictions:
 
     def __repr__(self) -> str:
         return f"<predictions of {len(self)} images among {len(self.classes)} classes>"
+
+
+def why_unsure(header: Header) -> str:
+    """Why a model's scores are no probabilities, and what to do."""
+    if header.trial is None:
+        return "it was fitted without a look at validation classes"
+    if header.trial.shots:
+        return "it is the model of a trial, which takes no look at validation classes"
+    return (
+        f"it is the model of a trial, which takes no look at validation classes; `zslbench fit` with "
+        f"{argument('split', header.trial.split)} fits the same model and does"
+    )
+
+
+def _checked_classes(more: Classes, columns: int) -> Classes:
+    """The same, with names and semantics as they are kept; InputError where they are none."""
+    named = arguments.texts("classes", arguments.several("classes", more.names, "a list of names"), "a list of names")
+    names = check_class_names(named, argument("classes"))
+    given = arguments.array("classes", more.semantics, "real numbers for each name are")
+    with np.errstate(over="ignore"):
+        added = np.asarray(given, np.float32)
+    if added.shape != (len(names), columns) or not np.isfinite(added).all():
+        raise InputError(
+            f"{argument('classes')}: {(len(names), columns)} finite numbers are expected, a row for each name, found "
+            f"{added.shape}{'' if np.isfinite(added).all() else ' with NaN or infinite ones'}."
+        )
+    return Classes(list(names), added)
+
+
+def _meant(unknown: str, names: Sequence[str]) -> str:
+    """What somebody may mean who lists a name that no class has."""
+    if unknown in WORDS:
+        return f" {unknown!r} stands alone, for all classes of that kind."
+    parts = (name for name in names if "," in name and unknown in map(str.strip, name.split(",")))
+    if (whole := next(parts, None)) is not None:
+        return f" A name with a comma stands in quotation marks: {argument('candidates', as_listed([whole]))}."
+    return close_matches(plain(unknown, 60), names)
 
 
 def _margins(p: DoubleArray) -> DoubleArray:

@@ -82,8 +82,13 @@ def encode_pictures(
     if "weights" in header.provenance or weights is not None:
         backbone = replace(backbone, weights=_same_weights(weights, header))
     unfit = dict[str, str]()
-    advice = f"; {argument('skip_bad', True)} leaves such pictures out."
     with any_images(path, unfit) as images:
+        alone = len(images) == 1 and not unfit
+        advice = (
+            "; a picture, or a folder or zip with pictures, is expected."
+            if alone
+            else f"; {argument('skip_bad', True)} leaves such pictures out."
+        )
         if unfit and not skip_bad:
             raise InputError(next(iter(unfit.values())) + advice)
         # One at a time in the shape of the batches that data sets are encoded in, so that the bits are theirs.

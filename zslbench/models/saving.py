@@ -76,6 +76,13 @@ class TrialModels:
 
     def _tidied(self, standing: Standing, records: Latest, store: Store, there: set[str]) -> Iterator[str]:
         leader = standing.leader
+        if standing.bounds_alone:
+            here = {key for row in standing.bounds_alone for key in row.every_key()} & there
+            yield (
+                f"{standing.table}: bounds alone were run, none of which is chosen as the best, so all {len(here)} "
+                f"model(s) of them stay in {plain(store.models_folder)}."
+            )
+            return
         if leader is None:
             yield f"{standing.table}: no method has finished its validation trials, so all models stay."
             return
@@ -89,7 +96,7 @@ class TrialModels:
             every = {key for row in (leader, *standing.behind) for key in row.every_key()}
             others = (every & there) - mine
             store.remove_models(sorted(others))
-            removed = f", {len(others)} of others were removed" if others else ""
+            removed = f"; {len(others)} of others, of this run or an earlier one, were removed" if others else ""
             yield f"{leads}; its {len(mine & there)} model(s) are in {plain(store.models_folder)}{removed}."
         if leader.label not in self._unkept:
             yield from _lacking(mine - there, records)

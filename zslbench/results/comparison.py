@@ -34,6 +34,8 @@ _CHOICES = {
 """What must be the same for numbers to be compared: in words, and the argument that chooses one of several."""
 ORACLE = "An oracle, not a result (epochs were chosen on the TEST set): "
 """Before every sentence on epochs that were chosen so."""
+_NAMED = 8
+"""So many of the values that differ are named."""
 
 
 class Comparison(msgspec.Struct, omit_defaults=True):
@@ -84,7 +86,7 @@ def only_table(tables: Sequence[Table], names: Sequence[str] = ()) -> Table:
             tables that differ in their track alone, the strict one is.
 
     Raises:
-        InputError: no table, or several; the message names two of them, what differs and how to choose. A name that
+        InputError: no table, or several; the message says what differs between them and how to choose. A name that
             no table has, or names that no table has all of.
     """
     if not tables:
@@ -96,18 +98,24 @@ def only_table(tables: Sequence[Table], names: Sequence[str] = ()) -> Table:
         if not tables:
             raise _apart(holding)
     first, *others = tables
-    for other in others:
-        if _is_beside(first, other):
-            continue
-        for name, (words, choice) in _CHOICES.items():
-            one, two = getattr(first, name), getattr(other, name)
-            if one != two:
-                what = f"of {first.dataset} {first.family}" if name not in ("dataset", "family") else "stored"
-                raise InputError(
-                    f"results {what} differ in their {words}, {one} and {two}, and are not compared; "
-                    f"choose with {argument(choice, one)} or {argument(choice, two)}."
-                )
+    apart = [first, *(other for other in others if not _is_beside(first, other))]
+    for name, (words, choice) in _CHOICES.items():
+        values = list(dict.fromkeys(getattr(table, name) for table in apart))
+        if len(values) > 1:
+            what = f"of {first.dataset} {first.family}" if name not in ("dataset", "family") else "stored"
+            raise InputError(
+                f"results {what} differ in their {words}, {_some(values, 'and')}, and are not compared; "
+                f"choose with {_some([argument(choice, value) for value in values], 'or')}."
+            )
     return first
+
+
+def _some(values: Sequence[object], last: str) -> str:
+    """``0, 1, 5 and 10``, as many as a line bears."""
+    texts = [plain(value) for value in values[:_NAMED]]
+    if len(values) > _NAMED:
+        return f"{', '.join(texts)} {last} {len(values) - _NAMED} more"
+    return f" {last} ".join([", ".join(texts[:-1]), texts[-1]])
 
 
 def other_tracks(table: Table, tables: Sequence[Table]) -> str | None:

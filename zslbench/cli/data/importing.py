@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zslbench.classnames import listed_names
 from zslbench.cli.data.counted import counted
 from zslbench.cli.data.next_step import first_run
 from zslbench.cli.options import emit
@@ -137,7 +138,7 @@ def arrays(
     """Plain arrays. Features may be larger than memory."""
     from zslbench.datasets.importing.arrays import read_arrays
 
-    described = [each.strip() for each in without_images.split(",") if each.strip()]
+    described = listed_names(without_images, "--without-images")
     _import(
         lambda scratch: read_arrays(features, scratch=scratch, without_images=described, **sources),
         Path(features), name, out, as_json,

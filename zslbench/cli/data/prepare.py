@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zslbench.classnames import listed_names
 from zslbench.cli.data.counted import counted
 from zslbench.cli.data.next_step import first_run
 from zslbench.cli.options import emit
@@ -131,7 +132,7 @@ def prepare(
         licence=licence,
         citation=None if citation is None else _read(citation, "BibTeX"),
         classes=None if classes is None else _read_classes(classes),
-        without_images=tuple(name.strip() for name in without_images.split(",") if name.strip()),
+        without_images=tuple(listed_names(without_images, "--without-images")),
         class_folders=class_folders,
         split_families=split_families,
         backbone=backbone,

@@ -225,6 +225,8 @@ def any_images(path: Path | str, unfit: dict[str, str] | None = None) -> ImageSe
     if os.path.isdir(path):
         store, found = _Folder(path), list_folder(path, MAX_FILE_BYTES, unfit)
     else:
+        if not os.path.lexists(path):
+            raise InputError(f"{path}: expected a picture, or a folder or zip with pictures, found nothing there.")
         regular_file(path)
         if not zipfile.is_zipfile(path):
             if path.suffix.lower() == ".zip":

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench._types import IntArray
-from zslbench.classnames import check_class_names, match_classes
+from zslbench.classnames import AS_MANY, as_listed, check_class_names, match_classes
 from zslbench.configuration import close_matches
 from zslbench.csvtext import number
 from zslbench.errors import InputError
@@ -176,7 +176,11 @@ def check_every_class(
     if (empty := np.flatnonzero(counts == 0)).size:
         first = re.sub(r"[^a-z]", "", class_names[0].lower())
         header = f" Is the first class, {class_names[0]!r}, a header?" if first in _HEADERS else ""
-        meant = "" if without_images is None else f" Those that are meant to: {argument('without_images')}."
+        meant = ""
+        if without_images is not None:
+            named = [*without_images, *(class_names[label] for label in empty.tolist())]
+            said = argument("without_images", as_listed(named)) if len(named) <= AS_MANY else argument("without_images")
+            meant = f" Where that is meant, name them: {said}."
         raise InputError(
             f"{what}: {len(empty)} class(es) have no image, {plain(class_names[empty[0]])!r} among them: are labels "
             f"and class names of the same data set?{header}{meant}"

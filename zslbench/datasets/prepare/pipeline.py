@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench import shelltext
-from zslbench.classnames import check_class_names, other_place
+from zslbench.classnames import as_listed, check_class_names, other_place
 from zslbench.datasets import semantics as text
 from zslbench.datasets.backbones import Backbone, find_backbone, versions
 from zslbench.datasets.backbones.batches import EncodingJob
@@ -326,7 +326,7 @@ def _command(recipe: Recipe, images: ImageSet, options: Options) -> str:
         maps=f"{options.grid}x{options.grid}" if options.grid else None,
         class_folders=None if options.class_folders == "auto" else options.class_folders,
         semantics=options.semantics,
-        without_images=",".join(options.without_images) or None,
+        without_images=as_listed(options.without_images) or None,
         skip_bad=options.skip_bad,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zslbench.classnames import loosely, without_number
+from zslbench.classnames import AS_MANY, as_listed, loosely, without_number
 from zslbench.configuration import close_matches
 from zslbench.errors import InputError
 from zslbench.files import read_text
@@ -123,7 +123,7 @@ def join(names: Sequence[str], classes: Sequence[str], where: str, remedy: str =
             ""
             if missing
             else (
-                f" A class that nobody has images of is named by {argument('without_images')} when a data set is made."
+                f" A class that nobody has images of is named by {_without_images(strangers)} when a data set is made."
             )
         )
         raise InputError(f"{where}: {'; '.join(faults)}.{more}{remedy}")
@@ -164,6 +164,10 @@ def _with_close(name: str, missing: Sequence[str]) -> str:
     for key, other in by_key.items():
         hint = hint.replace(repr(key), repr(other))
     return f"{shown(name)}{' (' + hint.strip() + ')' if hint else ''}"
+
+
+def _without_images(names: Sequence[str]) -> str:
+    return argument("without_images", as_listed(names)) if len(names) <= AS_MANY else argument("without_images")
 
 
 def _listed(parts: Sequence[str]) -> str:
