@@ -172,7 +172,8 @@ import json, sys
 from ray.cluster_utils import Cluster
 
 def node(**room):
-    return {"node_ip_address": "127.0.0.1", "include_dashboard": False, **room}
+    unneeded = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    return {"node_ip_address": "127.0.0.1", **unneeded, **room}
 
 cluster = Cluster(initialize_head=True, head_node_args=node(**json.loads(sys.argv[1])))
 workers = []

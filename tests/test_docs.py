@@ -14,6 +14,7 @@ from zslbench.datasets import bundled_names
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow  # a dozen commands and a package's own tests
 @pytest.mark.skipif("ucm" not in bundled_names(), reason="UCM is not bundled here")
 @pytest.mark.parametrize("page", ["tutorial.md"])
 def test_the_blocks_of_a_page_run_in_order(page, tmp_path):

@@ -66,11 +66,11 @@ def test_what_is_made_is_in_style(new_method, tmp_path):
     assert done.returncode == 0, done.stdout
 
 
-def test_a_method_that_trains(new_method, zslbench, tmp_path):
+def test_a_method_that_trains(new_method, in_process, tmp_path):
     """--torch starts from one with epochs, a generator of the trial, progress and a device; it passes every check."""
     assert new_method("two-towers", "--torch")[0] == 0
-    done = zslbench("check", "--plugin", "two-towers/two_towers.py")
-    assert done.returncode == 0, done.stdout + done.stderr
+    code, out, err = in_process("check", "--plugin", "two-towers/two_towers.py")
+    assert code == 0, out + err
     text = (tmp_path / "two-towers/two_towers.py").read_text()
     for shown in ("train.torch_generator", "train.progress", "train.device", "epochs"):
         assert shown in text
