@@ -566,6 +566,7 @@ def run(method, seed=7, order=("unseen", "all"), **config):
     return {name: [scorer(problem.features) for scorer in model.scorers(getattr(problem, name))] for name in order}
 
 
+@pytest.mark.slow  # trained for long, as in test_learning.py
 @pytest.mark.parametrize("variant", ["published", "corrected"])
 @pytest.mark.parametrize("method", [CADAVAE, MCFA])
 def test_methods_learn_an_easy_problem(method, variant):
