@@ -180,7 +180,7 @@ def test_rows_are_found_and_columns_chosen(shipped: Path, visit: Callable[..., A
     part.get_by_role("checkbox", name="AUSUC").uncheck()
     assert heads.filter(has_text="OA").is_visible()
     assert not heads.filter(has_text="AUSUC").is_visible()
-    assert heads.filter(has_text="max − val H").is_visible()
+    assert heads.filter(has_text="max\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}val H").is_visible()
     page.get_by_role("combobox", name="Track").select_option("transductive")
     assert page.locator("main > section[data-track]:visible h2").all_inner_texts() == ["ucm 16/5, transductive track"]
     assert page.locator(".short li:visible").count() == 1

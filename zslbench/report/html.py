@@ -102,7 +102,7 @@ _LEFT = (
 )
 _RIGHT = (
     *(
-        Heading(f"max − {rule} {name}", f"{_ORACLE} {name} over {what}; never part of a result", place="far")
+        Heading(f"max\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}{rule} {name}", f"{_ORACLE} {name} over {what}; never part of a result", place="far")
         for rule, what in _GAINS.items()
         for name in LEADS.values()
     ),
@@ -280,7 +280,7 @@ def headings(tables: Sequence[Table]) -> list[str]:
 
 def leaderboard_columns(table: Table) -> list[Heading]:
     """Its columns; those of `_FURTHER` and of published numbers only where there is one."""
-    further = [Heading(name, _FURTHER[name], place="far") for name in _further(table)]
+    further = [Heading(name, _FURTHER[name], place="asked") for name in _further(table)]
     metrics = [Heading(name, meaning, place=_place(name, table)) for name, meaning in _MEANINGS.items()]
     columns = [*_LEFT, *metrics, *further, *_RIGHT]
     if any(row.published for row in table.rows):
