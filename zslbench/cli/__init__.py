@@ -32,6 +32,11 @@ _COMMANDS = {
     ),
     "leaderboard": ("zslbench.cli.leaderboard", "leaderboard", "Print the leaderboard of stored trials."),
     "report": ("zslbench.cli.report", "report", "Write a leaderboard with figures as one HTML file."),
+    "site": (
+        "zslbench.cli.site",
+        "site",
+        "Write a static leaderboard of stores, with a page for every table and method.",
+    ),
     "reproduce": ("zslbench.cli.reproduce", "reproduce", "Print published numbers beside stored ones."),
     "cite": ("zslbench.cli.cite", "cite", "Print BibTeX of methods, data sets and published tables."),
     "export": ("zslbench.cli.export", "export", "Write every stored record as a flat table (Parquet, CSV, JSON)."),

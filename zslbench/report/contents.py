@@ -18,13 +18,12 @@ from zslbench.metrics import GzslDecisions, seen_unseen_curve
 from zslbench.plaintext import MOST_SAID, plain
 from zslbench.protocol import check_predictions
 from zslbench.records import Latest, Plan, Record, Store
-from zslbench.records.standings import comparable
 from zslbench.report.background import Fact, provenance, warnings
 from zslbench.report.datacard import data_card, unseen_classes
 from zslbench.results.answer import Lead, leads
 from zslbench.results.budgets import BudgetTable, curves_over_budgets
 from zslbench.results.comparison import Comparison, compare_rows
-from zslbench.results.leaderboard import Row, Table
+from zslbench.results.leaderboard import Row, Table, has_numbers
 from zslbench.results.shots import Crossing, by_shots, crossings, crossings_alike, curves
 from zslbench.results.shots import Curve as ShotCurve
 from zslbench.results.stats import too_few
@@ -152,7 +151,7 @@ def sections(tables: Sequence[Table], store: Store, only: str = "", beside: Sequ
         section = _section(table, latest, plans, store)
         if only:
             section.warnings.insert(0, f"Only the rows of {plain(only)} are shown; ranks are those among all rows.")
-        section.beside = [other for other in beside if _is_twin(table, other)]
+        section.beside = [other for other in beside if table.is_twin(other) and has_numbers(other)]
         made.append(section)
     for section, stress in zip(made, stresses(tables), strict=True):
         section.stress = stress
@@ -191,12 +190,6 @@ def _section(table: Table, latest: Latest, plans: Sequence[Plan], store: Store) 
     section.provenance = provenance(table, records, [plan for plan in plans if _asks(plan, table)])
     section.warnings = [*warnings(table, records, section.too_few, section.dataset is not None), *section.warnings]
     return section
-
-
-def _is_twin(one: Table, other: Table) -> bool:
-    """Whether two tables differ in the rule for the epoch alone, and the second has a number."""
-    same = (one.track, one.shots, comparable(one)) == (other.track, other.shots, comparable(other))
-    return same and any(row.metrics for row in other.rows if row.family != "bound")
 
 
 def _asks(plan: Plan, table: Table) -> bool:

@@ -1,10 +1,7 @@
 """The report as one HTML file that needs nothing besides itself: no request, no font, no library."""
 
-import base64
-import hashlib
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +14,7 @@ from zslbench.report.cards import MethodCard, key_of, method_cards
 from zslbench.report.contents import Section
 from zslbench.report.escaping import html
 from zslbench.report.examples import Examples
-from zslbench.report.templates import beside, environment
+from zslbench.report.templates import environment, scripted
 from zslbench.results.answer import leads, rule_and_track
 from zslbench.results.citations import installed
 from zslbench.results.leaderboard import Row, Table
@@ -47,7 +44,7 @@ class Cell(NamedTuple):
     detail: str = ""
     marked: bool = False
     link: str = ""
-    """The id of the card that it opens."""
+    """Where it leads."""
 
 
 class Line(NamedTuple):
@@ -102,7 +99,11 @@ _LEFT = (
 )
 _RIGHT = (
     *(
-        Heading(f"max\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}{rule} {name}", f"{_ORACLE} {name} over {what}; never part of a result", place="far")
+        Heading(
+            f"max\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}{rule} {name}",
+            f"{_ORACLE} {name} over {what}; never part of a result",
+            place="far",
+        )
         for rule, what in _GAINS.items()
         for name in LEADS.values()
     ),
@@ -147,46 +148,36 @@ def as_html(
     Returns:
         HTML whose every text is escaped, and whose only script is its own.
     """
-    pages = environment()
-    pages.filters["breakable"] = _breakable
-    pages.filters["sort_key"] = lambda value: value if isinstance(value, str) else f"{value:.6g}"
-    script = beside("page.js")
     every = [table for section in sections for table in (section.table, *section.beside)]
     rows = [row for table in every for row in table.rows]
     cards = method_cards(rows, installed(row.method for row in rows))
     titles = headings([section.table for section in sections])
     splits = [(section.table.data, section.table.family, section.unseen) for section in sections]
-    page: str = pages.from_string(beside("page.html.j2")).render(
-        script=script,
-        # The browser runs the script of this hash and no other, whatever a label may say.
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=beside("style.css"),
-        parts=[
-            _part(number, title, section, images, cards) | {"repeated": splits[number - 1] in splits[: number - 1]}
-            for number, (title, section, images) in enumerate(zip(titles, sections, examples, strict=True), 1)
-        ],
-        pair_columns=PAIRS,
-        overall=[_overall(number, each) for number, each in enumerate(overall, 1)],
-        cards=list(cards.values()),
-        store=plain(store),
-        version=zslbench.__version__,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    page: str = (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            **scripted(),  # the browser runs this script and no other, whatever a label may say
+            parts=[
+                _part(number, title, section, images, cards) | {"repeated": splits[number - 1] in splits[: number - 1]}
+                for number, (title, section, images) in enumerate(zip(titles, sections, examples, strict=True), 1)
+            ],
+            pair_columns=PAIRS,
+            overall=[overall_part(number, each) for number, each in enumerate(overall, 1)],
+            cards=list(cards.values()),
+            store=plain(store),
+            version=zslbench.__version__,
+            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        )
     )
     return page
-
-
-def _breakable(text: str) -> Any:
-    """Escaped, and free to go on in the next line after a comma, a bracket or a year, as parameters and keys may."""
-    import markupsafe
-
-    return markupsafe.Markup(re.sub(r"([,\[]|\b[a-z-]+\d{4})(?=\w)", r"\1<wbr>", str(markupsafe.escape(text))))
 
 
 def _part(
     number: int, title: str, section: Section, images: Examples | None, cards: Mapping[tuple[str, str], MethodCard]
 ) -> dict[str, Any]:
     table = section.table
-    boards = [_board(each, cards) for each in (table, *section.beside)]
+    boards = [board(each, lambda row: f"#{cards[key_of(row)].id}") for each in (table, *section.beside)]
     pairs = section.leads[0].pairs if section.leads else []
     every = section.comparison.pairs if section.comparison and len(section.comparison.pairs) > len(pairs) else []
     return {
@@ -209,14 +200,22 @@ def _part(
     }
 
 
-def _board(table: Table, cards: Mapping[tuple[str, str], MethodCard]) -> Board:
+def board(table: Table, link: Callable[[Row], str]) -> Board:
+    """A table as a page shows it.
+
+    Args:
+        table: of a leaderboard.
+        link: where the name of a row's method leads.
+    """
     rules = sorted({EPOCHS[row.selection] for row in table.rows})
-    lines = [leaderboard_line(row, table, cards[key_of(row)].id) for row in table.rows]
-    return Board(", ".join(rules), [lead.headline for lead in leads(table, [table.sort])], leaderboard_columns(table),
-                 lines)  # fmt: skip
+    return Board(
+        ", ".join(rules), [lead.headline for lead in leads(table, [table.sort])], leaderboard_columns(table),
+        [leaderboard_line(row, table, link(row)) for row in table.rows],
+    )  # fmt: skip
 
 
-def _overall(number: int, found: Overall) -> dict[str, Any]:
+def overall_part(number: int, found: Overall) -> dict[str, Any]:
+    """What a page shows of the methods over all data sets."""
     names = [Heading(name, numeric=name not in ("method", "interval"), ascending=name in ("#", "rank"))
              for name in over_all.header(found)]  # fmt: skip
     lines = [
@@ -306,8 +305,8 @@ def _further(table: Table) -> list[str]:
     return [name for name in _FURTHER if any(name in row.metrics for row in table.rows)]
 
 
-def leaderboard_line(row: Row, table: Table, card: str = "") -> Line:
-    """One row of the leaderboard, whose method opens a card; what is missing says so in a word or a dash."""
+def leaderboard_line(row: Row, table: Table, link: str = "") -> Line:
+    """One row of the leaderboard, whose method's name leads to `link`; what is missing says so in a word or a dash."""
     kind = "bound" if row.family == "bound" else "" if row.rank is not None else "unranked"
     names = [*METRICS, *_further(table)]
     best = {name: max((_mean(other, name) for other in table.rows if other.rank), default=math.inf) for name in names}
@@ -326,7 +325,7 @@ def leaderboard_line(row: Row, table: Table, card: str = "") -> Line:
     return Line(
         [
             Cell(str(row.rank), row.rank) if row.rank is not None else Cell(kind),
-            Cell(plain(row.label), plain(row.label), "; ".join(filter(None, details)), link=card),
+            Cell(plain(row.label), plain(row.label), "; ".join(filter(None, details)), link=link),
             *numbers,
             *(_gain(gain, name) for gain in (row.inflation_last, row.inflation_val) for name in LEADS.values()),
             _amount(row.fit_seconds),

@@ -160,7 +160,7 @@ document.addEventListener("click", (event) => {
   const copy = event.target.closest("button.copy");
   if (copy) copied(copy, copy.nextElementSibling.textContent);
   if (event.target === dialog || event.target.closest("button.close")) dialog.close();
-  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (!link || !link.getAttribute("href").startsWith("#") || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   const card = document.getElementById(link.hash.slice(1)).cloneNode(true);
   card.removeAttribute("id");

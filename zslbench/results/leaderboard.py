@@ -131,10 +131,19 @@ class Table(msgspec.Struct, frozen=True):
         """Whether the table is about the data and splits of a trial."""
         return comparable(trial) == comparable(self)
 
+    def is_twin(self, other: "Table") -> bool:
+        """Whether another table differs from this one in the rule for the epoch alone, if at all."""
+        return (self.track, self.shots, comparable(self)) == (other.track, other.shots, comparable(other))
+
     @property
     def data(self) -> str:
         """Eight digits that stand for features, labels and semantics."""
         return digest(self.hashes)[:8]
+
+
+def has_numbers(table: Table) -> bool:
+    """Whether any method of a table has some; bounds are none."""
+    return any(row.metrics for row in table.rows if row.family != "bound")
 
 
 def leaderboard(

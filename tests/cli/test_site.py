@@ -1,0 +1,94 @@
+"""`zslbench site`: pages that hang together, of stores that were verified, in a folder that is its own."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import run_in, write_synthetic
+from plugins import write_plugin
+from reports import HOSTILE, done, trial, write_store
+
+from zslbench.errors import InputError
+from zslbench.publishing import verified
+
+Command = Callable[..., tuple[object, str, str]]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two stores: two methods on three splits, and another one that is not installed."""
+    folder = tmp_path_factory.mktemp("made")
+    toy, plugin = write_synthetic(folder / "toy"), write_plugin(folder / "mine.py")
+    usual = ("--dataset", toy, "--splits", 3, "--workers", 0, "--quiet")
+    assert run_in(folder, "run", "--methods", "eszsl,projection", "--store", "lab", *usual) == 0
+    assert run_in(folder, "run", "--methods", "mine", "--plugin", plugin, "--store", "server", *usual) == 0
+    return folder
+
+
+@pytest.fixture
+def stores(made: Path, tmp_path: Path) -> list[Path]:
+    """The stores of a copy, in the test's own folder."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return [tmp_path / "lab", tmp_path / "server"]
+
+
+def test_pages_hang_together(stores: list[Path], in_process: Command, tmp_path: Path):
+    """An index, a page per table and per method; every link leads to a page, and nothing is loaded from anywhere."""
+    code, out, err = in_process("site", *stores, "-o", "web", "--title", HOSTILE)
+    assert code == 0, err
+    assert "18 finished trials verified, 18 computed anew from their predictions." in out
+    pages = {path.relative_to(tmp_path / "web").as_posix(): path for path in (tmp_path / "web").rglob("*.html")}
+    assert set(pages) == {"index.html", "data/toy-6-2.html", *(f"methods/{name}.html" for name in ("eszsl",
+                          "mine", "projection"))}  # fmt: skip
+    for name, path in pages.items():
+        text = path.read_text(encoding="utf-8")
+        assert "<script>window" not in text
+        assert re.findall(r' (?:src|action)="(?!data:)', text) == []
+        for link in re.findall(r'href="([^"#]+)"', text):
+            assert link.startswith("https://doi.org/") or (path.parent / link).resolve().is_file(), (name, link)
+    index = pages["index.html"].read_text(encoding="utf-8")
+    assert "&lt;script&gt;window.hit=1" in index
+    assert "leads by H with" in index
+    method = pages["methods/eszsl.html"].read_text(encoding="utf-8")
+    assert "@inproceedings{romera-paredes2015eszsl" in method
+    assert 'href="../data/toy-6-2.html"' in method
+    assert re.search(r"\d{4}-\d\d-\d\d", method)  # of its history
+    assert "not installed where this page was made" in pages["methods/mine.html"].read_text(encoding="utf-8")
+
+
+def test_what_differs_is_not_shown(stores: list[Path], in_process: Command, tmp_path: Path):
+    """A number that its predictions do not give is named, and no page is written."""
+    path = stores[1] / "records.jsonl"
+    first = re.search(rb'"T1":\[([\d.]+)', path.read_bytes())
+    assert first is not None
+    path.write_bytes(path.read_bytes().replace(first[0], b'"T1":[0.123', 1))
+    code, _, err = in_process("site", *stores, "-o", "web")
+    assert code == 2
+    assert "is not shown, because something in it differs: records.jsonl, line 1" in err
+    assert not (tmp_path / "web").exists()
+
+
+def test_stores_that_contradict_each_other_are_not_shown(tmp_path: Path):
+    """Other numbers of one trial in two stores are named, with the command that decides."""
+    stores = [write_store(tmp_path / name, [(done(trial("a", 0), [value]), None)]) for name, value in (("x", 0.5),
+              ("y", 0.6))]  # fmt: skip
+    for store in stores:
+        assert verified([store]).startswith("1 finished trials verified, 0 computed anew")
+    with pytest.raises(InputError, match=r"have other numbers of a.*zslbench merge"):
+        verified(stores)
+
+
+def test_a_folder_of_something_else_is_left_alone(stores: list[Path], in_process: Command, tmp_path: Path):
+    """A page that something else wrote is not replaced; one of an earlier site that is gone now is removed."""
+    (tmp_path / "web" / "methods").mkdir(parents=True)
+    (tmp_path / "web" / "methods" / "own.html").write_text("mine", encoding="utf-8")
+    assert in_process("site", *stores, "-o", "web")[0] == 0
+    assert in_process("site", stores[0], "-o", "web")[0] == 0
+    assert not (tmp_path / "web" / "methods" / "mine.html").exists()
+    assert (tmp_path / "web" / "methods" / "own.html").read_text(encoding="utf-8") == "mine"
+    (tmp_path / "web" / "index.html").write_text("other", encoding="utf-8")
+    code, _, err = in_process("site", stores[0], "-o", "web")
+    assert code == 2
+    assert "index.html is there and was not written by `zslbench site`" in err
