@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import write_synthetic
 from plugins import write_plugin
 from rich.console import Console
 
@@ -177,34 +178,56 @@ def test_whatever_happens_the_executor_is_closed_before_the_store_is_released(be
     assert caught
 
 
-@pytest.mark.parametrize(
-    ("parts", "kind", "message"),
-    [
-        ({"before": "raise ValueError('no such thing')"}, "ValueError", "no such thing"),
-        ({"before": "raise SystemExit(3)"}, "SystemExit", "3"),
-        ({"before": "sys.exit()"}, "SystemExit", ""),
-        ({"before": "import nothing_here"}, "ModuleNotFoundError", "No module named 'nothing_here'"),
-        ({"before": "raise MemoryError"}, "MemoryError", ""),
-        ({"before": "train.features[:] = 0"}, "ValueError", "assignment destination is read-only"),
-        ({"before": "raise ValueError('bytes \\udcff of a file name')"}, "ValueError", "bytes ? of a file name"),
-        ({"before": "raise type('Bad', (Exception,), {'__str__': lambda self: 1 / 0})"}, "Bad", "an error without"),
-        ({"scorers": "return"}, "TypeError", "'NoneType' object is not iterable"),
-        ({"scorers": "yield from ()"}, "MethodError", "mine: scorers() yielded no scorer"),
-        ({"scorers": "yield lambda features: features"}, "MethodError", ": expected ("),
-        ({"scorers": "yield lambda features: np.full((len(features), len(candidates)), np.nan)"}, "MethodError", "NaN"),
-        ({"scorers": "yield lambda features: [['a'] * len(candidates)] * len(features)"}, "MethodError", "<U1"),
-    ],
-)
-def test_a_failing_method_is_a_record_and_not_the_end(bench, parts, kind, message):
+FAILING: dict[str, tuple[dict[str, str], str, str]] = {
+    "raises": ({"before": "raise ValueError('no such thing')"}, "ValueError", "no such thing"),
+    "ends": ({"before": "raise SystemExit(3)"}, "SystemExit", "3"),
+    "exits": ({"before": "sys.exit()"}, "SystemExit", ""),
+    "lacks": ({"before": "import nothing_here"}, "ModuleNotFoundError", "No module named 'nothing_here'"),
+    "fills": ({"before": "raise MemoryError"}, "MemoryError", ""),
+    "writes": ({"before": "train.features[:] = 0"}, "ValueError", "assignment destination is read-only"),
+    "mumbles": ({"before": "raise ValueError('bytes \\udcff of a file name')"}, "ValueError", "bytes ? of a file name"),
+    "lies": (
+        {"before": "raise type('Bad', (Exception,), {'__str__': lambda self: 1 / 0})"}, "Bad", "an error without",
+    ),
+    "returns": ({"scorers": "return"}, "TypeError", "'NoneType' object is not iterable"),
+    "yields": ({"scorers": "yield from ()"}, "MethodError", "yields: scorers() yielded no scorer"),
+    "echoes": ({"scorers": "yield lambda features: features"}, "MethodError", ": expected ("),
+    "voids": (
+        {"scorers": "yield lambda features: np.full((len(features), len(candidates)), np.nan)"}, "MethodError", "NaN",
+    ),
+    "spells": (
+        {"scorers": "yield lambda features: [['a'] * len(candidates)] * len(features)"}, "MethodError", "<U1",
+    ),
+}  # fmt: skip
+"""Method -> what it does, and of its failure the type and a part of the message."""
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    """The records of one run of all of `FAILING` and of a method that does not fail."""
+    folder = tmp_path_factory.mktemp("failing")
+    bench, path, text = Bench(folder, write_synthetic(folder / "toy")), folder / "plugin.py", ""
+    for name, (parts, _, _) in FAILING.items():
+        one = write_plugin(path, name=name, **parts).read_text().replace("class Mine", f"class {name.title()}")
+        text += one if not text else one[one.index(f"class {name.title()}") :]
+    path.write_text(text)
+    bench.registry = Registry([path])
+    summary = bench.run(bench.jobs(",".join([*FAILING, "eszsl"])))
+    assert (summary.ran, summary.failed) == (2 * len(FAILING) + 2, 2 * len(FAILING))
+    assert not summary.complete
+    return list(bench.store.records())
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_failing_method_is_a_record_and_not_the_end(failing: list[Record], name: str) -> None:
     """Whatever a method does, its trial is recorded as failed with type, message and traceback; the others run."""
-    bench.plugin(**parts)
-    summary = bench.run(bench.jobs("mine,eszsl"))
-    assert (summary.ran, summary.failed, summary.complete) == (4, 2, False)
-    for record in bench.store.records():
-        if record.label == "eszsl":
-            assert record.status == "done"
-            continue
+    _, kind, message = FAILING[name]
+    assert [record.status for record in failing if record.label == "eszsl"] == ["done"] * 2
+    mine = [record for record in failing if record.label == name]
+    assert len(mine) == 2
+    for record in mine:
         assert (record.status, record.outcome, record.predictions) == ("failed", None, None)
+        assert record.failure is not None
         assert record.failure.type == kind
         assert message in record.failure.message
         assert kind in record.failure.traceback
