@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from zslbench.results import stats as bootstrap
 from zslbench.results.stats import (
     compare_all,
     compare_two,
@@ -362,3 +363,21 @@ def test_too_few_splits_are_said_plainly() -> None:
     assert too_few(10, 3) is None
     assert too_few(10, 25) is None
     assert too_few(10, 26) is not None
+
+
+def test_equal_numbers_of_seeds_are_drawn_as_any_others():
+    """Mean and variance of a value's weight, and of a split's, are those of splits drawn first and seeds in each.
+
+    A split is drawn T times, of mean 1 and variance 1 - 1/splits; one of its k seeds is then counted n times, and the
+    variance of n is that of T plus the mean of T (1 - 1/k).
+    """
+    splits, seeds, draws = 4, 3, 40_000
+    weights = bootstrap._some_weights.__wrapped__((seeds,) * splits, draws, (0, 0))
+    assert weights.shape == (draws, splits * seeds)
+    assert weights.sum(axis=1) == pytest.approx(np.ones(draws))
+    times_mean, times_variance = 1.0, 1 - 1 / splits
+    count_variance = times_variance + times_mean * (1 - 1 / seeds)
+    assert weights.mean(axis=0) == pytest.approx(np.full(12, 1 / 12), rel=0.02)
+    assert weights.var(axis=0) == pytest.approx(np.full(12, count_variance / (splits * seeds) ** 2), rel=0.05)
+    together = weights.reshape(draws, splits, seeds).sum(axis=2).var(axis=0)
+    assert together == pytest.approx(np.full(splits, times_variance / splits**2), rel=0.05)
