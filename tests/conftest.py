@@ -102,7 +102,7 @@ def synthetic(tmp_path: Path) -> Path:
 def zslbench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the real command in an empty folder: ``zslbench("run", "--methods", ...)``."""
 
-    def call(*args: Any, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
+    def call(*args: Any, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "zslbench", *map(str, args)],
             cwd=tmp_path,

@@ -78,7 +78,7 @@ class Started:
 
     def end(self) -> Ended:
         """Wait for the end."""
-        stdout, stderr = self.process.communicate(timeout=120)
+        stdout, stderr = self.process.communicate(timeout=300)
         return Ended(self.process.returncode, stdout, stderr)
 
     def processes(self) -> dict[int, str]:

@@ -68,7 +68,7 @@ def command(*options: object) -> list[str]:
 def tune(folder: Path, *options: object, **env: str) -> subprocess.CompletedProcess[str]:
     """Search to the end."""
     return subprocess.run(
-        command(*options), cwd=folder, env=os.environ | env, capture_output=True, text=True, timeout=120,
+        command(*options), cwd=folder, env=os.environ | env, capture_output=True, text=True, timeout=300,
         stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
 
@@ -222,7 +222,7 @@ def test_the_library_goes_on_with_the_command_s_search(folder, found):
     """`zslbench.tune` finds a command's search again and returns what it printed; with more trials it goes on."""
     shutil.copytree(folder / "found", folder / "again")
     done = subprocess.run(
-        [sys.executable, "-c", LIBRARY, "again"], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", LIBRARY, "again"], cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(found.stdout)["configurations"]
