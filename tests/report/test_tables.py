@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from zslbench.records import Store
-from zslbench.report.latex import as_latex, escaped
+from zslbench.report.latex import as_latex, escaped, readable
 from zslbench.report.tables import (
     as_csv,
     as_html,
@@ -455,13 +455,13 @@ def test_latex_is_well_formed(label: str) -> None:
     text = as_latex([table(row(label), empty_row()), table(row(family="bound", rank=None))])
     rows = checked_latex(text)
     assert rows[0] == [r"\#", "method", "T1", "S", "U", "H", "AUSUC", "done"]
-    assert rows[1][1] == escaped(label) + r" \cite{doe2020m}"
+    assert rows[1][1] == escaped(readable(label)) + r" \cite{doe2020m}"
     assert rows[2][1] == "e"
     assert len(rows) == 5
     assert (label.isascii() or max(map(ord, label)) < 256) == ("lualatex or xelatex is needed" not in text)
     wide = checked_latex(as_latex([table(row(label))], wide=True))
     assert wide[0] == [escaped(name) for name in header()]
-    assert wide[1][1] == escaped(label)
+    assert wide[1][1] == escaped(readable(label))
     assert wide[1][header().index("citation")] == r"\cite{doe2020m}"
     assert [text.count(rf"\{rule}rule") for rule in ("top", "mid", "bottom")] == [2, 2, 2]
 
@@ -488,6 +488,36 @@ def test_latex_marks_the_best_of_the_ranked_rows() -> None:
     after = text[text.rindex(r"\midrule") :]
     assert "bound" in after
     assert "partial" not in after.partition(r"\end{tabular")[0]  # the notes below the table may name it
+
+
+def test_latex_fits_a_paper() -> None:
+    """Each table has a label of its own, a readable name, short notes, and smaller type where it is long."""
+    few = table(row("clswgan[preset=small,classifier=prototype,ratio=100.0]"))
+    text = as_latex([few, few])
+    assert re.findall(r"\\label\{([^}]*)\}", text) == ["tab:ucm-16-5-strict", "tab:ucm-16-5-strict.2"]
+    assert r"clswgan (small, classifier = prototype, ratio = 100) \cite{doe2020m}" in text
+    assert "bootstrap" not in text
+    assert r"half the 95 \% interval (optimistic)" in text
+    assert "\\footnotesize\n\\resizebox" not in text
+    for count, size in ((40, "footnotesize"), (60, "scriptsize")):
+        assert f"\\{size}\n\\resizebox" in as_latex([table(*(row(f"m{at}", rank=at + 1) for at in range(count)))])
+    assert "% 80 rows may not fit a page" in as_latex([table(*(row(f"m{at}") for at in range(80)))])
+
+
+@pytest.mark.parametrize("label", ["a[b=1", "a[b=1,c]", "a[b=[1]]", "a[]", "a[b=1] (budget 5)", "x"])
+def test_latex_leaves_other_labels_alone(label: str) -> None:
+    """Only a whole label of name and parameters is put into other words."""
+    assert readable(label) == label
+
+
+def test_latex_for_siunitx() -> None:
+    """Metrics are numbers in S columns, headings and dashes are braced, the best one is bold."""
+    text = as_latex([table(row("a"), empty_row())], siunitx=True)
+    assert r"\usepackage{booktabs,graphicx,siunitx}" in text
+    assert text.count("S[table-format=3.1(3)") == 5
+    assert r"\# & method & {T1} & {S} & {U} & {H} & {AUSUC} & done \\" in text
+    assert re.search(r"a \\cite\{doe2020m\} & \\bfseries [\d.]+ \\pm [\d.]+ &", text)
+    assert r"& {-} & {-} &" in text
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -83,6 +83,7 @@ _FORMATS = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".
     "-o", "--output", "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE."
 )
 @excel_option
+@click.option("--siunitx", is_flag=True, help="In LaTeX: metrics in columns of that package, aligned by their points.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def leaderboard(
     store: tuple[Path, ...],
@@ -98,6 +99,7 @@ def leaderboard(
     wide: bool,
     output: Path | None,
     excel_safe: bool,
+    siunitx: bool,
     as_json: bool,
     **where: Any,
 ) -> int:
@@ -109,6 +111,8 @@ def leaderboard(
 
     form = chosen_form(form, output, _FORMATS, "table", as_json)
     check_excel(excel_safe, form)
+    if siunitx and form != "latex":
+        raise InputError(f"--siunitx is about LaTeX, and the form is {form}; add --format latex, or leave it out.")
     asked = [] if columns is None else tables.column_names(columns)
     if asked and form in ("csv", "json"):
         raise InputError(f"--columns is about tables for people, and {form} has every column; leave one of them out.")
@@ -120,6 +124,8 @@ def leaderboard(
     }
     instead = [option for option, given in (("--budget", budget is not None), ("--stress", stress),
                                             ("--overall", over_all)) if given]  # fmt: skip
+    if instead and siunitx:
+        raise InputError(f"--siunitx is about the table of one data set, and {instead[0]} prints another.")
     if len(instead) > 1:
         raise InputError(f"{' and '.join(instead)} print another table each; give one of them.")
     if asked and instead:
@@ -153,7 +159,7 @@ def leaderboard(
         "md": lambda: tables.as_markdown(result, asked),
         "csv": lambda: tables.as_csv(result, excel_safe),
         "json": lambda: tables.as_json(result),
-        "latex": lambda: latex.as_latex(result, wide, asked),
+        "latex": lambda: latex.as_latex(result, wide, asked, siunitx),
         "html": lambda: tables.as_html(result, asked),
     }
     emit(writers[form](), output)

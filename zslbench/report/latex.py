@@ -4,8 +4,9 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
+from zslbench.plaintext import plain
 from zslbench.report.escaping import latex as escaped
-from zslbench.report.tables import Field, cells, columns, header, heading, notes
+from zslbench.report.tables import Field, cells, columns, header, heading, paper_notes
 from zslbench.results.leaderboard import Row, Table
 from zslbench.results.stats import Estimate
 from zslbench.terms import METRICS, OPEN_METRICS
@@ -14,16 +15,42 @@ _LEFT_OUT = {"OA", "rule", "max-last T1/H", "max-val T1/H", "fit s", "peak MB", 
 """With these a table is too wide for type that can be read on paper; notes and caption tell what matters of them."""
 _LATIN_1 = 0xFF
 _CITABLE = re.compile(r"[\w:.+/-]+")
+_LABEL = re.compile(r"([\w.+-]+)\[([\w.-]+=[^\[\],=]*(?:,[\w.-]+=[^\[\],=]*)*)\]")
+_SIZES = ((75, r"\scriptsize"), (50, r"\footnotesize"), (30, ""))
+"""So many rows fit a page in that size."""
+_S_COLUMN = "S[table-format=3.1(3),separate-uncertainty,detect-weight,mode=text]"
+"""Of siunitx, for a mean with half the width of its interval."""
 
 
-def as_latex(tables: Sequence[Table], wide: bool = False, asked: Sequence[str] = ()) -> str:
-    """One ``table*`` per table; needs the packages booktabs and graphicx.
+def as_latex(tables: Sequence[Table], wide: bool = False, asked: Sequence[str] = (), siunitx: bool = False) -> str:
+    """One ``table*`` with a label per table; needs the packages booktabs and graphicx.
 
     Of the ranked rows the best of every metric is bold and the second best underlined, as far as the printed digits
     tell them apart. Bounds stand below a rule. A method is cited beside its name, or in a column of its own where
-    `wide` asks for every column; `asked`: as in `zslbench.report.tables.columns`.
+    `wide` asks for every column; `asked`: as in `zslbench.report.tables.columns`. With `siunitx` metrics stand in
+    columns of that package, aligned by their decimal points; none is underlined then.
     """
-    return document("\n".join(_as_latex(table, wide, asked) for table in tables), "booktabs,graphicx")
+    labels: list[str] = []
+    for table in tables:
+        stem = re.sub(r"[^a-z0-9]+", "-", f"{table.dataset} {table.family} {table.track}".casefold()).strip("-")
+        number = sum(label.partition(".")[0] == f"tab:{stem}" for label in labels)
+        labels.append(f"tab:{stem}{f'.{number + 1}' if number else ''}")
+    made = [_as_latex(table, wide, asked, label, siunitx) for table, label in zip(tables, labels, strict=True)]
+    return document("\n".join(made), f"booktabs,graphicx{',siunitx' if siunitx else ''}")
+
+
+def readable(label: str) -> str:
+    """The label of a row as a paper would print it.
+
+    >>> readable("clswgan[preset=small,ratio=100.0]")
+    'clswgan (small, ratio = 100)'
+    """
+    found = _LABEL.fullmatch(label)
+    if found is None:
+        return label
+    given = [part.split("=") for part in found[2].split(",")]
+    words = [value if name == "preset" else f"{name} = {value.removesuffix('.0')}" for name, value in given]
+    return f"{found[1]} ({', '.join(words)})"
 
 
 def document(text: str, packages: str) -> str:
@@ -35,39 +62,49 @@ def document(text: str, packages: str) -> str:
     return f"% \\usepackage{{{packages}}}\n{hint}{text}"
 
 
-def tabular(words: Iterable[bool], header: Iterable[str], groups: Iterable[Iterable[Iterable[str]]]) -> str:
+def tabular(words: Iterable[bool | str], header: Iterable[str], groups: Iterable[Iterable[Iterable[str]]]) -> str:
     """A ``tabular`` of cells that are LaTeX already; it shrinks where it is wider than the page.
 
     Args:
-        words: of every column whether it holds words, to the left, rather than numbers.
+        words: of every column whether it holds words, to the left, rather than numbers; or what LaTeX takes for it.
         header: plain titles.
         groups: of rows, with a rule between them.
     """
+    columns = [each if isinstance(each, str) else "l" if each else "r" for each in words]
+    titles = [
+        f"{{{escaped(title)}}}" if len(column) > 1 else escaped(title)
+        for column, title in zip(columns, header, strict=True)
+    ]
     body = "\n\\midrule\n".join("\n".join(map(_row, group)) for group in groups)
     return rf"""\resizebox{{\ifdim\width>\linewidth\linewidth\else\width\fi}}{{!}}{{%
-\begin{{tabular}}{{{"".join("l" if each else "r" for each in words)}}}
+\begin{{tabular}}{{{"".join(columns)}}}
 \toprule
-{_row(map(escaped, header))}
+{_row(titles)}
 \midrule
 {body}
 \bottomrule
 \end{{tabular}}}}"""
 
 
-def _as_latex(table: Table, wide: bool, asked: Sequence[str]) -> str:
+def _as_latex(table: Table, wide: bool, asked: Sequence[str], label: str, siunitx: bool) -> str:
     podium = {metric: _podium(table.rows, metric) for metric in (*METRICS, *OPEN_METRICS)}
     bounds = [row for row in table.rows if row.family == "bound"]
     methods = [row for row in table.rows if row.family != "bound"]
     shown = [column for column in columns(table, asked, wide) if wide or asked or column.name not in _LEFT_OUT]
-    groups = [[_line(row, shown, podium) for row in group] for group in (methods, bounds) if group]
-    body = tabular([column.words for column in shown], header(shown), groups)
-    return rf"""\begin{{table*}}
+    groups = [[_line(row, shown, podium, siunitx) for row in group] for group in (methods, bounds) if group]
+    kinds = [_S_COLUMN if siunitx and column.name in (*METRICS, *OPEN_METRICS) else column.words for column in shown]
+    body = tabular(kinds, header(shown), groups)
+    smaller = [size for most, size in _SIZES if len(table.rows) <= most]
+    size = f"{smaller[-1] if smaller else _SIZES[0][1]}\n".lstrip("\n")
+    too_long = "" if smaller else f"% {len(table.rows)} rows may not fit a page; choose some\n"
+    return rf"""{too_long}\begin{{table*}}
 \centering
 \caption{{{escaped(heading(table))}}}
-{body}
+\label{{{label}}}
+{size}{body}
 \par\smallskip
 \begin{{minipage}}{{\textwidth}}\footnotesize
-{escaped(" ".join(notes(table, shown)))}
+{escaped(" ".join(paper_notes(table)))}
 \end{{minipage}}
 \end{{table*}}
 """
@@ -77,17 +114,21 @@ def _row(line: Iterable[str]) -> str:
     return " & ".join(line) + r" \\"
 
 
-def _line(row: Row, shown: Sequence[Field], podium: dict[str, list[float]]) -> list[str]:
+def _line(row: Row, shown: Sequence[Field], podium: dict[str, list[float]], siunitx: bool) -> list[str]:
     line = []
     citation = rf"\cite{{{row.citation}}}" if _CITABLE.fullmatch(row.citation) else ""
     apart = "citation" in header(shown)
     for name, text in zip(header(shown), cells(row, shown), strict=True):
         if name in row.metrics:
-            line.append(_number(row.metrics[name], podium[name] if row.rank is not None else []))
+            number = _aligned if siunitx else _number
+            line.append(number(row.metrics[name], podium[name] if row.rank is not None else []))
+        elif siunitx and name in (*METRICS, *OPEN_METRICS):
+            line.append(f"{{{escaped(text)}}}")
         elif name == "citation" and citation:
             line.append(citation)
-        elif name == "method" and citation and not apart:
-            line.append(f"{escaped(text)} {citation}")
+        elif name == "method":
+            printed = escaped(plain(readable(row.label)))
+            line.append(f"{printed} {citation}" if citation and not apart else printed)
         else:
             line.append(escaped(text))
     return line
@@ -110,3 +151,10 @@ def _number(value: Estimate, podium: Sequence[float]) -> str:
     if math.isnan(value.low):
         return text
     return rf"{text} {{\scriptsize $\pm$ {50 * (value.high - value.low):.1f}}}"
+
+
+def _aligned(value: Estimate, podium: Sequence[float]) -> str:
+    """For a column of siunitx, which takes no underline."""
+    bold = r"\bfseries " if podium and _printed(value) == podium[0] else ""
+    half = "" if math.isnan(value.low) else rf" \pm {50 * (value.high - value.low):.1f}"
+    return f"{bold}{_printed(value):.1f}{half}"

@@ -26,6 +26,11 @@ _WIDE_ONLY = ("rule", "citation", "peak MB")
 """Columns that a terminal shows when it is asked for all."""
 _KEYS = ("tests", "validations", "others", "tried", "classes", "per_seed")
 """What a row says of the records behind it, which no table shows: `zslbench export` and the tables of budgets do."""
+_TERMS = (
+    "T1: ZSL accuracy per class; OA: ZSL accuracy over all images; S, U: GZSL accuracy on seen and unseen classes; H: "
+    "their harmonic mean, averaged over trials; AUSUC: area under the seen-unseen curve."
+)
+_BOUNDS = "Bounds are no methods: they mark what chance, a classifier of seen classes or ideal semantics would give."
 _EXPENDABLE = ("fit s", "OA", *_GAINS.values(), "AUSUC", "needs", "done", "S", "U")
 """Columns that a narrow terminal can do without, first to last."""
 
@@ -49,8 +54,7 @@ def notes(table: Table, shown: Sequence["Field"] = ()) -> list[str]:
         f"Percent: mean over splits ± half the width of the 95 % interval (bootstrap over splits and seeds, widened "
         f"for small samples; Student's t below 6 splits). Splits share classes and images, and intervals take them as "
         f"independent: they are optimistic. Epoch: {', '.join(sorted({EPOCHS[row.selection] for row in rows}))}.",
-        "T1: ZSL accuracy per class; OA: ZSL accuracy over all images; S, U: GZSL accuracy on seen and unseen "
-        "classes; H: their harmonic mean, averaged over trials; AUSUC: area under the seen-unseen curve.",
+        _TERMS,
     ]
     if any(column.name in OPEN_METRICS for column in shown):
         said.append(
@@ -70,9 +74,7 @@ def notes(table: Table, shown: Sequence["Field"] = ()) -> list[str]:
             "and how far the row is above it; 'zslbench reproduce' names the sources."
         )
     if any(row.family == "bound" for row in rows):
-        said.append(
-            "Bounds are no methods: they mark what chance, a classifier of seen classes or ideal semantics would give."
-        )
+        said.append(_BOUNDS)
     if any(row.budget for row in rows):
         said.append(
             "budget b: on each split b configurations, the named one and draws from the method's ranges, were tried on "
@@ -105,6 +107,12 @@ def brief_notes(table: Table, more: str = "") -> list[str]:
     mixed = [re.split(r" \(|: ", sentence)[0].rstrip(".") + "." for sentence in table.mixtures]
     amiss = " ".join([*by_chance(table), *_unranked(table.rows), *([lacking] if lacking else []), *mixed])
     return [said, amiss] if amiss else [said]
+
+
+def paper_notes(table: Table) -> list[str]:
+    """What must not be missed where there is room for a few lines, and what the columns are."""
+    bounds = [_BOUNDS] if any(row.family == "bound" for row in table.rows) else []
+    return [*brief_notes(table), _TERMS, *bounds]
 
 
 def by_chance(table: Table) -> list[str]:
