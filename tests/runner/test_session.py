@@ -331,6 +331,23 @@ def test_a_ray_that_cannot_start_names_the_way_out(bench, monkeypatch, tmp_path)
         list(run_with_ray(bench.registry, bench.data.view(), bench.jobs(), Where(2)))
 
 
+def test_a_ray_that_was_too_slow_to_start_is_started_once_more(bench, monkeypatch):
+    """What the first attempt has started is ended before; a second failure is told."""
+    ray, left = pytest.importorskip("ray"), []
+
+    def slow(**_):
+        if not left:
+            left.append(subprocess.Popen(["sleep", "60"]))
+            raise RuntimeError("The current node timed out during startup. This could happen because ...")
+        assert left[0].poll() is not None
+        raise RuntimeError("no place")
+
+    monkeypatch.setattr(ray, "init", slow)
+    with pytest.raises(InputError, match=r"ray cannot start \(no place\); use workers=0"):
+        list(run_with_ray(bench.registry, bench.data.view(), bench.jobs(), Where(2)))
+    assert len(left) == 1
+
+
 def thread_counts(code: str) -> list[str]:
     """What a fresh process prints after it ran `code` with two threads allowed."""
     head = "from zslbench.runner.attempt import limited_threads\nfrom threadpoolctl import threadpool_info\n"

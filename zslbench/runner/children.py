@@ -1,4 +1,4 @@
-"""Processes that a method forks: they must neither outlive their worker nor make it seem alive.
+"""Child processes. Those that a method forks must neither outlive their worker nor make it seem alive.
 
 Ray takes a worker for dead when its sockets close. A forked child holds copies of them, so its worker could die
 unnoticed, and the run would wait for ever.
@@ -44,3 +44,30 @@ def _in_child() -> None:
             if os.readlink(f"/proc/self/fd/{descriptor}") == led_to:
                 os.close(descriptor)
     die_with_parent()
+
+
+def child_processes() -> set[int]:
+    """Those of this process, without waiting for any; without the helpers that end with it."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return set()
+    found = set()
+    for path in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found |= set(map(int, path.read_text().split()))
+    return {child for child in found if not _keeps_track(child)}
+
+
+def _keeps_track(process: int) -> bool:
+    """Whether it is the helper of Python's (or joblib's) multiprocessing, which ends with this process."""
+    with contextlib.suppress(OSError):
+        return b"resource_tracker" in Path(f"/proc/{process}/cmdline").read_bytes()
+    return False
+
+
+def end(child: int) -> None:
+    """Kill it, and wait until it is gone."""
+    with contextlib.suppress(OSError):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

@@ -11,15 +11,12 @@ import _thread
 import contextlib
 import faulthandler
 import gc
-import os
 import random
-import signal
 import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
@@ -28,6 +25,7 @@ import numpy as np
 from zslbench.errors import InputError
 from zslbench.hashing import derive_seed
 from zslbench.runner import originals
+from zslbench.runner.children import child_processes, end
 from zslbench.runner.descriptors import Descriptors
 from zslbench.runner.settings import ENVIRONMENT, PATH, SETTINGS, Setting
 from zslbench.runner.torch_settings import documented, torch_settings
@@ -228,7 +226,7 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
     start = _with_imported(owner, _at_first(before))
     restore(_differing(start, before))
     gc.freeze()  # garbage of before stays: its files would seem closed by the method, and going through it takes time
-    files, watch, threads, children = Descriptors(), originals.Watch(), _threads(), _children()
+    files, watch, threads, children = Descriptors(), originals.Watch(), _threads(), child_processes()
     bare = _bare_threads()
     _seed(seed)
     _seeds.append(seed)
@@ -242,9 +240,9 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
         patched, tampered = watch.undone(), watch.tampered  # now: what follows may need what was replaced
         faulthandler.cancel_dump_traceback_later()
         _seeds.pop()
-        started = _children() - children
+        started = child_processes() - children
         for child in started:
-            _end(child)
+            end(child)
         closed, lost = files.mend()
         changed, stays = restore(_torch_at_first | start)  # torch may have come meanwhile
         lasting = [*(f"{name} changed" for name in (*patched, *stays)), *left]
@@ -335,32 +333,6 @@ def _threads_left(before: set[int], bare: int) -> list[str]:
             return ["a running thread"]
         sleep(0.01)
     return []
-
-
-def _children() -> set[int]:
-    """Child processes, without waiting for any."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return set()
-    found = set()
-    for path in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found |= set(map(int, path.read_text().split()))
-    return {child for child in found if not _keeps_track(child)}
-
-
-def _keeps_track(process: int) -> bool:
-    """Whether it is the helper of Python's (or joblib's) multiprocessing, which ends with this process."""
-    with contextlib.suppress(OSError):
-        return b"resource_tracker" in Path(f"/proc/{process}/cmdline").read_bytes()
-    return False
-
-
-def _end(child: int) -> None:
-    with contextlib.suppress(OSError):
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
 
 
 if "torch" in sys.modules:
