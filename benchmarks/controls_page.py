@@ -9,6 +9,7 @@ import argparse
 import re
 from pathlib import Path
 
+from spent import told as told_time
 from tabulate import tabulate
 
 from zslbench.records import Store
@@ -37,7 +38,13 @@ def page(store: Path, suites: tuple[str, ...]) -> str:
     ]
     header = ["method", *(f"T1, `{semantics}`" for semantics, _, _ in found)]
     body = tabulate(table, header, tablefmt="pipe", disable_numparse=True, colalign=["left"] + ["right"] * len(found))
-    about = ABOUT.format(suites=" and ".join(f"`{name}`" for name in suites), chance=100 * chance, store=store.name)
+    time = told_time(Store(store))
+    about = ABOUT.format(
+        suites=" and ".join(f"`{name}`" for name in suites),
+        chance=100 * chance,
+        store=store.name,
+        time=told_time(Store(store)),
+    )
     measured = [(label, row) for _, _, rows in found for label, row in rows.items() if row is not None]
     missed = [(label, row) for label, row in measured if not holds(row, chance)]
     missing = sorted({label for _, _, rows in found for label, row in rows.items() if row is None})
@@ -48,7 +55,7 @@ ABOUT = (
     "The suites {suites}: attributes shuffled among the classes, and random numbers in their place, drawn anew for "
     "each split. No method can know which unseen class is which, so T1 is {chance:.0f} % for all. Percent ± half the "
     "95 % interval over splits, last epoch; **bold** where the interval leaves out chance, which one in twenty does by "
-    "itself; a dash where a method cannot be run. Made by `python benchmarks/controls_page.py results/{store}`."
+    "itself; a dash where a method cannot be run. Made by `python benchmarks/controls_page.py results/{store}`. {time}"
 )
 
 

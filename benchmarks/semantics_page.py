@@ -12,6 +12,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from spent import told as told_time
 from tabulate import tabulate
 
 from zslbench.datasets.controls import read_weaker, says_nothing
@@ -42,7 +43,7 @@ def page(store: Path, dataset: str, family: str) -> str:
     pairs = {metric: agreements(tables[metric], real) for metric in METRICS}
     parts = [
         f"# Does the order of methods depend on who wrote the semantics?\n\n{ABOUT}".format(
-            dataset=dataset, family=family, store=store.name
+            dataset=dataset, family=family, store=store.name, time=told_time(Store(store))
         ),
         "## Accuracies",
         *(f"{metric}:\n\n{accuracies(tables[metric], names)}" for metric in ("T1", "H")),
@@ -60,7 +61,7 @@ ABOUT = (
     "`shuffled` and `random` say nothing of the classes, so T1 is chance; any other is a table of others that was "
     "added to a copy of the data (`zslbench data add`) and is not shipped. Percent, mean over splits; in brackets the "
     "rank in its column, of the methods that have all splits in every column. Made by `python "
-    "benchmarks/semantics_page.py results/{store}`."
+    "benchmarks/semantics_page.py results/{store}`. {time}"
 )
 
 HOW = (

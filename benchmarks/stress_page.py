@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from spent import told as told_time
 
 from zslbench.records import Store
 from zslbench.report.stress import as_markdown
@@ -30,7 +31,9 @@ def page(store: Path) -> str:
     """All of it."""
     tables = {metric: Results(Store(store)).stress("last", metric, track="strict") for metric in METRICS}
     parts = [
-        f"# What methods lose as their data get worse\n\n{ABOUT}".format(store=store.name),
+        f"# What methods lose as their data get worse\n\n{ABOUT}".format(
+            store=store.name, time=told_time(Store(store))
+        ),
         *(f"## {metric}\n\n{as_markdown(tables[metric])}".rstrip() for metric in METRICS),
         "## What follows",
         *sentences(tables["T1"][0], halves(store, tables["T1"][0])),
@@ -42,7 +45,7 @@ ABOUT = (
     "One thing is worse at a time: views drawn for each split, as docs/semantics.md says. Noise is in standard "
     "deviations (SD) of an attribute over the classes, or of a feature over the images; noise on features is on "
     "images to be classified alone. With fewer seen classes, S and H have fewer candidates and are easier; T1 is as "
-    "hard as before. Made by `python benchmarks/stress_page.py results/{store}`."
+    "hard as before. Made by `python benchmarks/stress_page.py results/{store}`. {time}"
 )
 
 

@@ -8,6 +8,7 @@ STORE holds the suite `synthesis`.
 import argparse
 from pathlib import Path
 
+from spent import told as told_time
 from tabulate import tabulate
 
 from zslbench.records import Store
@@ -42,7 +43,7 @@ def page(store: Path) -> str:
                      colalign=["left", *["right"] * (len(METRICS) + 1)])  # fmt: skip
     parts = [
         f"# How many to draw per unseen class\n\n{ABOUT}".format(
-            data=table.dataset, family=table.family, store=store.name
+            data=table.dataset, family=table.family, store=store.name, time=told_time(Store(store))
         ),
         shown,
         "## What follows",
@@ -55,7 +56,7 @@ ABOUT = (
     "{data} {family}, percent, mean over splits. A generative method draws latents or images of unseen classes and "
     "trains a classifier on them with those of seen ones; the more it draws, the more the classifier expects unseen "
     "classes. `+cal` moves the same balance by one constant, chosen on validation classes, and no constant changes "
-    "AUSUC. Made by `python benchmarks/synthesis_page.py results/{store}`."
+    "AUSUC. Made by `python benchmarks/synthesis_page.py results/{store}`. {time}"
 )
 
 
