@@ -43,7 +43,7 @@ def page(store: Path, suites: tuple[str, ...]) -> str:
         suites=" and ".join(f"`{name}`" for name in suites),
         chance=100 * chance,
         store=store.name,
-        time=told_time(Store(store)),
+        time=time,
     )
     measured = [(label, row) for _, _, rows in found for label, row in rows.items() if row is not None]
     missed = [(label, row) for label, row in measured if not holds(row, chance)]
