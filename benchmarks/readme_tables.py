@@ -16,6 +16,7 @@ from tabulate import tabulate
 
 from zslbench.records import Store
 from zslbench.report.tables import as_markdown, json_schema
+from zslbench.results.answer import leads
 from zslbench.results.citations import cited
 from zslbench.results.comparison import compare_rows
 from zslbench.results.leaderboard import Table, leaderboard
@@ -34,7 +35,9 @@ def main() -> int:
     readme, page, results = ROOT / "README.md", ROOT / "docs/methods.md", ROOT / "results/ucm-16-5/leaderboard.md"
     last, val = leaderboards()
     text = between(readme.read_text(encoding="utf-8"), "answer", answer(last))
+    found = ROOT / "docs/results.md"
     wanted = {
+        found: between(found.read_text(encoding="utf-8"), "answer", answer(last)),
         readme: between(text, "table", short(last)),
         page: between(page.read_text(encoding="utf-8"), "methods", methods()),
         results: "\n".join(map(as_markdown, (last, val))),
@@ -66,15 +69,11 @@ def leaderboards() -> list[list[Table]]:
 
 
 def answer(tables: list[Table]) -> str:
-    """Who leads, whom it can be told apart from, and what becomes of the paper's two methods: each from the records."""
+    """Who leads, and whom it can be told apart from; then what becomes of the paper's two methods."""
     table = tables[0]  # the strict track
-    ranked = [row for row in table.rows if row.rank is not None]
-    best, h = ranked[0], ranked[0].metrics["H"]
+    lead = leads(table, ["H"])[0]
     comparison = compare_rows(table, ["mcfa+cal", "cada"], "H")
-    return (
-        f"Of {len(ranked)} ranked rows of the strict track **{best.label}** leads with H = {100 * h.mean:.1f} "
-        f"({100 * h.low:.1f} to {100 * h.high:.1f}). {' '.join(comparison.conclusions)}\n\n"
-    )
+    return f"**{lead.sentences[0]}** {lead.sentences[1]} The paper’s two: {comparison.conclusions[0]}\n"
 
 
 def short(tables: list[Table]) -> str:

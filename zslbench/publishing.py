@@ -8,6 +8,7 @@ from zslbench.merging.agreement import difference, name_of
 from zslbench.plaintext import plain
 from zslbench.protocol import Outcome
 from zslbench.records import Store
+from zslbench.spelling import argument
 from zslbench.verification import verify
 
 _MARK = '<meta name="generator" content="zslbench site">'
@@ -15,8 +16,12 @@ _HEAD = 16_384
 """Bytes of a page in which the mark must stand."""
 
 
-def verified(stores: Sequence[Store]) -> str:
+def verified(stores: Sequence[Store], first_counts: bool = False) -> str:
     """The sentence on what was looked at.
+
+    Args:
+        stores: that are to be shown.
+        first_counts: whether of a trial with other numbers in several stores the first store's is meant to count.
 
     Raises:
         InputError: something in a store differs from what was written, or two stores have other numbers of one trial.
@@ -33,25 +38,31 @@ def verified(stores: Sequence[Store]) -> str:
             )
         records, recomputed = records + found.done, recomputed + found.recomputed
         without += found.without_predictions
-    _check_agreement(stores)
+    apart = _apart(stores, first_counts)
+    differing = f"; of {apart} trials later stores have other numbers, which count nowhere" if apart else ""
     lacking = f", {without} of them have no predictions to compute from" if without else ""
-    return f"{records} finished trials verified, {recomputed} computed anew from their predictions{lacking}."
+    return f"{records} finished trials verified, {recomputed} computed anew from their predictions{lacking}{differing}."
 
 
-def _check_agreement(stores: Sequence[Store]) -> None:
-    if len(stores) < 2:
-        return
+def _apart(stores: Sequence[Store], first_counts: bool) -> int:
+    """Of how many trials stores have other numbers than the first one that has them."""
     known: dict[str, tuple[Store, Outcome]] = {}
-    for store in stores:
+    apart = set[str]()
+    for store in stores if len(stores) > 1 else ():
         for record in store.latest().values():
             if record.outcome is None:
                 continue
             other, theirs = known.setdefault(record.key, (store, record.outcome))
-            if difference(theirs, record.outcome) is not None:
+            if difference(theirs, record.outcome) is None:
+                continue
+            if not first_counts:
                 raise InputError(
                     f"stores {plain(other.folder)} and {plain(store.folder)} have other numbers of {name_of(record)}: "
-                    f"merge them by `zslbench merge`, which decides."
+                    f"merge them by `zslbench merge`, which decides, or let the first one count by "
+                    f"{argument('first', True)}."
                 )
+            apart.add(record.key)
+    return len(apart)
 
 
 def obsolete(folder: Path, pages: Iterable[str]) -> list[Path]:

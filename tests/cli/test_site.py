@@ -78,6 +78,17 @@ def test_stores_that_contradict_each_other_are_not_shown(tmp_path: Path):
         assert verified([store]).startswith("1 finished trials verified, 0 computed anew")
     with pytest.raises(InputError, match=r"have other numbers of a.*zslbench merge"):
         verified(stores)
+    assert "of 1 trials later stores have other numbers, which count nowhere" in verified(stores, first_counts=True)
+
+
+def test_the_first_store_counts_where_it_is_asked_for(tmp_path: Path, in_process: Command):
+    """With --first the numbers are those of the store that is named first, in either order."""
+    for name, value in (("x", 0.5), ("y", 0.6)):
+        write_store(tmp_path / name, [(done(trial("a", 0), [value]), None)])
+    assert in_process("site", "x", "y", "-o", "none")[0] == 2
+    for order, shown in (("xy", "50.0"), ("yx", "60.0")):
+        assert in_process("site", *order, "-o", order, "--first")[0] == 0
+        assert f"a leads by H with {shown}" in (tmp_path / order / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_folder_of_something_else_is_left_alone(stores: list[Path], in_process: Command, tmp_path: Path):

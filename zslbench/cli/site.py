@@ -17,9 +17,13 @@ from zslbench.terms import Selection
     show_default=True, help="The folder of the pages.",
 )  # fmt: skip
 @click.option("--title", default="Zero-shot learning leaderboard", show_default=True, help="Of the index.")
+@click.option(
+    "--first", is_flag=True,
+    help="Where STOREs have other numbers of one trial take those of the one that is named first, and say of how many.",
+)  # fmt: skip
 @table_options
 @stored_options
-def site(stores: tuple[Path, ...], output: Path, title: str, select: Any, sort: str, **where: Any) -> int:
+def site(stores: tuple[Path, ...], output: Path, title: str, first: bool, select: Any, sort: str, **where: Any) -> int:
     """Write a static leaderboard of STOREs that a group can host: an index, a page for every data set and track, a page
     for every method with its history and citation. Pages load nothing and link by relative addresses.
 
@@ -37,13 +41,14 @@ def site(stores: tuple[Path, ...], output: Path, title: str, select: Any, sort: 
 
     checked_output(output, *stores)
     kept = [existing_store(store) for store in stores]
-    said = verified(kept)
+    said = verified(kept, first)
+    own, *also = reversed(kept)  # of a trial in several the last one counts
     others: dict[str, Selection] = {"last": "val", "val": "last"}
-    where["also"] = [store.folder for store in kept[1:]]
-    tables = Results(kept[0]).leaderboard(select, sort, **where)
+    where["also"] = [store.folder for store in also]
+    tables = Results(own).leaderboard(select, sort, **where)
     if not any(row.metrics for table in tables for row in table.rows):
         raise InputError(f"no finished trial in {', '.join(map(str, stores))} matches the options.")
-    beside = Results(kept[0]).leaderboard(others[select], sort, **where) if select in others else []
+    beside = Results(own).leaderboard(others[select], sort, **where) if select in others else []
     pages = made(
         tables, beside, chain.from_iterable(store.briefs() for store in kept), title=plain(title), verified=said
     )

@@ -23,6 +23,8 @@ class Lead(msgspec.Struct, frozen=True):
     value: Estimate
     ranked: int
     """Rows that are ranked, the leader among them."""
+    partial: bool = False
+    """Whether these are some rows of a table whose others are not shown."""
     equals: list[str] = []
     """Rows that have the same value on every split."""
     next: Paired | None = None
@@ -64,7 +66,10 @@ class Lead(msgspec.Struct, frozen=True):
         who = _listed([self.label, *self.equals])
         low_high = "" if value.low != value.low else f" (95 % interval {_percent(value.low)} to {_percent(value.high)})"
         together = f" alike on each of {splits} split{'s' if splits > 1 else ''}" if self.equals else ""
-        said = f"{who} {'lead' if self.equals else 'leads'} by {self.metric} with {_percent(value.mean)}{low_high}"
+        among = f"Of the {self.ranked} rows shown " if self.partial else ""
+        said = (
+            f"{among}{who} {'lead' if self.equals else 'leads'} by {self.metric} with {_percent(value.mean)}{low_high}"
+        )
         said += together
         if self.next is None:
             return said + ("." if self.equals else "; no other row is ranked.")
@@ -110,24 +115,25 @@ def leads(table: Table, metrics: Sequence[str] = ()) -> list[Lead]:
 
 def _lead(table: Table, ranked: Sequence[Row], metric: str) -> Lead:
     oracle = ranked[0].selection == "test-max"
+    partial = [row.rank for row in ranked] != list(range(1, len(ranked) + 1))
     if len(ranked) == 1:
         row = ranked[0]
-        return Lead(metric, row.label, row.metrics[metric], 1, oracle=oracle)
+        return Lead(metric, row.label, row.metrics[metric], 1, partial, oracle=oracle)
     try:
         found = compare_rows(table, [row.label for row in ranked], metric, best_alone=True, in_ranks=False)
     except InputError:  # rows of a table that was cut may come from two versions of a method
         best = max(ranked, key=lambda row: row.metrics[metric].mean)
-        return Lead(metric, best.label, best.metrics[metric], len(ranked), oracle=oracle)
-    return _of(found, {row.label: row for row in ranked}, oracle)
+        return Lead(metric, best.label, best.metrics[metric], len(ranked), partial, oracle=oracle)
+    return _of(found, {row.label: row for row in ranked}, oracle, partial)
 
 
-def _of(found: Comparison, rows: dict[str, Row], oracle: bool) -> Lead:
+def _of(found: Comparison, rows: dict[str, Row], oracle: bool, partial: bool) -> Lead:
     best, splits = found.pairs[0].a, len(found.splits)
     equals = [pair.b for pair in found.pairs if pair.ties == pair.splits]
     following = next((pair for pair in found.pairs if pair.b not in equals), None)
     others = [sentence.removeprefix(ORACLE) for sentence in found.others]
     return Lead(
-        found.metric, best, rows[best].metrics[found.metric], len(rows), equals, following, found.pairs,
+        found.metric, best, rows[best].metrics[found.metric], len(rows), partial, equals, following, found.pairs,
         too_few(splits, len(found.pairs)), oracle, others,
     )  # fmt: skip
 
