@@ -30,7 +30,8 @@ def test_the_answer_is_what_compare_says(store: Store):
     assert by_h.next == pair
     assert by_h.headline == (
         f"Of the 5 rows shown exem+cal leads by H with 76.3 (95 % interval 73.0 to 79.3), "
-        f"{100 * pair.difference:.1f} points above gfzsl+cal (paired by split: {100 * pair.low:+.1f} to {100 * pair.high:+.1f})."
+        f"{100 * pair.difference:.1f} points above gfzsl+cal (paired by split: "
+        f"{100 * pair.low:+.1f} to {100 * pair.high:+.1f})."
     )
     assert by_h.apart == [pair.b for pair in found.pairs if pair.p_holm < 0.05] == ["mcfa+cal", "dap", "conse"]
     assert by_h.sentences[1] == (
