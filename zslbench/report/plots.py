@@ -28,6 +28,7 @@ from zslbench.plaintext import plain
 from zslbench.report.contents import TOP, ClassAccuracies, Section
 from zslbench.results.overall import Overall, short_names
 from zslbench.results.stats import Ranking
+from zslbench.results.stress import StressTable
 from zslbench.spelling import argument
 
 # Okabe and Ito's colours for colour-blind readers, less black and yellow, which one of the two backgrounds swallows,
@@ -43,6 +44,8 @@ RULES = {
 """A selection rule's marker, colour and name."""
 _INK, _SOFT = "#010203", "#040506"
 """What stands for the page's text and line colours until the SVG is part of it."""
+_UNKNOWN = "#D5D5D5"
+"""Of a cell without a number."""
 _PANELS = 16
 _COLUMNS = 12
 _ROWS = 40
@@ -117,7 +120,7 @@ def left_out(plot: Plot, section: Section) -> str:
     shown, methods = {
         "shots": (len(section.shown), section.methods) if section.shots else (0, 0),
         "budget": (TOP, len(section.budgets.curves)) if section.budgets else (0, 0),
-        "stress": (_COLUMNS, len(section.stress.labels)) if section.stress else (0, 0),
+        "stress": (_COLUMNS, len(_stressed(section.stress))) if section.stress else (0, 0),
         "per-split": (len(section.shown), section.methods),
         "tradeoff": (len(section.shown), section.methods),
         "classes": (_COLUMNS, len(accuracies.labels) if accuracies else 0),
@@ -318,7 +321,7 @@ def stress(section: Section) -> Figure | None:
     found = section.stress
     if found is None:
         return None
-    labels = found.labels[:_COLUMNS]
+    labels = _stressed(found)[:_COLUMNS]
     values = np.full((len(found.stresses), len(labels)), np.nan)
     for row, each in enumerate(found.stresses):
         for loss in each.losses:
@@ -335,6 +338,12 @@ def stress(section: Section) -> Figure | None:
     axes.set_xticks(range(len(labels)), [_short(label, 22) for label in labels], rotation=90)
     axes.set_yticks(range(len(values)), [_short(each.what, 44) for each in found.stresses])
     return figure
+
+
+def _stressed(found: StressTable) -> list[str]:
+    """Labels of the methods that were measured under any stress, in their order."""
+    known = {loss.label for each in found.stresses for loss in each.losses}
+    return [label for label in found.labels if label in known]
 
 
 def shots(section: Section) -> Figure | None:
@@ -593,7 +602,7 @@ PLOTS = (
         "confusion",
         "What unseen classes are taken for",
         "Of the images of the class in a row, the percentage that ZSL (last epoch) assigns to the class in a column, "
-        "over the splits in which both are unseen (pale cells: in none). Rows need not add up to 100, because each "
+        "over the splits in which both are unseen (grey cells: in none). Rows need not add up to 100, because each "
         "pair has its own splits.",
         confusion,
     ),
@@ -659,7 +668,7 @@ def _heat(
         known = not math.isnan(value)
         if known and not value and least > 0:
             continue
-        fill = scale(min(1.0, max(0.0, value))) if known else "#8C8C8C"
+        fill = scale(min(1.0, max(0.0, value))) if known else _UNKNOWN if least > 0 else f"{_UNKNOWN}50"
         tip = _tip(tips(row, column)) if known else {}
         axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, lw=0, fc=fill, clip_on=False, **tip))
         if known and value >= least:
