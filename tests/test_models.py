@@ -97,7 +97,7 @@ def test_candidates_by_name(model: Any, data: Any) -> None:
     assert found.classes == ["beach", "river"]
     assert found.columns.shape == (5, 2)
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
-    for wrong, said in (("beech", "Did you mean 'beach'"), ("beach,beach", "each named once")):
+    for wrong, said in (("beech", "Did you mean 'beach'"), ("beach,beach", "'beach' is named twice")):
         with pytest.raises(InputError, match=said):
             model.predict(data.view.features[:1], candidates=wrong)
 
@@ -142,8 +142,9 @@ def test_features_that_do_not_fit(model: Any, features: Any, said: str) -> None:
         ({"classes": Classes([1, 2], np.zeros((2, 60)))}, "classes: a list of names"),  # type: ignore[list-item]
         ({"classes": Classes(["a"], [[1.0], [1.0, 2.0]])}, "classes: real numbers"),  # type: ignore[arg-type]
         ({"classes": Classes(["a"], np.full((1, 60), np.inf))}, "with NaN or infinite ones"),
-        ({"classes": Classes(["a"], np.zeros((1, 60))), "candidates": "river"}, "classes: none of these is among cand"),
-        ({"classes": Classes(["Unknown"], np.zeros((1, 60))), "reject": 0.5}, "a class is called 'Unknown', as is the"),
+        ({"classes": Classes(["a"], np.ones((1, 60))), "candidates": "river"}, "classes: none of these is among cand"),
+        ({"classes": Classes(["a"], np.ones((1, 60))), "reject": 0.5}, "and those alone; leave classes out, or this"),
+        ({"classes": Classes(["a"], np.zeros((1, 60)))}, "nothing describes 'a'"),
         ({"classes": {"a": 1}}, "classes: zslbench.models.model.Classes is expected"),
         ({"classes": Classes(["a"], np.zeros((1, 3)))}, r"classes: \(1, 60\) finite numbers"),
         ({"classes": Classes(["a", "a"], np.zeros((2, 60)))}, "'a'"),
@@ -318,6 +319,8 @@ def test_damaged_and_foreign_files(model: Any, tmp_path: Path) -> None:
         ({"played": -1}, "less than nothing"),
         ({"played": 0}, "no class played unseen"),
         ({"played": 22}, "more than all"),
+        ({"provenance": {"batch_size": "x"}}, "batches of no size"),
+        ({"provenance": {"batch_size": 0}}, "batches of no size"),
         ({"few": 10**6}, "more than all"),
         ({"tested": RestsOn(1, 0, 1)}, "less than nothing"),
         ({"cells": (0, 3)}, "less than nothing"),
@@ -634,5 +637,7 @@ def test_answers_that_are_equally_sure_count_together(probabilities, right, accu
 
 def test_a_threshold_belongs_to_all_classes(model: Any, data: Any) -> None:
     """It was found with all of them as candidates; among a few everything looks sure."""
-    with pytest.raises(InputError, match="found with all classes as candidates; leave candidates out, or this"):
+    with pytest.raises(
+        InputError, match="with all its classes as candidates, and those alone; leave candidates out, or this"
+    ):
         model.predict(data.view.features, candidates="unseen", reject=0.9)

@@ -247,5 +247,63 @@ def test_names_of_images(model: Any, images: Any, files: Any) -> None:
 
 def test_further_classes_may_be_arrays_of_names(model: Any, images: Any) -> None:
     """NumPy's texts and lists of lists serve as well."""
-    more = Classes(np.array(["sea", "lake"]), [[0.0] * 5, [1.0] * 5])  # type: ignore[arg-type]
+    more = Classes(np.array(["sea", "lake"]), [[0.5] * 5, [1.0] * 5])  # type: ignore[arg-type]
     assert model.predict(images, classes=more, candidates=["lake"]).classes == ["lake"]
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "said"),
+    [
+        (["pier"], np.zeros((1, 5)), r"nothing describes 'pier', whose row is all zeros"),
+        (["dune", "pier"], [[1, 1, 0, 0, 0], [1, 0, 0, 0, -1e-6]], r"negative numbers describe 'pier'"),
+    ],
+)
+def test_further_classes_are_described_as_the_model_s_are(folder: Path, model: Any, images: Any, names, rows, said):
+    """A row that says nothing, and numbers of a sign that no class of the model has, give no answer."""
+    from zslbench.models.model import Model
+
+    positive = Model(model.header, np.abs(model.semantics), model.method)
+    for form in (Classes(names, np.array(rows)), Classes(np.array(names), np.array(rows, np.float32))):
+        with pytest.raises(InputError, match=said):
+            positive.predict(images, classes=form)
+    assert model.predict(images, classes=Classes(["pier"], -np.ones((1, 5)))).classes[-1], "it has negative ones itself"
+
+
+def test_how_sure_is_asked_of_the_model_s_own_classes(model: Any, images: Any) -> None:
+    """Neither fewer candidates nor further ones: the rate was found with neither."""
+    with pytest.raises(InputError, match=r"reject: .* and those alone; leave classes out, or this"):
+        model.predict(images, reject=0.5, classes=Classes(["pier"], np.ones((1, 5))))
+    with pytest.raises(InputError, match=r"leave candidates out, or this"):
+        model.predict(images, reject=0.5, candidates=["river"])
+
+
+def test_a_model_is_saved_as_one(model: Any, tmp_path: Path) -> None:
+    """Under another ending nothing is written, and what is there stays."""
+    (tmp_path / "table.csv").write_text("precious")
+    with pytest.raises(InputError, match=r"a model file's name ends in \.zsl, found '.*table\.csv'"):
+        model.save(tmp_path / "table.csv")
+    assert (tmp_path / "table.csv").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("candidates", "said"),
+    [("Unseen", r"no class 'Unseen'\. All classes of a kind are candidates='unseen'"),
+     ("river,river", r"'river' is named twice"), ([], r"names of classes is expected, found list")],
+)  # fmt: skip
+def test_candidates_that_are_none(model: Any, images: Any, candidates: Any, said: str) -> None:
+    """A line says what was meant."""
+    with pytest.raises(InputError, match=said):
+        model.predict(images, candidates=candidates)
+
+
+def test_probabilities_at_any_temperature() -> None:
+    """They are numbers that sum to one, also where scores cannot be divided by it."""
+    from zslbench.temperature import softmax
+
+    scores = np.array([[1.0, 2.0, 2.0], [-1e300, 0.0, 1e300]])
+    for temperature in (1e-320, 1e-3, 1.0, 1e3):
+        p = softmax(scores, temperature)
+        assert np.isfinite(p).all()
+        assert p.sum(axis=1) == pytest.approx([1, 1])
+    assert softmax(scores, 1e-320)[0] == pytest.approx([0, 0.5, 0.5])
+    assert softmax(scores[:1], 2.0) == pytest.approx(softmax(scores[:1] / 2.0))

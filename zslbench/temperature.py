@@ -7,11 +7,15 @@ import numpy as np
 from zslbench._types import DoubleArray, IntArray
 
 
-def softmax(scores: Any) -> DoubleArray:
-    """Rows of probabilities (N, K)."""
+def softmax(scores: Any, temperature: float = 1.0) -> DoubleArray:
+    """Rows of probabilities (N, K), also at temperatures by which scores cannot be divided."""
     from scipy.special import softmax as of_scipy
 
-    p: DoubleArray = of_scipy(np.asarray(scores, np.float64), axis=1)
+    scores = np.asarray(scores, np.float64)
+    if temperature != 1:
+        with np.errstate(over="ignore"):
+            scores = (scores - scores.max(axis=1, keepdims=True)) / temperature
+    p: DoubleArray = of_scipy(scores, axis=1)
     return p
 
 

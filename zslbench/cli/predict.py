@@ -104,7 +104,8 @@ def predict(
     from zslbench.models.model import UNKNOWN, WORDS, why_unsure
 
     if (images is None) == (features is None):
-        raise click.UsageError("give pictures by --images, or features by --features.")
+        both_or_none = "neither" if images is None else "both"
+        raise click.UsageError(f"give pictures by --images, or features by --features; found {both_or_none}.")
     if features is not None:
         for option, value in {"skip_bad": skip_bad, "weights": weights, "device": device, "workers": workers}.items():
             if given(option, value) is not None:

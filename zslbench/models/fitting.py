@@ -149,7 +149,7 @@ def _tested(view: DataView, part: Partition) -> RestsOn:
 
 def _confidence(scores: FloatArray, columns: IntArray) -> Confidence:
     temperature = likeliest_temperature(scores, columns)
-    p = softmax(scores / temperature)
+    p = softmax(scores, temperature)
     best, right = p.max(axis=1), p.argmax(axis=1) == columns
     bins = np.minimum((best * _BINS).astype(int), _BINS - 1)
     gaps = [abs(best[bins == b].mean() - right[bins == b].mean()) * np.mean(bins == b) for b in np.unique(bins)]

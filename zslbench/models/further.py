@@ -36,7 +36,9 @@ def read_classes(path: Path, header: Header) -> Classes:
     rows = read_csv(path).rows
     names = check_class_names([row[0].strip() for _, row in rows[1:]], str(path))
     if not names:
-        raise InputError(f"{path}: expected a row for each class, found none.")
+        raise InputError(
+            f"{path}: expected a line with the names of attributes and then a row for each class, found no row."
+        )
     block = table_block(path, names, by_order=False)
     given = list(block.card.columns or [])
     if unknown := [name for name in given if name not in header.columns]:

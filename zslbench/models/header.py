@@ -149,6 +149,9 @@ def problem(header: Header) -> str:
         return "it counts more than all"
     if header.tested is not None and min(msgspec.structs.astuple(header.tested)) < 1:
         return "it counts less than nothing"
+    size = header.provenance.get("batch_size", 1)
+    if type(size) is not int or size < 1:
+        return "images were encoded in batches of no size"
     if header.measured is not None and not all(0 <= header.measured.get(name, -1) <= 1 for name in METRICS):
         return f"{', '.join(METRICS)} from 0 to 1 were measured, or nothing"
     if header.measured is not None and not header.played:

@@ -18,6 +18,7 @@ from zslbench.models.header import Header
 from zslbench.plaintext import plain
 from zslbench.spelling import argument
 from zslbench.temperature import softmax
+from zslbench.terms import MODEL_SUFFIX
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +64,10 @@ class Model:
         """
         from zslbench.models.file import write_model
 
-        write_model(Path(arguments.path("path", path, "the name of a file")), self.header, self.semantics, self.method)
+        file = Path(arguments.path("path", path, "the name of a file"))
+        if file.suffix != MODEL_SUFFIX:
+            raise InputError(f"path: a model file's name ends in {MODEL_SUFFIX}, found {plain(str(file))!r}.")
+        write_model(file, self.header, self.semantics, self.method)
 
     @arguments.verb
     def predict(
@@ -103,7 +107,7 @@ class Model:
         names, chosen, top, below = self._asked(candidates, classes, top, reject)
         confidence = self.header.confidence
         scores = self.scores(X, chosen, local)
-        p = softmax(scores / confidence.temperature) if confidence else np.full(scores.shape, np.nan)
+        p = softmax(scores, confidence.temperature) if confidence else np.full(scores.shape, np.nan)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
         kinds = np.where(chosen.seen >= 0, "seen", "unseen")
         if chosen.few is not None:
@@ -229,11 +233,12 @@ class Model:
                 raise InputError(
                     f"{argument('reject')}: this model cannot tell how sure it is: {why_unsure(self.header)}."
                 )
-            if candidates != "all":
-                raise InputError(
-                    f"{argument('reject')}: how sure the model must be was found with all classes as candidates; leave "
-                    f"{argument('candidates')} out, or this."
-                )
+            for name, changed in (("candidates", candidates != "all"), ("classes", classes is not None)):
+                if changed:
+                    raise InputError(
+                        f"{argument('reject')}: how sure the model must be was found with all its classes as "
+                        f"candidates, and those alone; leave {argument(name)} out, or this."
+                    )
             below = confidence.threshold(reject)
         if classes is not None and not isinstance(classes, Classes):
             raise arguments.wrong("classes", "zslbench.models.model.Classes", classes)
@@ -262,7 +267,7 @@ class Model:
                     f"{argument('classes')}: {self.header.label!r} learns each class from its images, and can name "
                     f"none without; leave it out."
                 )
-            more = _checked_classes(more, semantics.shape[1])
+            more = _checked_classes(more, semantics)
             known = {loosely(name): name for name in names}
             if twice := next((name for name in more.names if loosely(name) in known), None):
                 other = known[loosely(twice)]
@@ -288,8 +293,10 @@ class Model:
             listed = list(map(composed, listed))
             if unknown := next((name for name in listed if name not in names), None):
                 raise InputError(f"{argument('candidates')}: no class {plain(unknown)!r}.{_meant(unknown, names)}")
-            if not listed or len(set(listed)) < len(listed):
-                raise InputError(f"{argument('candidates')}: expected some classes, each named once.")
+            if not listed:
+                raise InputError(f"{argument('candidates')}: expected some classes, found none.")
+            if doubled := [name for name in listed if listed.count(name) > 1]:
+                raise InputError(f"{argument('candidates')}: {plain(doubled[0])!r} is named twice.")
             if more is not None and not set(more.names) & set(listed):
                 raise InputError(
                     f"{argument('classes')}: none of these is among {argument('candidates')}; name some of them there, "
@@ -382,8 +389,9 @@ def why_unsure(header: Header) -> str:
     )
 
 
-def _checked_classes(more: Classes, columns: int) -> Classes:
-    """The same, with names and semantics as they are kept; InputError where they are none."""
+def _checked_classes(more: Classes, semantics: FloatArray) -> Classes:
+    """The same, with names and semantics as they are kept; InputError where they are none, or unlike the model's."""
+    columns = semantics.shape[1]
     named = arguments.texts("classes", arguments.several("classes", more.names, "a list of names"), "a list of names")
     names = check_class_names(named, argument("classes"))
     given = arguments.array("classes", more.semantics, "real numbers for each name are")
@@ -394,6 +402,15 @@ def _checked_classes(more: Classes, columns: int) -> Classes:
             f"{argument('classes')}: {(len(names), columns)} finite numbers are expected, a row for each name, found "
             f"{added.shape}{'' if np.isfinite(added).all() else ' with NaN or infinite ones'}."
         )
+    if (empty := ~added.any(axis=1)).any():
+        raise InputError(
+            f"{argument('classes')}: nothing describes {plain(names[int(empty.argmax())])!r}, whose row is all zeros."
+        )
+    if semantics.min() >= 0 and (below := (added < 0).any(axis=1)).any():
+        raise InputError(
+            f"{argument('classes')}: negative numbers describe {plain(names[int(below.argmax())])!r}, and none of the "
+            f"model's classes: give what was made in the same way."
+        )
     return Classes(list(names), added)
 
 
@@ -401,6 +418,8 @@ def _meant(unknown: str, names: Sequence[str]) -> str:
     """What somebody may mean who lists a name that no class has."""
     if unknown in WORDS:
         return f" {unknown!r} stands alone, for all classes of that kind."
+    if (word := unknown.strip().lower()) in WORDS:
+        return f" All classes of a kind are {argument('candidates', word)}."
     parts = (name for name in names if "," in name and unknown in map(str.strip, name.split(",")))
     if (whole := next(parts, None)) is not None:
         return f" A name with a comma stands in quotation marks: {argument('candidates', as_listed([whole]))}."

@@ -101,6 +101,11 @@ def encode_pictures(
             if batch.problems and not skip_bad:
                 raise InputError(next(iter(batch.problems.values())) + advice)
             rows = slice(batch.start, batch.start + len(batch.notes))
+            if (width := batch.arrays[0].shape[1]) != header.width:
+                raise InputError(
+                    f"the model takes {header.width} features of an image, and {header.features!r} gives {width}: its "
+                    f"header was altered."
+                )
             features[rows], read[rows] = batch.arrays[0], batch.notes["read"]
             if maps is not None:
                 maps[rows] = batch.arrays[1]
