@@ -60,8 +60,7 @@ def page(stores: list[Path]) -> str:
 
 
 ABOUT = (
-    "Methods of the strict track with their own parameters, on every data set that has ten splits of them. Made by "
-    "`python benchmarks/overall_page.py {stores}`."
+    "Methods of the strict track with their default parameters. Made by `python benchmarks/overall_page.py {stores}`."
 )
 HOW = (
     "H depends on the balance of seen and unseen classes, which `+cal` moves by one constant that validation classes "
@@ -138,7 +137,7 @@ def sentences(pairs: dict[str, dict[str, Paired]], orders: dict[str, Order]) -> 
     def apart(metric: str, sign: int) -> str:
         found = [data for data, pair in stored.items()
                  if (pair[metric].low > 0 if sign > 0 else pair[metric].high < 0)]  # fmt: skip
-        return ", ".join(found) or "none"
+        return "; ".join(found) or "none"
 
     shares = [1 - (order.spread_calibrated / order.spread) ** 2 for order in orders.values()]
     low, high = (f"{100 * each(shares):.0f} %" for each in (min, max)) if shares else ("-", "-")

@@ -41,7 +41,10 @@ def notes(found: Overall) -> list[str]:
     """What a reader must know."""
     said = [NOTE, "Blocks: " + "; ".join(plain(block.name) for block in found.blocks) + ".", *found.notes]
     if found.left_out:
-        listed = "; ".join(f"{plain(label)} {why}" for label, why in found.left_out.items())
+        whose: dict[str, list[str]] = {}
+        for label, why in found.left_out.items():
+            whose.setdefault(why, []).append(plain(label))
+        listed = "; ".join(f"{', '.join(labels)} ({why})" for why, labels in whose.items())
         said.append(f"Not in the table, for want of blocks: {listed}.")
     if found.ranking is None:
         said.append(
