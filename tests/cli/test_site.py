@@ -81,6 +81,23 @@ def test_stores_that_contradict_each_other_are_not_shown(tmp_path: Path):
     assert "of 1 trials later stores have other numbers, which count nowhere" in verified(stores, first_counts=True)
 
 
+def test_strangers_text_is_text(tmp_path: Path, in_process: Command):
+    """Markup and endless names of methods, data sets and arrays are shown as text, cut, on pages of plain names."""
+    for name in (HOSTILE, "x" * 5_000 + HOSTILE, "../../evil"):
+        of = trial(name, 0, dataset=name, features=name)
+        write_store(tmp_path / "store", [(done(of, [0.5]), None)])
+    code, _, err = in_process("site", "store", "-o", "web")
+    assert code == 0, err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store", "web"]
+    pages = list((tmp_path / "web").rglob("*.html"))
+    assert len(pages) == 1 + 3 + 3
+    for path in pages:
+        assert re.fullmatch(r"[a-z0-9-]+\.html", path.name)
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"<script>window|<img src=x", text)
+        assert "x" * 250 not in text
+
+
 def test_the_first_store_counts_where_it_is_asked_for(tmp_path: Path, in_process: Command):
     """With --first the numbers are those of the store that is named first, in either order."""
     for name, value in (("x", 0.5), ("y", 0.6)):

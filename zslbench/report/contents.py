@@ -11,15 +11,14 @@ import msgspec
 import numpy as np
 
 from zslbench._types import DoubleArray, IntArray
-from zslbench.datasets import Dataset, load_dataset
+from zslbench.datasets import Dataset
 from zslbench.errors import InputError
-from zslbench.hashing import array_digest
 from zslbench.metrics import GzslDecisions, seen_unseen_curve
 from zslbench.plaintext import MOST_SAID, plain
 from zslbench.protocol import check_predictions
 from zslbench.records import Latest, Plan, Record, Store
 from zslbench.report.background import Fact, provenance, warnings
-from zslbench.report.datacard import data_card, unseen_classes
+from zslbench.report.datacard import data_card, dataset_of, unseen_classes
 from zslbench.results.answer import Lead, leads
 from zslbench.results.budgets import BudgetTable, curves_over_budgets
 from zslbench.results.comparison import Comparison, compare_rows
@@ -170,7 +169,7 @@ def _section(table: Table, latest: Latest, plans: Sequence[Plan], store: Store) 
 
     methods = [row for row in table.rows if row.family != "bound" and row.metrics]
     section = Section(
-        table, table.sort, "T1" if table.sort in ZSL_METRICS else "H", _dataset(table), methods[:TOP], len(methods),
+        table, table.sort, "T1" if table.sort in ZSL_METRICS else "H", dataset_of(table), methods[:TOP], len(methods),
         predictions=lambda record: _predictions(section, store, record),
     )  # fmt: skip
     _compare(section)
@@ -195,15 +194,6 @@ def _section(table: Table, latest: Latest, plans: Sequence[Plan], store: Store) 
 def _asks(plan: Plan, table: Table) -> bool:
     """Whether a plan asked for any row of a table."""
     return any(table.is_on(asked.trial) and any(row.is_of(asked.trial) for row in table.rows) for asked in plan.rows)
-
-
-def _dataset(table: Table) -> Dataset | None:
-    """The data set of the table's name, if it is found here and has the same labels."""
-    try:
-        data = load_dataset(table.dataset)
-    except InputError:
-        return None
-    return data if table.hashes.get("labels") == array_digest(data.labels) else None
 
 
 def _predictions(section: Section, store: Store, record: Record) -> Mapping[str, Any] | None:

@@ -2,13 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 
-from zslbench.datasets import Dataset
+from zslbench.datasets import Dataset, load_dataset
+from zslbench.errors import InputError
+from zslbench.hashing import array_digest
 from zslbench.plaintext import plain
 from zslbench.report.background import Fact
 from zslbench.results.leaderboard import Table
 
 _SPLITS = 20
 """So many splits are listed; of more the others are counted."""
+
+
+def dataset_of(table: Table) -> Dataset | None:
+    """The data set of the table's name, if it is found here and has the same labels."""
+    try:
+        data = load_dataset(table.dataset)
+    except (InputError, OSError, ValueError):  # a name may be no path at all
+        return None
+    return data if table.hashes.get("labels") == array_digest(data.labels) else None
 
 
 def data_card(table: Table, dataset: Dataset | None) -> list[Fact]:

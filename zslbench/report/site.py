@@ -10,14 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import zslbench
-from zslbench.datasets import Dataset, load_dataset
-from zslbench.errors import InputError
-from zslbench.hashing import array_digest
 from zslbench.plaintext import plain
 from zslbench.records import Brief
 from zslbench.report.background import Fact
 from zslbench.report.cards import MethodCard, method_cards
-from zslbench.report.datacard import data_card
+from zslbench.report.datacard import data_card, dataset_of
 from zslbench.report.html import (
     PAIRS,
     Cell,
@@ -181,19 +178,11 @@ def _table_page(page: _Page, homes: Mapping[str, str], common: Mapping[str, Any]
         "site_table.html.j2", common, title=page.title, up="../",
         said=f"Features {plain(table.features)}, semantics {plain(table.semantics)}; data {table.data}, protocol "
         f"{table.protocol}.",
-        leads=found, under=rule_and_track(table), data=data_card(table, _dataset(table)), metric=table.sort,
+        leads=found, under=rule_and_track(table), data=data_card(table, dataset_of(table)), metric=table.sort,
         boards=[board(each, lambda row: f"../{homes[row.method]}") for each in (table, *page.beside)],
         notes=leaderboard_notes(table), pair_columns=PAIRS,
         pairs=[pair_line(pair) for pair in (found[0].pairs if found else [])],
     )  # fmt: skip
-
-
-def _dataset(table: Table) -> Dataset | None:
-    try:
-        data = load_dataset(table.dataset)
-    except InputError:
-        return None
-    return data if table.hashes.get("labels") == array_digest(data.labels) else None
 
 
 def _method_page(
