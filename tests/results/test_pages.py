@@ -40,6 +40,12 @@ split_family = "6/2:images:0.2"
 """
 
 
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch):
+    """They find one another, as when Python runs them."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+
+
 @pytest.fixture
 def store(in_process, tmp_path, synthetic):
     """Trials with true semantics, others, controls and views."""

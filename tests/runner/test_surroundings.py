@@ -115,6 +115,12 @@ def test_every_setting_is_tried_here():
     assert {setting.name for setting in SETTINGS} == set(CHANGES)
 
 
+@pytest.fixture(autouse=True)
+def as_it_is():
+    """What earlier tests have patched and set back is no trial's doing."""
+    originals.accept()
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_setting_is_put_back(name):
     """After a trial it is as it was, and the trial is said to have changed it, unless libraries do so too."""
