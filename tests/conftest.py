@@ -33,7 +33,7 @@ class ByFile(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
-    """How tests are shared out under ``-n 2``: not by marks, which pytest 9.2 keeps from pytest-xdist 3.8."""
+    """How tests are shared out under ``-n``: not by marks, which pytest 9.2 keeps from pytest-xdist 3.8."""
     return ByFile(config, log)
 
 
