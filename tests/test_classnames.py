@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from zslbench.classnames import as_listed, check_class_names, composed, listed_names, loosely, match_classes
 from zslbench.errors import InputError
 
-
 PRINTABLE = st.characters(exclude_categories=("C", "Z")) | st.sampled_from(' ,"')
 
 
