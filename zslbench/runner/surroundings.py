@@ -17,6 +17,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
@@ -227,7 +228,7 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
     restore(_differing(start, before))
     gc.freeze()  # garbage of before stays: its files would seem closed by the method, and going through it takes time
     files, watch, threads, children = Descriptors(), originals.Watch(), _threads(), child_processes()
-    bare = _bare_threads()
+    bare, tasks = _bare_threads(), _tasks()
     _seed(seed)
     _seeds.append(seed)
     try:
@@ -236,7 +237,7 @@ def undisturbed(owner: str, seed: int) -> Iterator[list[Traces]]:
         gc.collect()  # what the method leaves may run code when it goes
         if len(_seeds) == 1:  # within another trial all that was there before that one stays aside
             gc.unfreeze()
-        left = _threads_left(threads, bare)  # for as long as they run, they may change what is put back
+        left = _threads_left(threads, bare, tasks)  # for as long as they run, they may change what is put back
         patched, tampered = watch.undone(), watch.tampered  # now: what follows may need what was replaced
         faulthandler.cancel_dump_traceback_later()
         _seeds.pop()
@@ -324,10 +325,29 @@ def _bare_threads() -> int:
     return _thread._count() - sum(not isinstance(thread, threading._DummyThread) for thread in known)
 
 
-def _threads_left(before: set[int], bare: int) -> list[str]:
+def _tasks() -> set[str]:
+    """The system's threads of this process, Python's and others; none where it does not tell."""
+    try:
+        return {path.name for path in Path("/proc/self/task").iterdir()}
+    except OSError:
+        return set()
+
+
+def _to_run(tasks: set[str]) -> bool:
+    """Whether one of them waits for a core."""
+    for task in tasks:
+        with contextlib.suppress(OSError, IndexError):
+            if Path(f"/proc/self/task/{task}/stat").read_text().rpartition(")")[2].split()[0] == "R":
+                return True
+    return False
+
+
+def _threads_left(before: set[int], bare: int, tasks: set[str]) -> list[str]:
     """Threads that go on after a moment in which they may end."""
     end = monotonic() + _THREADS_END_SECONDS
-    sleep(0.001)  # one that was just started is counted when it first runs
+    sleep(0.001)  # one that was just started is counted when it first runs, which on a busy machine takes longer
+    while _to_run(_tasks() - tasks) and monotonic() < end:
+        sleep(0.001)
     while _threads() - before or _bare_threads() > bare:
         if monotonic() > end:
             return ["a running thread"]
