@@ -14,7 +14,6 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Three processes on two cores: the one with the tests of Ray mostly waits.
 # Compiled modules are kept whatever the shell says: tests start hundreds of processes that import the same.
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
@@ -24,7 +23,7 @@ run: $(VENV)/.installed
 	$(BIN)/zslbench run --suite ucm
 
 test: $(VENV)/.installed-dev
-	$(PYTEST) -m "not slow" -n 3 --no-loadscope-reorder --durations=15
+	$(PYTEST) -m "not slow" -n 2 --no-loadscope-reorder --durations=15
 
 test-slow: $(VENV)/.installed-dev
 	$(PYTEST) -m slow -n 2 --no-loadscope-reorder --durations=15

@@ -69,6 +69,7 @@ def test_the_library_s_page_runs_from_top_to_bottom(tmp_path):
 
 
 @pytest.mark.skipif("ucm" not in bundled_names(), reason="UCM is not bundled here")
+@pytest.mark.slow  # a kernel, and two rounds of trials
 def test_the_notebook_runs(tmp_path, monkeypatch):
     """Every cell, in a kernel; the last one shows a ranked table."""
     import nbformat

@@ -73,7 +73,7 @@ REACHED = {"eszsl": (0.5, 0.45), "clswgan": (0.55, 0.4)}
 USUAL = (0.9, 0.8)
 
 
-LONG = ("cegzsl", "clswgan", "fvaegan", "hsva", "tfvaegan")
+LONG = ("cada", "cegzsl", "clswgan", "cnzsl", "fvaegan", "hsva", "mcfa", "relation", "tfvaegan")
 """They train for many seconds. A quick look takes the bent structure, which is harder than the linear one; leaks are
 looked for bit by bit in test_leaks.py."""
 ALL = [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in METHODS]
@@ -85,7 +85,12 @@ def test_a_linear_structure_is_learned(name: str) -> None:
     assert accuracy(name, linear) >= REACHED.get(name, USUAL)[0]
 
 
-@pytest.mark.parametrize("name", METHODS)
+LONGEST = ("cegzsl", "hsva")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONGEST else []) for name in METHODS]
+)
 def test_a_nonlinear_structure_is_learned(name: str) -> None:
     """Unseen classes of a structure bent by a rectifier are recognised; chance is 25 %."""
     assert accuracy(name, nonlinear) >= REACHED.get(name, USUAL)[1]

@@ -141,10 +141,8 @@ MADE = {
 """Page -> the command that it names, of those that are made of stored trials."""
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if "coverage" in made else []) for name, made in MADE.items()],
-)  # slow: thousands of draws
+@pytest.mark.slow  # every stored trial is read again
+@pytest.mark.parametrize("name", MADE)
 def test_a_committed_page_is_what_is_stored(name):
     """The command that a page names prints the page."""
     done = subprocess.run([sys.executable, *MADE[name].split()], cwd=ROOT, capture_output=True, text=True, check=True)
