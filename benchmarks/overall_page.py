@@ -43,8 +43,8 @@ def page(stores: list[Path]) -> str:
             parts += [f"## {metric}", overall.as_markdown(results.overall(sort=metric, also=others)).rstrip()]
         except InputError as why:
             parts += [f"Not possible: {why}"]
-    tables = [table for table in results.leaderboard(also=others, track=STRICT) if table.shots == 0]
-    tables = [table for table in tables if ":" not in table.semantics + table.features + table.family]
+    tables = results.leaderboard(also=others, track=STRICT, shots=0)
+    tables = [table for table in tables if not table.is_view]
     pairs = {name(table): paper(table) for table in tables}
     orders = {name(table): order for table in tables if (order := calibration(table)) is not None}
     parts += [

@@ -136,6 +136,11 @@ class Table(msgspec.Struct, frozen=True):
         return (self.track, self.shots, comparable(self)) == (other.track, other.shots, comparable(other))
 
     @property
+    def is_view(self) -> bool:
+        """Whether it is of a view: a control, or what says less than an array or a family that has no colon."""
+        return ":" in self.family + self.features + self.semantics
+
+    @property
     def data(self) -> str:
         """Eight digits that stand for features, labels and semantics."""
         return digest(self.hashes)[:8]

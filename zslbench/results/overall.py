@@ -127,7 +127,7 @@ def overall(tables: Sequence[Table], metric: str) -> list[Overall]:
     Raises:
         InputError: no track has `FEWEST` data sets with two methods in common; the message says what there is.
     """
-    views = [table for table in tables if ":" in table.family + table.features + table.semantics]
+    views = [table for table in tables if table.is_view]
     groups: dict[tuple[int, str, int], list[Table]] = {}
     for table in tables:
         if table not in views:

@@ -27,10 +27,8 @@ import numpy as np
 from scipy.special import stdtrit
 
 from zslbench._types import DoubleArray
-from zslbench.datasets.controls import read_weaker, says_nothing
 from zslbench.errors import InputError
 from zslbench.plaintext import plain
-from zslbench.reduced import read_reduced
 from zslbench.results.leaderboard import Row, Table
 
 FACTORS = ("method", "class split", "semantics", "features")
@@ -103,11 +101,10 @@ def variance_tables(tables: Sequence[Table], metric: str) -> list[VarianceTable]
 def _variance(tables: Sequence[Table], metric: str) -> VarianceTable | str:
     """Of one group, or why there is none."""
     head, left_out = tables[0], []
-    weaker = [table for table in tables if _is_weaker(table)]
-    if weaker:
-        named = dict.fromkeys(f"{plain(table.semantics)} with {plain(table.features)}" for table in weaker)
+    if views := [table for table in tables if table.is_view]:
+        named = dict.fromkeys(f"{plain(table.semantics)} with {plain(table.features)}" for table in views)
         left_out.append(f"Controls and views that say less take no part: {', '.join(named)}.")
-    grid = {(table.features, table.semantics): table for table in tables if not _is_weaker(table)}
+    grid = {(table.features, table.semantics): table for table in tables if not table.is_view}
     about = f"{plain(head.dataset)} {plain(head.family)}"
     if not grid:
         return f"{about} has controls alone"
@@ -147,16 +144,6 @@ def _complete(table: Table, metric: str) -> dict[str, frozenset[int]]:
     """The splits of every method that has the metric."""
     return {row.label: frozenset(row.per_split[metric]) for row in table.rows
             if row.family != "bound" and metric in row.per_split}  # fmt: skip
-
-
-def _is_weaker(table: Table) -> bool:
-    """Whether its semantics say nothing, or it is a view of another one."""
-    return (
-        says_nothing(table.semantics)
-        or any(read_weaker(part) for part in table.semantics.split("+"))
-        or read_weaker(table.features) is not None
-        or read_reduced(table.family) is not None
-    )
 
 
 def whole(pairs: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
