@@ -9,12 +9,13 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
+from pages import difference, minutes
 from tabulate import tabulate
 
 from zslbench.records import Store
 from zslbench.results import Results
 from zslbench.results.leaderboard import Row, Table
-from zslbench.results.stats import Paired, compare_two
+from zslbench.results.stats import compare_two
 from zslbench.terms import NAMED, STRICT, TRACKS, UNLABELLED
 
 METRICS = ("T1", "S", "U", "H", "AUSUC")
@@ -35,10 +36,10 @@ def page(joint: Path, other: Path) -> str:
     """All of it."""
     tables = list(Results(Store(joint)).leaderboard("last", "H"))
     plain_tables = list(Results(Store(other)).leaderboard("last", "H"))
-    minutes = [spent(each) for each in (tables, plain_tables)]
+    first, second = (minutes(Store(store)) for store in (joint, other))
     parts = [
         "# Does training help over CLIP's own text?",
-        ABOUT.format(family=tables[0].family, joint=joint.name, plain=other.name, first=minutes[0], second=minutes[1]),
+        ABOUT.format(family=tables[0].family, joint=joint.name, plain=other.name, first=first, second=second),
         f"## Embeddings of CLIP, mean prompts as semantics\n\n{shown(tables)}",
         f"## EfficientNet features, class names as semantics\n\n{shown(plain_tables)}",
         "## What follows",
@@ -55,12 +56,6 @@ ABOUT = (
     "are in a track of their own because pre-training has named such classes; so have the embeddings that all of "
     "the first table use. Made by `python benchmarks/clip_page.py results/{joint} results/{plain}`."
 )
-
-
-def spent(tables: Iterable[Table]) -> float:
-    """Minutes of all trials; bounds, which stand in every track, count once."""
-    rows = {(row.label, row.version): row for table in tables for row in table.rows}
-    return sum(row.seconds * len(row.tests) for row in rows.values() if row.seconds is not None) / 60
 
 
 def shown(tables: Iterable[Table]) -> str:
@@ -85,11 +80,6 @@ def told(row: Row, name: str) -> str:
 def best(rows: Iterable[Row], metric: str) -> Row:
     """By the mean."""
     return max((row for row in rows if row.family != "bound" and row.rank), key=lambda row: row.metrics[metric].mean)
-
-
-def difference(pair: Paired) -> str:
-    """``-13.4 [-18.0, -8.9]``."""
-    return f"{100 * pair.difference:+.1f} [{100 * pair.low:.1f}, {100 * pair.high:.1f}]"
 
 
 def sentences(tables: list[Table], others: list[Table]) -> list[str]:

@@ -9,7 +9,7 @@ import argparse
 import re
 from pathlib import Path
 
-from spent import told as told_time
+from pages import told as told_time
 from tabulate import tabulate
 
 from zslbench.records import Store

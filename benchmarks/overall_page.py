@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from pages import difference
 from scipy.stats import kendalltau
 from tabulate import tabulate
 
@@ -90,11 +91,6 @@ def told(pairs: dict[str, dict[str, Paired]]) -> str:
     ]  # fmt: skip
     return tabulate(body, ["data", *METRICS, "splits"], tablefmt="pipe", disable_numparse=True,
                     colalign=["left", *["right"] * 4])  # fmt: skip
-
-
-def difference(pair: Paired) -> str:
-    """``-3.4 [-8.0, 0.9]``."""
-    return f"{100 * pair.difference:+.1f} [{100 * pair.low:.1f}, {100 * pair.high:.1f}]"
 
 
 class Order:

@@ -12,7 +12,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from spent import told as told_time
+from pages import told as told_time
 from tabulate import tabulate
 
 from zslbench.datasets.controls import read_weaker, says_nothing

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from spent import told as told_time
+from pages import told as told_time
 
 from zslbench.records import Store
 from zslbench.report.stress import as_markdown

@@ -8,7 +8,7 @@ STORE holds the suite `synthesis`.
 import argparse
 from pathlib import Path
 
-from spent import told as told_time
+from pages import told as told_time
 from tabulate import tabulate
 
 from zslbench.records import Store

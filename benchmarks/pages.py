@@ -1,6 +1,7 @@
-"""How long the trials of a store took, for the pages that are made of them."""
+"""What several pages say: how long the trials of a store took, and a difference with its interval."""
 
 from zslbench.records import Store
+from zslbench.results.stats import Paired
 
 
 def minutes(store: Store) -> float:
@@ -12,3 +13,8 @@ def minutes(store: Store) -> float:
 def told(store: Store) -> str:
     """In words."""
     return f"Its trials took {minutes(store):.0f} minutes of a core, which may have had other work."
+
+
+def difference(pair: Paired) -> str:
+    """``-13.4 [-18.0, -8.9]``, in percentage points."""
+    return f"{100 * pair.difference:+.1f} [{100 * pair.low:.1f}, {100 * pair.high:.1f}]"
