@@ -1,5 +1,6 @@
 """``zslbench compare``."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,13 @@ import click
 
 from zslbench.cli import completion
 from zslbench.cli.options import (
-    as_text,
     check_excel,
     checked_output,
     chosen_form,
-    emit,
+    emit_as,
     excel_option,
     existing_store,
     notes_option,
-    result_console,
     store_option,
     stored_options,
 )
@@ -80,7 +79,6 @@ def compare(
     """
     from zslbench.report import comparisons
     from zslbench.results import Results
-    from zslbench.results.comparison import Comparison
 
     if names and every_pair:
         raise click.UsageError("--all is about all ranked rows, and rows are named, which are compared all with all.")
@@ -92,20 +90,13 @@ def compare(
     compared = results.compare(*names, metric=metric, select=select, every_pair=every_pair, rope=rope, **where)
     comparison = compared.comparison
 
-    def as_table(found: Comparison) -> Any:
-        return comparisons.as_rich(
-            found, all_notes=all_notes, all_in="--format md shows all.", more="--notes explains."
-        )
-
-    if form == "table" and output is None:
-        result_console().print(as_table(comparison), crop=False)
-        return 0
-    writers: dict[str, Callable[[Comparison], str]] = {
-        "table": lambda found: as_text(as_table(found)),
-        "md": comparisons.as_markdown,
-        "csv": lambda found: comparisons.as_csv(found, excel_safe),
-        "json": comparisons.as_json,
-        "latex": comparisons.as_latex,
+    told = {"all_in": "--format md shows all.", "more": "--notes explains."}
+    shown = functools.partial(comparisons.as_rich, comparison, all_notes=all_notes, **told)
+    writers: dict[str, Callable[[], str]] = {
+        "md": lambda: comparisons.as_markdown(comparison),
+        "csv": lambda: comparisons.as_csv(comparison, excel_safe),
+        "json": lambda: comparisons.as_json(comparison),
+        "latex": lambda: comparisons.as_latex(comparison),
     }
-    emit(writers[form](comparison), output)
+    emit_as(form, output, shown, writers)
     return 0

@@ -15,6 +15,7 @@ from zslbench.cli.options import (
     checked_output,
     chosen_form,
     emit,
+    emit_as,
     excel_option,
     existing_store,
     methods_option,
@@ -234,10 +235,7 @@ def _print_instead(
         shown: for a terminal.
         writers: of other forms.
     """
-    forms = {"table": lambda: as_text(shown()), **writers}
+    forms = "table", *writers
     if form not in forms:
         raise InputError(f"{option} is printed as {', '.join(forms)}, not as {form}.")
-    if form == "table" and output is None:
-        result_console().print(shown(), crop=False)
-    else:
-        emit(forms[form](), output)
+    emit_as(form, output, shown, writers)

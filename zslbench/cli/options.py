@@ -404,6 +404,26 @@ def as_text(renderable: RenderableType) -> str:
     return captured.get()
 
 
+def emit_as(
+    form: str, output: Path | None, shown: Callable[[], RenderableType], writers: Mapping[str, Callable[[], str]]
+) -> None:
+    """Print a result in a form, or write it to the file.
+
+    Args:
+        form: ``table``, or one of `writers`.
+        output: the file, if there is one.
+        shown: the table, for a terminal.
+        writers: of other forms.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if form == "table" and output is None:
+        result_console().print(shown(), crop=False)
+    else:
+        emit(as_text(shown()) if form == "table" else writers[form](), output)
+
+
 def result_console() -> Console:
     """For results, on stdout. Piped output is not folded to 80 columns."""
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -7,16 +7,14 @@ from typing import Any
 import click
 
 from zslbench.cli.options import (
-    as_text,
     check_excel,
     checked_output,
     chosen_form,
-    emit,
+    emit_as,
     excel_option,
     existing_store,
     methods_option,
     notes_option,
-    result_console,
     stored_options,
     stores_option,
 )
@@ -80,13 +78,9 @@ def variance(
     }
     found = Results(existing_store(store[0])).variance(select, metric, **where)
     writers: dict[str, Callable[[], str]] = {
-        "table": lambda: as_text(shown.as_rich(found, all_notes=all_notes, more="--notes explains.")),
         "md": lambda: shown.as_markdown(found),
         "csv": lambda: shown.as_csv(found, excel_safe),
         "json": lambda: shown.as_json(found),
     }
-    if form == "table" and output is None:
-        result_console().print(shown.as_rich(found, all_notes=all_notes, more="--notes explains."), crop=False)
-    else:
-        emit(writers[form](), output)
+    emit_as(form, output, lambda: shown.as_rich(found, all_notes=all_notes, more="--notes explains."), writers)
     return 0
