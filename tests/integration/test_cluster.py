@@ -152,6 +152,7 @@ def test_a_driver_killed_anywhere_loses_nothing(cluster, folder, serial):
     assert comparable(store, logs=False) == serial
 
 
+@pytest.mark.slow  # the cluster must notice a death
 def test_a_node_that_dies_costs_no_trial(cluster, folder, serial):
     """Trials spread over both nodes; when one is gone without a word its trials run again on the other, and in the
     end there are the serial run's records, bit for bit, each once."""

@@ -161,7 +161,7 @@ def test_a_method_cannot_swallow_an_interrupt(tmp_path, number):
     assert [record.status for record in Store(tmp_path / "s").records()] == ["done"]
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])  # Ray replaces workers
 def test_what_a_method_leaves_running_keeps_no_run_from_ending(tmp_path, workers):
     """A thread, a child and an exit handler that never end: the run ends with 0, and nothing is left of them."""
     head = "import atexit, threading\n"
@@ -180,7 +180,7 @@ def test_what_a_method_leaves_running_keeps_no_run_from_ending(tmp_path, workers
     assert "method children left a running process: no other trial runs in its process." in ended.stderr
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])  # Ray replaces workers
 def test_a_process_in_which_our_own_code_fails_is_replaced(tmp_path, workers):
     """A method after which no trial can begin there costs the next ones an attempt and not their records."""
     breaks = "from zslbench.runner.settings import *; SETTINGS.append(Setting('it', lambda: 1 / 0, print))"

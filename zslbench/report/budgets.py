@@ -99,8 +99,8 @@ def _brief(table: BudgetTable) -> str:
     )
 
 
-def as_markdown(tables: Sequence[BudgetTable]) -> str:
-    """GitHub-flavoured Markdown."""
+def as_markdown(tables: Sequence[BudgetTable], explained: bool = True) -> str:
+    """GitHub-flavoured Markdown, with or without what a reader must know, `explanation`."""
     from tabulate import tabulate
 
     parts = []
@@ -110,8 +110,13 @@ def as_markdown(tables: Sequence[BudgetTable]) -> str:
         cells = [list(map(markdown, row)) for row in rows]
         parts += [f"### {markdown(heading(table))}"]
         parts += [tabulate(cells, header, tablefmt="pipe", disable_numparse=True, colalign=align)]
-        parts += ["\n".join(f"- {markdown(note)}" for note in [*notes(table), *chosen(table)])]
+        parts += [explanation(table)] if explained else []
     return "\n\n".join(parts) + "\n"
+
+
+def explanation(table: BudgetTable) -> str:
+    """The notes of a table in Markdown, and what was chosen."""
+    return "\n".join(f"- {markdown(note)}" for note in [*notes(table), *chosen(table)])
 
 
 def as_latex(tables: Sequence[BudgetTable]) -> str:
