@@ -10,9 +10,9 @@ Importing this module imports neither torch nor ray.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -125,6 +125,10 @@ def _no_progress(done: int, total: int) -> None:
     """Ignore progress."""
 
 
+def _no_remark(how: str) -> None:
+    """Ignore how it runs."""
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """All that a method may see while it is fitted.
@@ -161,6 +165,9 @@ class TrainingData:
     device: str = "cpu"
     progress: Callable[[int, int], None] = _no_progress
     """Call it with (epochs done, epochs in all)."""
+    runs_as: Callable[[str], None] = _no_remark
+    """Call it with how the fit is computed where that is not step by step, as in ``CUDA graph``, or why it is after
+    all: a few words for the trial's record. A stack is said by the harness."""
 
     @property
     def seen_classes(self) -> int:
@@ -305,3 +312,51 @@ class Method(ABC):
         images; what they share of their work is done once if they say so (see `TwoStepScorer`). Called once for
         the unseen classes (ZSL) and once for all classes (GZSL), in any order.
         """
+
+    @classmethod
+    def stack(cls, device: str) -> int:
+        """How many trials ``--stack auto`` fits as one program on this device, ``cpu`` or ``cuda``.
+
+        1, the default: they run singly, because the method has no `fit_many` of its own or was not measured to be
+        faster with it.
+        """
+        return 1
+
+    @classmethod
+    def stackable(cls, config: Any) -> Hashable:
+        """What the configurations of trials must have in common for these to be fitted side by side.
+
+        By default every parameter that is no float, and which floats are zero (a loss of weight zero is left out):
+        configurations that differ in numbers only run side by side.
+        """
+        found = ((each.name, getattr(config, each.name)) for each in fields(config))
+        return tuple((name, value != 0 if isinstance(value, float) else value) for name, value in found)
+
+    @classmethod
+    def fit_many(cls, trains: Sequence[TrainingData], configs: Sequence[Any]) -> list[Self | Exception]:
+        """Fit the method to each training set with its configuration, side by side; by default one after the other.
+
+        The training arrays have equal shapes, and `stackable` says the same of all configurations. A trial must give
+        equal numbers in every place and in any company, if only so many are fitted at a time.
+
+        Returns:
+            In order the fitted methods; or, for one that cannot be fitted (its weights became NaN, say), the error that
+            it alone died of. What concerns all is raised: the harness then runs them in smaller numbers.
+        """
+        fitted: list[Self | Exception] = []
+        for train, config in zip(trains, configs, strict=True):
+            method = cls(config)
+            try:
+                method.fit(train)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                fitted.append(error)
+            else:
+                fitted.append(method)
+        return fitted
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, Python's or a device's: torch's error, which need not be imported, by its name."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

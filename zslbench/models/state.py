@@ -29,7 +29,7 @@ _HARNESS = ("zslbench.methods", "zslbench.calibration", "zslbench.gating", "zslb
 _TORCH = ("torch.nn.modules.",)
 _TORCH_FUNCTIONS = ("relu", "sigmoid", "tanh", "exp")
 """Functions of torch that a network may hold as its last step."""
-_DROPPED = {TrainingData: ("progress", "rehearsal")}
+_DROPPED = {TrainingData: ("progress", "runs_as", "rehearsal")}
 """What is of use while a method is fitted, and never after."""
 
 

@@ -80,6 +80,8 @@ class Run(msgspec.Struct):
     attempt: int = 1
     log: str | None = None
     versions: dict[str, str] = {}
+    execution: str | msgspec.UnsetType = msgspec.UNSET
+    """How the fit was computed, as in ``stack of 10``; not there where it was one trial, step by step."""
 
 
 class Record(msgspec.Struct, kw_only=True):
