@@ -35,23 +35,25 @@ def main() -> None:
     print(page(parser.parse_args().store), end="")
 
 
-def page(store: Path) -> str:
+def page(store: Path, paper: tuple[str, str] = PAPER) -> str:
     """All of it."""
     results = Results(Store(store))
     boards = {metric: results.leaderboard("last", metric, track=STRICT) for metric in METRICS}
-    tables = {metric: budget_tables(board, BUDGETS)[0] for metric, board in boards.items()}
-    pairs = rivals(results, tables["T1"])
+    most = max(curve.configurations for curve in budget_tables(boards["T1"])[0].curves)
+    shown = [budget for budget in BUDGETS if budget <= most]
+    tables = {metric: budget_tables(board, shown)[0] for metric, board in boards.items()}
+    pairs = rivals(results, tables["T1"], paper)
     parts = [
         f"# Equal budgets on validation classes\n\n{ABOUT}".format(
             store=store.name, by=tables["T1"].curves[0].metric, time=told_time(Store(store))
         ),
         *(as_markdown([tables[metric]], explained=False).rstrip() for metric in METRICS),
         explanation(tables["T1"]),
-        f"## `{PAPER[0]}` against `{PAPER[1]}` under equal budgets\n\nA positive difference is in favour of "
-        f"`{PAPER[0]}`, in percentage points, paired over splits, with the 95 % interval.",
+        f"## `{paper[0]}` against `{paper[1]}` under equal budgets\n\nA positive difference is in favour of "
+        f"`{paper[0]}`, in percentage points, paired over splits, with the 95 % interval.",
         told(pairs) if pairs else "Not run yet.",
         "## What follows",
-        *sentences(tables, pairs),
+        *sentences(tables, pairs, paper),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -63,15 +65,15 @@ ABOUT = (
 )
 
 
-def rivals(results: Results, table: BudgetTable) -> Pairs:
+def rivals(results: Results, table: BudgetTable, paper: tuple[str, str]) -> Pairs:
     """How it came about -> metric -> the paper's method against its rival."""
     given = {curve.label: curve for curve in table.curves}
-    if not all(label in given for label in PAPER):
+    if not all(label in given for label in paper):
         return {}
-    budget = min(given[label].configurations for label in PAPER)
-    tuned = [budget_label(label, budget, given[label].metric) for label in PAPER]
+    budget = min(given[label].configurations for label in paper)
+    tuned = [budget_label(label, budget, given[label].metric) for label in paper]
     found: Pairs = {}
-    for how, labels in (("parameters as published", list(PAPER)), (f"the best of {budget}", tuned)):
+    for how, labels in (("parameters as published", list(paper)), (f"the best of {budget}", tuned)):
         try:
             found[how] = {
                 metric: compare_rows(of, labels, metric).pairs[0]
@@ -93,7 +95,7 @@ def told(pairs: Pairs) -> str:
                     colalign=["left", *["right"] * 4])  # fmt: skip
 
 
-def sentences(tables: dict[str, BudgetTable], pairs: Pairs) -> list[str]:
+def sentences(tables: dict[str, BudgetTable], pairs: Pairs, paper: tuple[str, str]) -> list[str]:
     """What is shown, what is not, and what would change our mind."""
 
     def gained(metric: str) -> str:
@@ -109,7 +111,7 @@ def sentences(tables: dict[str, BudgetTable], pairs: Pairs) -> list[str]:
         said = [f"{metric} {difference(found[metric])}" for metric in METRICS]
         return ", ".join(said)
 
-    rivalry = "; ".join(f"with {how} {PAPER[0]} is against {PAPER[1]} {verdict(found)}" for how, found in pairs.items())
+    rivalry = "; ".join(f"{paper[0]} against {paper[1]}, {how}: {verdict(found)}" for how, found in pairs.items())
     splits = max((len(values) for curve in tables["T1"].curves for values in curve.per_split.values()), default=0)
     return [
         f"**Shown**: {gained('T1')}; {gained('AUSUC')}; {rivalry or 'of the two rivals nothing yet'}.",

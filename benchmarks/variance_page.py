@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zslbench.errors import InputError
 from zslbench.records import Store
-from zslbench.report.variance import as_markdown
+from zslbench.report.variance import NOTE, as_markdown
 from zslbench.results import Results
 from zslbench.results.variance import VarianceTable
 
@@ -27,16 +27,16 @@ def main() -> None:
 def page(stores: list[Path]) -> str:
     """All of it."""
     found = {metric: tables(stores, metric) for metric in METRICS}
-    about = ABOUT.format(stores=" ".join(map(str, stores)))
+    about = ABOUT.format(stores=" ".join(map(str, stores)), note=NOTE.format(metric="the metric"))
     parts = [f"# What results differ by\n\n{about}"]
     for metric in METRICS:
-        parts += [f"## {metric}", as_markdown(found[metric]).rstrip()]
+        parts += [f"## {metric}", as_markdown(found[metric], explained=False).rstrip()]
     return "\n\n".join([*parts, "## What follows", *sentences(found)]) + "\n"
 
 
 ABOUT = (
     "How much of the variance of one stored value comes from the method and how much from what it was measured with "
-    "(docs/reading.md, *What results differ by*). Made by `python benchmarks/variance_page.py {stores}`."
+    "(docs/reading.md, *What results differ by*). {note} Made by `python benchmarks/variance_page.py {stores}`."
 )
 
 
@@ -57,9 +57,13 @@ def sentences(found: dict[str, list[VarianceTable]]) -> list[str]:
     def share(table: VarianceTable, name: str) -> float:
         return sum(source.share for source in table.sources if source.name == name)
 
+    def which(table: VarianceTable) -> str:
+        several = f" under {len(table.levels['semantics'])} semantics" if "semantics" in table.levels else ""
+        return f"{table.dataset} {table.family}{several}"
+
     def told(metric: str, name: str) -> str:
         some = [table for table in found[metric] if name in table.levels]
-        shares = ", ".join(f"{100 * share(table, name):.0f} % ({table.dataset} {table.family})" for table in some)
+        shares = ", ".join(f"{100 * share(table, name):.0f} % ({which(table)})" for table in some)
         return shares or "none here"
 
     seeds = {table.seeds for each in found.values() for table in each}

@@ -1,4 +1,4 @@
-"""The pages on semantics, stress, synthesis and controls, made of a small run: what they say is what is stored."""
+"""The pages on semantics, stress, budgets and the like, made of a small run: what they say is what is stored."""
 
 import re
 import runpy
@@ -104,6 +104,41 @@ def test_the_page_on_synthesis_sorts_by_how_many_are_drawn(in_process, tmp_path,
     ]  # fmt: skip
     assert "**Shown**: for mcfa 5 to 40 draws bring H from" in text
     assert text.count("**") == 6
+
+
+BUDGETS = """
+dataset = "toy"
+split_family = "6/2"
+splits = 3
+validation = true
+budget = 2
+budget_metric = "AUSUC"
+[[methods]]
+name = "eszsl"
+[[methods]]
+name = "sae"
+"""
+
+
+def test_the_page_on_budgets_compares_rivals_under_equal_ones(in_process, tmp_path, synthetic):
+    """The difference of two methods with their own parameters and with the best of so many, and three sentences."""
+    (tmp_path / "b.toml").write_text(BUDGETS)
+    assert in_process("run", "--suite", "b.toml", "--workers", "0", "--quiet")[0] == 0
+    page = runpy.run_path(str(ROOT / "benchmarks/budgets_page.py"))["page"]
+    text = page(tmp_path / "results", ("eszsl", "sae"))
+    for metric in ("T1", "H", "AUSUC"):
+        assert f"### {metric} of the best of b configurations; toy 6/2" in text
+    results = Results(Store(tmp_path / "results"))
+    for how, labels in (("parameters as published", ["eszsl", "sae"]),
+                        ("the best of 2", ["eszsl (budget 2 by AUSUC)", "sae (budget 2 by AUSUC)"])):  # fmt: skip
+        T1, H, _, splits = (cell.strip() for cell in re.search(rf"\| {how} +\|(.*)\|", text)[1].split("|"))
+        rows = {row.label: row for table in results.leaderboard() for row in table.rows}
+        for metric, cell in (("T1", T1), ("H", H)):
+            one, other = (rows[label].metrics[metric].mean for label in labels)
+            assert cell.startswith(f"{100 * (one - other):+.1f} [")
+        assert splits == "3"
+    assert text.count("**") == 6
+    assert "Not run yet." in page(tmp_path / "results")
 
 
 CONTROL = """

@@ -77,17 +77,17 @@ def as_rich(tables: Sequence[VarianceTable], *, all_notes: bool = True, more: st
     return Group(*parts)
 
 
-def as_markdown(tables: Sequence[VarianceTable]) -> str:
-    """GitHub-flavoured Markdown."""
+def as_markdown(tables: Sequence[VarianceTable], explained: bool = True) -> str:
+    """GitHub-flavoured Markdown, with or without what explains every table: `NOTE`, and that seeds were not varied."""
     from tabulate import tabulate
 
     parts = []
     for table in tables:
         body = [[markdown(text) for text in row] for row in rows(table)]
         shown = tabulate(body, HEADER, tablefmt="pipe", disable_numparse=True, colalign=["left", *["right"] * 3])
-        told = [NOTE.format(metric=table.metric), *notes(table)]
-        parts += [f"### {markdown(heading(table))}", markdown(measured(table)), shown,
-                  "\n".join(f"- {markdown(sentence)}" for sentence in told)]  # fmt: skip
+        told = [NOTE.format(metric=table.metric), *notes(table)] if explained else table.left_out
+        parts += [f"### {markdown(heading(table))}", markdown(measured(table)), shown]
+        parts += ["\n".join(f"- {markdown(sentence)}" for sentence in told)] * bool(told)
     return "\n\n".join(parts) + "\n"
 
 
