@@ -14,7 +14,7 @@ from zslbench.datasets import bundled_names, load_dataset
 from zslbench.errors import InputError
 from zslbench.records import Store
 from zslbench.registry import Registry
-from zslbench.suites import Suite, draw_splits, read_suite
+from zslbench.suites import Suite, draw_splits, overridden, read_suite
 from zslbench.tuning.space import axes
 
 SHIPPED = sorted((ROOT / "benchmarks/suites").glob("*.toml"))
@@ -43,6 +43,17 @@ params = { log10_gamma = 1.0 }
 name = "projection"
 splits = 1
 """
+
+
+def test_a_method_of_a_suite_that_is_named_keeps_its_own_numbers(tmp_path) -> None:
+    """`--methods` chooses of a suite: the same method with the same parameters has the splits and budget it has there;
+    with others it is another method, which has the suite's."""
+    (tmp_path / "s.toml").write_text(GOOD.replace("validation = false", "budget = 4") + "budget = 2\n")
+    for named, expected in (
+        ("projection", (1, 2)), ("projection[ridge=3]", (None, None)), ("eszsl[log10_gamma=1.0]", (None, None)),
+    ):  # fmt: skip
+        (method,) = overridden(read_suite(tmp_path / "s.toml"), methods=named).methods
+        assert (method.splits, method.budget) == expected
 
 
 def test_a_suite_runs_what_it_says(zslbench, synthetic, tmp_path) -> None:

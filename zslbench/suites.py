@@ -24,7 +24,7 @@ semantics = "names"
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -255,17 +255,17 @@ def overridden(suite: Suite, *, methods: str | None = None, **options: Any) -> S
         if one in chosen or other in chosen:
             setattr(suite, other if one in chosen else one, None)
     if methods is not None:
-        suite.methods = [SuiteMethod(spec.name, dict(spec.overrides)) for spec in parse_methods(methods)]
+        named = [SuiteMethod(spec.name, dict(spec.overrides)) for spec in parse_methods(methods)]
+        suite.methods = [_as_in(suite.methods, method) for method in named]
     if {"splits_file", *Part.__struct_fields__} & chosen.keys():
         suite.parts = []
     for name, value in chosen.items():
         setattr(suite, name, str(value) if isinstance(value, Path) else value)
-    if fewer := chosen.get("splits"):  # asked for on purpose, so a method's own number is no mistake
-        for method in suite.methods:
-            method.splits = method.splits and min(method.splits, fewer)
-    if most := chosen.get("budget"):
-        for method in suite.methods:
-            method.budget = method.budget and min(method.budget, most)
+    for method in suite.methods:  # asked for on purpose, so a method's own number is no mistake
+        if fewer := chosen.get("splits"):
+            method.splits = None if methods else method.splits and min(method.splits, fewer)
+        if most := chosen.get("budget"):
+            method.budget = None if methods else method.budget and min(method.budget, most)
     if suite.numbers is not None and (not suite.numbers or min(suite.numbers) < 0):
         raise InputError(f"split = {suite.split}: numbers from 0 are expected.")
     if not suite.each_shots or min(suite.each_shots) < 0:
@@ -281,6 +281,11 @@ def overridden(suite: Suite, *, methods: str | None = None, **options: Any) -> S
             f"{argument('validation', False)} leaves their trials out; leave out one of them."
         )
     return suite
+
+
+def _as_in(methods: Sequence[SuiteMethod], named: SuiteMethod) -> SuiteMethod:
+    """With its own number of splits and budget where the suite has the method with these parameters."""
+    return next((one for one in methods if (one.name, one.params) == (named.name, named.params)), named)
 
 
 def _budgets(suite: Suite) -> dict[str, int | None]:

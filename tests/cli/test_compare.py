@@ -168,8 +168,10 @@ def test_latex_of_a_comparison(in_process: Command) -> None:
     for names, lengths in (("cada", "sae"), [10, 1]), (("cada", "sae", "dem"), [3, 3]):
         out = in_process("compare", *names, "--store", SHIPPED, "--format", "latex")[1]
         assert out.startswith(
-            "% \\usepackage{booktabs,graphicx}\n\\paragraph{H on ucm 16/5, features efficientnet\\_lite0"
+            "% \\usepackage{booktabs,graphicx}\n\\begin{table*}\n\\centering\n"
+            "\\caption{H on ucm 16/5, features efficientnet\\_lite0"
         )
+        assert "\\label{tab:compare-h-on-ucm-16-5}" in out
         found = re.findall(r"\\begin\{tabular\}\{([lr]+)\}\n(.*?)\\end\{tabular\}", out, re.S)
         assert [body.count(r" \\") - 1 for _, body in found] == lengths
         for columns, body in found:

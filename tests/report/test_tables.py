@@ -511,10 +511,12 @@ def test_latex_leaves_other_labels_alone(label: str) -> None:
 
 
 def test_latex_for_siunitx() -> None:
-    """Metrics are numbers in S columns, headings and dashes are braced, the best one is bold."""
+    """Metrics are numbers in S columns as wide as need be, headings and dashes are braced, the best is bold."""
     text = as_latex([table(row("a"), empty_row())], siunitx=True)
     assert r"\usepackage{booktabs,graphicx,siunitx}" in text
-    assert text.count("S[table-format=3.1(3)") == 5
+    assert text.count("S[table-format=2.1(2)") == 5
+    wide = row("a", metrics=dict.fromkeys(METRICS, Estimate(1.0, 0.7, 1.0, 0.3, 6, 0.05, 0.05)))
+    assert as_latex([table(wide)], siunitx=True).count("S[table-format=3.1(3)") == 5
     assert r"\# & method & {T1} & {S} & {U} & {H} & {AUSUC} & done \\" in text
     assert re.search(r"a \\cite\{doe2020m\} & \\bfseries [\d.]+ \\pm [\d.]+ &", text)
     assert r"& {-} & {-} &" in text

@@ -11,7 +11,7 @@ from zslbench import csvout, grid
 from zslbench.jsontext import pretty
 from zslbench.plaintext import plain
 from zslbench.report.escaping import latex, markdown
-from zslbench.report.latex import document, tabular
+from zslbench.report.latex import document, floating, labels, tabular
 from zslbench.report.tables import heading as about
 from zslbench.report.tables import percent
 from zslbench.results.budgets import BudgetTable, Curve
@@ -120,13 +120,14 @@ def explanation(table: BudgetTable) -> str:
 
 
 def as_latex(tables: Sequence[BudgetTable]) -> str:
-    """A ``tabular`` under a heading per table, with its notes; needs the packages booktabs and graphicx."""
+    """A ``table*`` with a label per table; needs the packages booktabs and graphicx."""
+    names = labels(f"budgets {table.metric} {table.table.dataset} {table.table.family}" for table in tables)
     parts = []
-    for table in tables:
+    for table, label in zip(tables, names, strict=True):
         header, rows = _cells(table)
         body = tabular([name in _WORDS for name in header], header, [[list(map(latex, row)) for row in rows]])
-        parts += [rf"\paragraph{{{latex(heading(table))}}}", body, *map(latex, notes(table))]
-    return document("\n\n".join(parts) + "\n", "booktabs,graphicx")
+        parts.append(floating(heading(table), label, [body], " ".join(notes(table)), len(rows)))
+    return document("\n".join(parts), "booktabs,graphicx")
 
 
 def as_csv(tables: Sequence[BudgetTable], excel_safe: bool = False) -> str:

@@ -12,7 +12,7 @@ from zslbench.grid import Column, Grid
 from zslbench.jsontext import pretty
 from zslbench.plaintext import plain
 from zslbench.report.escaping import latex, markdown
-from zslbench.report.latex import document, tabular
+from zslbench.report.latex import document, floating, labels, tabular
 from zslbench.results.comparison import Comparison, as_builtins
 from zslbench.results.stats import Paired
 from zslbench.terms import EPOCHS, in_shots
@@ -100,12 +100,15 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 def as_latex(comparison: Comparison) -> str:
-    """``tabular``s under a heading, with what may be concluded; needs the packages booktabs and graphicx."""
-    parts = [rf"\paragraph{{{latex(heading(comparison))}}}"]
-    for sheet in _sheets(comparison):
-        rows = [list(map(latex, row)) for row in sheet.rows]
-        parts.append(tabular(_words(sheet), sheet.header, [rows]))
-    return document("\n\n".join([*parts, *map(latex, [*_sentences(comparison), NOTE])]) + "\n", "booktabs,graphicx")
+    """A ``table*`` with a label and what may be concluded; needs the packages booktabs and graphicx."""
+    sheets = [
+        tabular(_words(sheet), sheet.header, [[list(map(latex, row)) for row in sheet.rows]])
+        for sheet in _sheets(comparison)
+    ]
+    rows = sum(len(sheet.rows) for sheet in _sheets(comparison))
+    (label,) = labels([f"compare {heading(comparison).split(',')[0]}"])
+    notes = " ".join([*_sentences(comparison), NOTE])
+    return document(floating(heading(comparison), label, sheets, notes, rows), "booktabs,graphicx")
 
 
 def as_csv(comparison: Comparison, excel_safe: bool = False) -> str:

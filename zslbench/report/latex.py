@@ -18,8 +18,8 @@ _CITABLE = re.compile(r"[\w:.+/-]+")
 _LABEL = re.compile(r"([\w.+-]+)\[([\w.-]+=[^\[\],=]*(?:,[\w.-]+=[^\[\],=]*)*)\]")
 _SIZES = ((75, r"\scriptsize"), (50, r"\footnotesize"), (30, ""))
 """So many rows fit a page in that size."""
-_S_COLUMN = "S[table-format=3.1(3),separate-uncertainty,detect-weight,mode=text]"
-"""Of siunitx, for a mean with half the width of its interval."""
+_S_COLUMN = "S[table-format={digits}.1({half}),separate-uncertainty,detect-weight,mode=text]"
+"""Of siunitx, for means with half the widths of their intervals: as many digits as the widest have."""
 
 
 def as_latex(tables: Sequence[Table], wide: bool = False, asked: Sequence[str] = (), siunitx: bool = False) -> str:
@@ -30,13 +30,23 @@ def as_latex(tables: Sequence[Table], wide: bool = False, asked: Sequence[str] =
     `wide` asks for every column; `asked`: as in `zslbench.report.tables.columns`. With `siunitx` metrics stand in
     columns of that package, aligned by their decimal points; none is underlined then.
     """
-    labels: list[str] = []
-    for table in tables:
-        stem = re.sub(r"[^a-z0-9]+", "-", f"{table.dataset} {table.family} {table.track}".casefold()).strip("-")
-        number = sum(label.partition(".")[0] == f"tab:{stem}" for label in labels)
-        labels.append(f"tab:{stem}{f'.{number + 1}' if number else ''}")
-    made = [_as_latex(table, wide, asked, label, siunitx) for table, label in zip(tables, labels, strict=True)]
+    names = labels(f"{table.dataset} {table.family} {table.track}" for table in tables)
+    made = [_as_latex(table, wide, asked, label, siunitx) for table, label in zip(tables, names, strict=True)]
     return document("\n".join(made), f"booktabs,graphicx{',siunitx' if siunitx else ''}")
+
+
+def labels(texts: Iterable[str]) -> list[str]:
+    """``tab:...`` of every text, all different.
+
+    >>> labels(["ucm 16/5", "ucm 16/5"])
+    ['tab:ucm-16-5', 'tab:ucm-16-5.2']
+    """
+    made: list[str] = []
+    for text in texts:
+        stem = re.sub(r"[^a-z0-9]+", "-", text.casefold()).strip("-")
+        number = sum(label.partition(".")[0] == f"tab:{stem}" for label in made)
+        made.append(f"tab:{stem}{f'.{number + 1}' if number else ''}")
+    return made
 
 
 def readable(label: str) -> str:
@@ -92,19 +102,28 @@ def _as_latex(table: Table, wide: bool, asked: Sequence[str], label: str, siunit
     methods = [row for row in table.rows if row.family != "bound"]
     shown = [column for column in columns(table, asked, wide) if wide or asked or column.name not in _LEFT_OUT]
     groups = [[_line(row, shown, podium, siunitx) for row in group] for group in (methods, bounds) if group]
-    kinds = [_S_COLUMN if siunitx and column.name in (*METRICS, *OPEN_METRICS) else column.words for column in shown]
+    kinds = [
+        _s_column(table.rows, column.name) if siunitx and column.name in (*METRICS, *OPEN_METRICS) else column.words
+        for column in shown
+    ]
+    too_long = "" if len(table.rows) <= _SIZES[0][0] else f"% {len(table.rows)} rows may not fit a page; choose some\n"
     body = tabular(kinds, header(shown), groups)
-    smaller = [size for most, size in _SIZES if len(table.rows) <= most]
+    return too_long + floating(heading(table), label, [body], " ".join(paper_notes(table)), len(table.rows))
+
+
+def floating(caption: str, label: str, tabulars: Sequence[str], notes: str, rows: int) -> str:
+    """A ``table*``: caption and notes are plain text, tabulars LaTeX, and with many `rows` the type is smaller."""
+    smaller = [size for most, size in _SIZES if rows <= most]
     size = f"{smaller[-1] if smaller else _SIZES[0][1]}\n".lstrip("\n")
-    too_long = "" if smaller else f"% {len(table.rows)} rows may not fit a page; choose some\n"
-    return rf"""{too_long}\begin{{table*}}
+    body = "\n\\par\\medskip\n".join(tabulars)
+    return rf"""\begin{{table*}}
 \centering
-\caption{{{escaped(heading(table))}}}
+\caption{{{escaped(caption)}}}
 \label{{{label}}}
 {size}{body}
 \par\smallskip
 \begin{{minipage}}{{\textwidth}}\footnotesize
-{escaped(" ".join(paper_notes(table)))}
+{escaped(notes)}
 \end{{minipage}}
 \end{{table*}}
 """
@@ -134,6 +153,13 @@ def _line(row: Row, shown: Sequence[Field], podium: dict[str, list[float]], siun
     return line
 
 
+def _s_column(rows: Sequence[Row], metric: str) -> str:
+    values = [row.metrics[metric] for row in rows if metric in row.metrics]
+    halves = [_half(value) for value in values if not math.isnan(value.low)]
+    digits = max([2, *(len(f"{_printed(value):.1f}") - 2 for value in values)])
+    return _S_COLUMN.format(digits=digits, half=max([2, *(len(f"{half:.1f}") - 1 for half in halves)]))
+
+
 def _podium(rows: Sequence[Row], metric: str) -> list[float]:
     """The highest and the second highest printed number of the ranked rows."""
     ranked = [row.metrics[metric] for row in rows if row.rank is not None and metric in row.metrics]
@@ -144,17 +170,21 @@ def _printed(value: Estimate) -> float:
     return round(100 * value.mean, 1)
 
 
+def _half(value: Estimate) -> float:
+    return 50 * (value.high - value.low)
+
+
 def _number(value: Estimate, podium: Sequence[float]) -> str:
     text = f"{_printed(value):.1f}"
     if _printed(value) in podium:
         text = rf"\textbf{{{text}}}" if _printed(value) == podium[0] else rf"\underline{{{text}}}"
     if math.isnan(value.low):
         return text
-    return rf"{text} {{\scriptsize $\pm$ {50 * (value.high - value.low):.1f}}}"
+    return rf"{text} {{\scriptsize $\pm$ {_half(value):.1f}}}"
 
 
 def _aligned(value: Estimate, podium: Sequence[float]) -> str:
     """For a column of siunitx, which takes no underline."""
     bold = r"\bfseries " if podium and _printed(value) == podium[0] else ""
-    half = "" if math.isnan(value.low) else rf" \pm {50 * (value.high - value.low):.1f}"
+    half = "" if math.isnan(value.low) else rf" \pm {_half(value):.1f}"
     return f"{bold}{_printed(value):.1f}{half}"

@@ -11,7 +11,7 @@ from zslbench.grid import Column, Grid
 from zslbench.jsontext import pretty
 from zslbench.plaintext import plain
 from zslbench.report.escaping import html, latex, markdown
-from zslbench.report.latex import document, tabular
+from zslbench.report.latex import document, floating, labels, tabular
 from zslbench.report.tables import page
 from zslbench.results.overall import Overall, Standing, as_builtins, short_names
 from zslbench.results.stats import Estimate
@@ -140,15 +140,15 @@ def as_page(tables: Sequence[Overall]) -> str:
 
 
 def as_latex(tables: Sequence[Overall]) -> str:
-    """A ``tabular`` under a heading for every track; needs the packages booktabs and graphicx."""
+    """A ``table*`` with a label for every track; needs the packages booktabs and graphicx."""
+    names = labels(f"overall {found.metric} {found.track}" for found in tables)
     parts = []
-    for found in tables:
-        names = header(found)
+    for found, label in zip(tables, names, strict=True):
+        titles = header(found)
         cells = [list(map(latex, row)) for row in rows(found)]
-        parts.append(rf"\paragraph{{{latex(heading(found))}}}")
-        parts.append(tabular([at == 1 for at in range(len(names))], names, [cells]))
-        parts.append(latex(" ".join(notes(found))))
-    return document("\n\n".join(parts) + "\n", "booktabs,graphicx")
+        body = tabular([at == 1 for at in range(len(titles))], titles, [cells])
+        parts.append(floating(heading(found), label, [body], " ".join(notes(found)), len(cells)))
+    return document("\n".join(parts), "booktabs,graphicx")
 
 
 def as_csv(tables: Sequence[Overall], excel_safe: bool = False) -> str:
