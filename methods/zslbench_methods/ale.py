@@ -44,6 +44,7 @@ class ALE(BilinearMethod):
   number  = {7},
   pages   = {1425--1438},
   year    = {2016},
+  eprint  = {1503.08677}, archiveprefix = {arXiv},
 }""",
     )
 

@@ -58,6 +58,7 @@ class Align(Method):
   booktitle = {Proceedings of the 38th International Conference on Machine Learning},
   pages     = {8748--8763},
   year      = {2021},
+  eprint    = {2103.00020}, archiveprefix = {arXiv},
 }""",
         uses_gpu=True,
     )

@@ -62,7 +62,8 @@ class CADAVAE(Method):
   title = {Generalized Zero- and Few-Shot Learning via Aligned Variational Autoencoders},
   author = {Sch{\\"o}nfeld, Edgar and Ebrahimi, Sayna and Sinha, Samarth and Darrell, Trevor and Akata, Zeynep},
   booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
-  year = {2019}
+  year = {2019},
+  eprint = {1812.01784}, archiveprefix = {arXiv},
 }""",
         uses_gpu=True,
     )

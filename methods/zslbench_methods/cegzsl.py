@@ -65,7 +65,8 @@ class CEGZSL(Method):
   author = {Han, Zongyan and Fu, Zhenyong and Chen, Shuo and Yang, Jian},
   booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
   pages = {2371--2381},
-  year = {2021}
+  year = {2021},
+  eprint = {2103.16173}, archiveprefix = {arXiv},
 }""",
         uses_gpu=True,
     )

@@ -52,7 +52,8 @@ class CLSWGAN(Method):
   title = {Feature Generating Networks for Zero-Shot Learning},
   author = {Xian, Yongqin and Lorenz, Tobias and Schiele, Bernt and Akata, Zeynep},
   booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
-  year = {2018}
+  year = {2018},
+  eprint = {1712.00981}, archiveprefix = {arXiv},
 }""",
         uses_gpu=True,
     )

@@ -52,6 +52,7 @@ class CMT(Method):
   volume    = {26},
   pages     = {935--943},
   year      = {2013},
+  eprint    = {1301.3666}, archiveprefix = {arXiv},
 }""",
     )
 

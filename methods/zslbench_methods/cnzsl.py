@@ -58,6 +58,7 @@ class CNZSL(Method):
   author    = {Skorokhodov, Ivan and Elhoseiny, Mohamed},
   booktitle = {International Conference on Learning Representations (ICLR)},
   year      = {2021},
+  eprint    = {2006.11328}, archiveprefix = {arXiv},
 }""",
         uses_gpu=True,
     )

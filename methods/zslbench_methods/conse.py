@@ -42,6 +42,7 @@ class ConSE(Method):
                and Frome, Andrea and Corrado, Greg S. and Dean, Jeffrey},
   booktitle = {International Conference on Learning Representations (ICLR)},
   year      = {2014},
+  eprint    = {1312.5650}, archiveprefix = {arXiv},
 }""",
     )
 

@@ -51,6 +51,7 @@ class DEM(Method):
   booktitle = {Proceedings of the IEEE Conference on Computer Vision and Pattern Recognition (CVPR)},
   pages     = {2021--2030},
   year      = {2017},
+  eprint    = {1611.05088}, archiveprefix = {arXiv},
 }""",
         uses_gpu=True,
     )

@@ -63,7 +63,8 @@ class FVAEGAN(Method):
   title = {{f-VAEGAN-D2}: A Feature Generating Framework for Any-Shot Learning},
   author = {Xian, Yongqin and Sharma, Saurabh and Schiele, Bernt and Akata, Zeynep},
   booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
-  year = {2019}
+  year = {2019},
+  eprint = {1903.10132}, archiveprefix = {arXiv},
 }""",
         uses_gpu=True,
     )

@@ -51,6 +51,7 @@ class GFZSL(Method):
   booktitle = {Machine Learning and Knowledge Discovery in Databases (ECML PKDD)},
   pages     = {792--808},
   year      = {2017},
+  eprint    = {1707.08040}, archiveprefix = {arXiv},
 }""",
     )
 

@@ -74,7 +74,8 @@ class HSVA(Method):
   author = {Chen, Shiming and Xie, Guo-Sen and Liu, Yang and Peng, Qinmu and Sun, Baigui and Li, Hao and
             You, Xinge and Shao, Ling},
   booktitle = {Advances in Neural Information Processing Systems (NeurIPS)},
-  year = {2021}
+  year = {2021},
+  eprint = {2109.15163}, archiveprefix = {arXiv},
 }""",
         uses_unseen_semantics=True,
         uses_gpu=True,

@@ -41,6 +41,7 @@ class LatEm(BilinearMethod):
   booktitle = {Proceedings of the IEEE Conference on Computer Vision and Pattern Recognition (CVPR)},
   pages     = {69--77},
   year      = {2016},
+  eprint    = {1603.08895}, archiveprefix = {arXiv},
 }""",
     )
 

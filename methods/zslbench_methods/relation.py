@@ -60,6 +60,7 @@ class RelationNet(Method):
   booktitle = {Proceedings of the IEEE Conference on Computer Vision and Pattern Recognition (CVPR)},
   pages     = {1199--1208},
   year      = {2018},
+  eprint    = {1711.06025}, archiveprefix = {arXiv},
 }""",
         uses_gpu=True,
     )

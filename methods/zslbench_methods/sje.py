@@ -41,6 +41,7 @@ class SJE(BilinearMethod):
   booktitle = {Proceedings of the IEEE Conference on Computer Vision and Pattern Recognition (CVPR)},
   pages     = {2927--2936},
   year      = {2015},
+  eprint    = {1409.8403}, archiveprefix = {arXiv},
 }""",
     )
 

@@ -64,6 +64,7 @@ class SSE(Method):
   booktitle = {2015 IEEE International Conference on Computer Vision (ICCV)},
   pages     = {4166--4174},
   year      = {2015},
+  eprint    = {1509.04767}, archiveprefix = {arXiv},
 }""",
     )
 

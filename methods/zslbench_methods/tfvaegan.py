@@ -63,7 +63,8 @@ class TFVAEGAN(Method):
   title = {Latent Embedding Feedback and Discriminative Features for Zero-Shot Classification},
   author = {Narayan, Sanath and Gupta, Akshita and Khan, Fahad Shahbaz and Snoek, Cees G. M. and Shao, Ling},
   booktitle = {Proceedings of the European Conference on Computer Vision (ECCV)},
-  year = {2020}
+  year = {2020},
+  eprint = {2003.07833}, archiveprefix = {arXiv},
 }""",
         uses_gpu=True,
     )
