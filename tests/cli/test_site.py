@@ -51,6 +51,8 @@ def test_pages_hang_together(stores: list[Path], in_process: Command, tmp_path: 
     index = pages["index.html"].read_text(encoding="utf-8")
     assert "&lt;script&gt;window.hit=1" in index
     assert "leads by H with" in index
+    table = pages["data/toy-6-2.html"].read_text(encoding="utf-8")
+    assert re.search(r'<svg role="img" aria-label="Split by split, toy 6/2\. ', table)
     method = pages["methods/eszsl.html"].read_text(encoding="utf-8")
     assert "@inproceedings{romera-paredes2015eszsl" in method
     assert 'href="../data/toy-6-2.html"' in method

@@ -167,13 +167,9 @@ def _section(table: Table, latest: Latest, plans: Sequence[Plan], store: Store) 
         """One at a time: 100,000 outcomes take more than a GB."""
         return (latest[key] for key in keys)
 
-    methods = [row for row in table.rows if row.family != "bound" and row.metrics]
-    section = Section(
-        table, table.sort, "T1" if table.sort in ZSL_METRICS else "H", dataset_of(table), methods[:TOP], len(methods),
-        predictions=lambda record: _predictions(section, store, record),
-    )  # fmt: skip
-    _compare(section)
-    section.leads, section.budgets = leads(table), curves_over_budgets(table)
+    section = section_of(table)
+    section.predictions = lambda record: _predictions(section, store, record)
+    methods = _methods(table)
     section.curves = [found for row in section.shown if (found := _curve(section, row.label, read(row.tests)))]
     section.accuracies = _accuracies(section, {row.label: read(row.tests) for row in methods})
     if section.shown:
@@ -189,6 +185,20 @@ def _section(table: Table, latest: Latest, plans: Sequence[Plan], store: Store) 
     section.provenance = provenance(table, records, [plan for plan in plans if _asks(plan, table)])
     section.warnings = [*warnings(table, records, section.too_few, section.dataset is not None), *section.warnings]
     return section
+
+
+def section_of(table: Table) -> Section:
+    """What a table tells by itself, without its records."""
+    methods = _methods(table)
+    lead = "T1" if table.sort in ZSL_METRICS else "H"
+    section = Section(table, table.sort, lead, dataset_of(table), methods[:TOP], len(methods))
+    _compare(section)
+    section.leads, section.budgets = leads(table), curves_over_budgets(table)
+    return section
+
+
+def _methods(table: Table) -> list[Row]:
+    return [row for row in table.rows if row.family != "bound" and row.metrics]
 
 
 def _asks(plan: Plan, table: Table) -> bool:

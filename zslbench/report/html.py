@@ -192,7 +192,7 @@ def _part(
         "notes": leaderboard_notes(table),
         "columns": boards[0].columns,
         "boards": boards,
-        "figures": _figures(section, f"t{number}"),
+        "figures": figures(section, f"t{number}"),
         "pairs": [pair_line(pair) for pair in pairs],
         "every_pair": [pair_line(pair) for pair in every],
         "conclusions": [*section.comparison.conclusions, *section.comparison.others] if section.comparison else [],
@@ -222,7 +222,7 @@ def overall_part(number: int, found: Overall) -> dict[str, Any]:
         Line([Cell(text, _sort_key(text)) for text in row])
         for row in over_all.rows(found)
     ]  # fmt: skip
-    figures = []
+    drawn = []
     for plot in plots.OVERALL_PLOTS:
         if (svg := plots.as_svg(plot, found, f"o{number}-{plot.name}")) is not None:
             svg = svg.replace(
@@ -230,9 +230,9 @@ def overall_part(number: int, found: Overall) -> dict[str, Any]:
                 f'<svg role="img" aria-label="{html(f"{plot.title}. {plots.finding(plot, found)} {plot.how}")}" ',
                 1,
             )
-            figures.append(Figure(plot.name, plot.title, plots.caption(plot, found), svg))
+            drawn.append(Figure(plot.name, plot.title, plots.caption(plot, found), svg))
     return {"id": f"o{number}", "heading": over_all.heading(found), "columns": names, "rows": lines,
-            "notes": over_all.notes(found), "figures": figures}  # fmt: skip
+            "notes": over_all.notes(found), "figures": drawn}  # fmt: skip
 
 
 def _sort_key(text: str) -> float | str | None:
@@ -243,7 +243,8 @@ def _sort_key(text: str) -> float | str | None:
         return None if text == "-" else text
 
 
-def _figures(section: Section, prefix: str) -> dict[str, Figure]:
+def figures(section: Section, prefix: str) -> dict[str, Figure]:
+    """Name -> drawing, of what the section has; their ids begin with `prefix`."""
     found = {}
     for plot in plots.PLOTS:
         svg = plots.as_svg(plot, section, f"{prefix}-{plot.name}")

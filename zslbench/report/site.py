@@ -14,13 +14,15 @@ from zslbench.plaintext import plain
 from zslbench.records import Brief
 from zslbench.report.background import Fact
 from zslbench.report.cards import MethodCard, method_cards
-from zslbench.report.datacard import data_card, dataset_of
+from zslbench.report.contents import section_of
+from zslbench.report.datacard import data_card
 from zslbench.report.html import (
     PAIRS,
     Cell,
     Heading,
     Line,
     board,
+    figures,
     headings,
     leaderboard_notes,
     overall_part,
@@ -173,13 +175,15 @@ def _table_line(page: _Page) -> Line:
 
 
 def _table_page(page: _Page, homes: Mapping[str, str], common: Mapping[str, Any]) -> str:
-    table, found = page.table, leads(page.table)
+    table, section = page.table, section_of(page.table)
+    found = section.leads
     return _rendered(
         "site_table.html.j2", common, title=page.title, up="../",
         said=f"Features {plain(table.features)}, semantics {plain(table.semantics)}; data {table.data}, protocol "
         f"{table.protocol}.",
-        leads=found, under=rule_and_track(table), data=data_card(table, dataset_of(table)), metric=table.sort,
+        leads=found, under=rule_and_track(table), data=data_card(table, section.dataset), metric=table.sort,
         boards=[board(each, lambda row: f"../{homes[row.method]}") for each in (table, *page.beside)],
+        part={"id": "t", "heading": page.title, "figures": figures(section, "t")},
         notes=leaderboard_notes(table), pair_columns=PAIRS,
         pairs=[pair_line(pair) for pair in (found[0].pairs if found else [])],
     )  # fmt: skip
