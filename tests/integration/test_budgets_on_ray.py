@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from conftest import write_synthetic
 
 from zslbench.records import Store
@@ -12,6 +13,7 @@ def outcomes(folder: Path) -> dict:
     return {record.key: record.outcome for record in Store(folder).records()}
 
 
+@pytest.mark.slow  # a run on Ray beside one without
 def test_ray_gives_what_one_process_gives(tmp_path, zslbench):
     """Draws, choices and numbers are the same in two workers, and a second run finds everything done."""
     write_synthetic(tmp_path / "toy")

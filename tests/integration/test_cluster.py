@@ -190,6 +190,7 @@ def gpus(cluster: Cluster) -> Cluster:
     return cluster
 
 
+@pytest.mark.slow  # workers that wait for one another
 def test_trials_share_gpus_as_asked(gpus, folder):
     """With four trials per GPU eight run at once on two GPUs, each in its own process that sees one GPU."""
     ended = on(gpus, folder, "--methods", "seeing", "--splits", 8, *GPUS, "--store", "shared")

@@ -28,6 +28,7 @@ def models(store: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (store / "models").glob("*")}
 
 
+@pytest.mark.slow  # three runs
 def test_where_a_trial_runs_changes_no_byte_of_its_model(folder: Path) -> None:
     """In this process and in Ray's workers."""
     found = {}

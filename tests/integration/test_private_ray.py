@@ -32,9 +32,8 @@ SLOW = ("--methods", "mine,mine[ridge=2],mine[ridge=3]", "--splits", 6, "--seeds
 DEATHS = {"raylet": "its raylet", "gcs_server": "its control service"}
 
 
-@pytest.mark.parametrize(
-    "victim", ["raylet", pytest.param("gcs_server", marks=pytest.mark.slow)]
-)  # the same, once more
+@pytest.mark.slow  # a Ray is killed
+@pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
 def test_a_private_ray_stays_private_and_its_death_ends_the_run(tmp_path, victim):
     """In an environment that would open it, and with a plugin that imports Ray under such settings, a private Ray
     listens on the loopback interface alone, behind a token, in a folder of mode 0700. When a process that it needs is

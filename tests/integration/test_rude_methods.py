@@ -39,6 +39,7 @@ def found(store: Path) -> dict[str, tuple[str, str, int]]:
     return {record.label: of(record) for record in records}
 
 
+@pytest.mark.slow  # workers that methods wear out
 def test_rude_methods_cost_their_own_trials_alone(folder):
     """On one worker, which they share: a death is noticed although a child lives on, no child outlives the run, what is
     raised is recorded by its name, and closed streams, another folder and an empty environment harm nobody."""
