@@ -100,6 +100,24 @@ def test_strangers_text_is_text(tmp_path: Path, in_process: Command):
         assert "x" * 250 not in text
 
 
+def test_the_index_leads_from_the_table_over_data_sets_to_its_methods(tmp_path: Path, in_process: Command):
+    """With three data sets, the methods are ranked over all of them, drawn, and linked."""
+    for at in range(3):
+        made = [
+            (done(trial(method, split, dataset=f"d{at}"), [value + 0.01 * split]), None)
+            for method, value in (("eszsl", 0.6), ("sae", 0.4), ("dem", 0.3)) for split in range(3)
+        ]  # fmt: skip
+        write_store(tmp_path / f"s{at}", made)
+    code, _, err = in_process("site", "s0", "s1", "s2", "-o", "web")
+    assert code == 0, err
+    index = (tmp_path / "web/index.html").read_text(encoding="utf-8")
+    overall = index[: index.index('id="tables"')]
+    assert re.findall(r'href="(methods/[^"]+)"', overall) == [
+        f"methods/{name}.html" for name in ("eszsl", "sae", "dem")
+    ]
+    assert overall.count("<svg role=") == 1  # three data sets are too few for a diagram of ranks
+
+
 def test_the_first_store_counts_where_it_is_asked_for(tmp_path: Path, in_process: Command):
     """With --first the numbers are those of the store that is named first, in either order."""
     for name, value in (("x", 0.5), ("y", 0.6)):

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import zslbench
@@ -214,12 +215,13 @@ def board(table: Table, link: Callable[[Row], str]) -> Board:
     )  # fmt: skip
 
 
-def overall_part(number: int, found: Overall) -> dict[str, Any]:
-    """What a page shows of the methods over all data sets."""
+def overall_part(number: int, found: Overall, homes: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """What a page shows of the methods over all data sets; `homes`: where the name of a row leads."""
     names = [Heading(name, numeric=name not in ("method", "interval"), ascending=name in ("#", "rank"))
              for name in over_all.header(found)]  # fmt: skip
     lines = [
-        Line([Cell(text, _sort_key(text)) for text in row])
+        Line([Cell(text, _sort_key(text), link=homes.get(text, "") if name.title == "method" else "")
+              for name, text in zip(names, row, strict=True)])
         for row in over_all.rows(found)
     ]  # fmt: skip
     drawn = []

@@ -154,10 +154,12 @@ def _index(
     ]
     methods.sort(key=lambda line: (line.kind, line.cells[0].text))
     sort = pages[0].table.sort
+    links = {plain(row.label): homes[method] for method, own in rows.items() for _, row in own}
+    found = possible([page.table for page in pages], sort)
     return _rendered(
         "site_index.html.j2", common, title=title, up="",
         said=f"{len(pages)} tables, {len(rows)} methods. Only rows of one table are compared with one another.",
-        overall=[overall_part(number, each) for number, each in enumerate(possible([p.table for p in pages], sort), 1)],
+        overall=[overall_part(number, each, links) for number, each in enumerate(found, 1)],
         table_columns=_TABLES, tables=[_table_line(page) for page in pages], method_columns=_METHODS, methods=methods,
     )  # fmt: skip
 
