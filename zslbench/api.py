@@ -30,12 +30,13 @@ from zslbench.machine import Device, device_here
 from zslbench.methods import Method
 from zslbench.notebook import plugin_text
 from zslbench.plaintext import plain
-from zslbench.planning import Execution, execute, plan, plan_search
+from zslbench.planning import Execution, execute, plan, plan_search, remarks
 from zslbench.plugins import Draft
 from zslbench.records import Store
 from zslbench.registry import Registry
 from zslbench.results import Results
 from zslbench.runner.plan import check_needs, make_jobs
+from zslbench.runner.stacks import stacking_of
 from zslbench.splits import Split, Stage, whole
 from zslbench.suites import Suite, SuiteMethod, overridden
 from zslbench.terms import BUDGET_METRICS, DEFAULT_STORE, METRICS, OPEN_METRICS, Saved
@@ -158,6 +159,7 @@ def run(
     address: str | None = None,
     device: str = "auto",
     trials_per_gpu: int | None = None,
+    stack: int | str = "off",
     timeout: float | None = None,
     retry_failed: bool = True,
     fail_fast: bool = False,
@@ -189,6 +191,8 @@ def run(
         address: of an existing Ray cluster.
         device: ``auto``, ``cpu`` or ``cuda``.
         trials_per_gpu: trials that share a GPU; by default as many as its memory holds, judged by the first.
+        stack: how many trials are fitted side by side as one program, for methods that can: ``off``, ``auto``, where
+            it was measured to be faster, or at most so many.
         timeout: seconds that a trial may take.
         retry_failed: whether trials that failed before run again.
         fail_fast: stop at the first trial that fails.
@@ -218,6 +222,7 @@ def run(
         arguments.flag("retry_failed", retry_failed),
         arguments.flag("fail_fast", fail_fast),
         save_models=arguments.one_of("save_models", save_models, get_args(Saved)),
+        stack=stacking_of(stack),
     )
     check_saved(execution.save_models, arguments.flag("validation", validation))
     progress = Progress(progress_console(), execution.slots, arguments.flag("quiet", quiet))
@@ -240,7 +245,7 @@ def run(
         suite = Suite(chosen.name, [SuiteMethod(spec.name, dict(spec.overrides)) for spec in specs])
         suite = overridden(suite, **options)
         planned = plan(suite, registry, chosen)
-        for remark in planned.remarks:
+        for remark in remarks([planned], execution.stack):
             progress.notice(remark)
         summary = execute(planned, kept, execution, progress, command="zslbench.run(...)")
     return Results(kept, summary.plan, chosen.dataset)

@@ -19,6 +19,7 @@ from zslbench.records import Store
 from zslbench.registry import Registry
 from zslbench.runner.budgets import Budgets, with_draws
 from zslbench.runner.plan import Allowed, Job, make_jobs
+from zslbench.runner.stacks import OFF, Stacking, unstacked
 from zslbench.splits import Stage, check_shots, make_splits
 from zslbench.suites import Suite, draw_splits, find_suite, overridden, read_suite
 from zslbench.terms import Saved
@@ -56,6 +57,8 @@ class Execution:
     post_mortem: bool = False
     """Whether to stop in a debugger where a trial fails, which then runs in this process."""
     save_models: Saved = "none"
+    stack: Stacking = OFF
+    """At most how many trials are fitted side by side as one program, or as each method says."""
 
     @property
     def slots(self) -> int:
@@ -154,6 +157,13 @@ def _budgets(suite: Suite, registry: Registry) -> Budgets:
     return found
 
 
+def remarks(parts: Sequence[Planned], stack: Stacking = OFF) -> list[str]:
+    """What the user should know before a run of these parts, each sentence once."""
+    said = [remark for planned in parts for remark in planned.remarks]
+    said += [unstacked(planned.registry, planned.jobs, stack) for planned in parts]
+    return list(dict.fromkeys(filter(None, said)))
+
+
 def execute(planned: Planned, store: Store, execution: Execution, progress: Progress, command: str) -> Summary:
     """Run what is missing or failed, and record it.
 
@@ -171,12 +181,15 @@ def execute(planned: Planned, store: Store, execution: Execution, progress: Prog
 
         models = TrialModels(execution.save_models, planned.data.dataset, view)
     joining: deque[Job] = deque()
+    stack = OFF if execution.post_mortem else execution.stack  # a person looks at one trial at a time
 
     def events(remaining: Sequence[Job]) -> Events:
         if where.workers == 0:
             debugger = Debugger(execution.post_mortem, progress.pause)
-            return run_serially(registry, view, remaining, where.device, execution.timeout, debugger, keep, joining)
-        return run_with_ray(registry, view, remaining, where, execution.timeout, keep, joining)
+            return run_serially(
+                registry, view, remaining, where.device, execution.timeout, debugger, keep, joining, stack
+            )
+        return run_with_ray(registry, view, remaining, where, execution.timeout, keep, joining, stack)
 
     return run_jobs(
         planned.jobs, store, command, events, progress,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -86,6 +86,28 @@ class Measured(msgspec.Struct):
     peak_mb: float | None
 
 
+class Fitted(NamedTuple):
+    """A method that was fitted for a trial, with what it is measured on."""
+
+    method: Method
+    view: DataView
+    part: Partition
+    seconds: float
+    """Of the fit; in a stack of all fits over their number."""
+    peaks: list[float]
+    """Of memory while it was fitted; in a stack of all together. Empty where nobody tells."""
+
+
+class Game(NamedTuple):
+    """What a trial fits its method to."""
+
+    config: Any
+    split: Split
+    seed: int
+    runs_as: Callable[[str], None] = lambda how: None
+    """Told how the fit is computed."""
+
+
 def run_trial(
     method: type[Method],
     config: Any,
@@ -105,18 +127,104 @@ def run_trial(
     Raises:
         MethodError: the method broke the interface. Whatever else the method raises passes through.
     """
-    return measure(
-        method,
-        config,
-        view.of_split(split.drawn_as),
-        split.partition(stage, shots, seed),
-        trial_seed(view, split, seed),
-        # it ranks every image by a hash
-        split.rehearsal(stage, shots, seed) if method.info.uses_rehearsal else None,
-        device=device,
-        progress=progress,
-        keep=keep,
-    )
+    fitted = fit_trial(method, Game(config, split, seed), view, stage, shots, device=device, progress=progress)
+    return score(fitted, device=device, keep=keep)
+
+
+def fit_trial(
+    method: type[Method],
+    game: Game,
+    view: DataView,
+    stage: Stage,
+    shots: int = 0,
+    *,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Fitted:
+    """Fit a method for one trial.
+
+    Raises:
+        Exception: whatever the method raises.
+    """
+    view, part, train = _prepared(method.info, game, view, stage, shots, device, progress)
+    return _fit(method, game.config, view, part, train)
+
+
+def fit_trials(
+    method: type[Method],
+    games: Sequence[Game],
+    view: DataView,
+    stage: Stage,
+    shots: int = 0,
+    *,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Fitted | Exception]:
+    """Fit a method for several trials side by side, as `Method.fit_many` does: in order what was fitted, or the error
+    that this trial alone died of. Trials of one split share their arrays.
+
+    Raises:
+        MethodError: the method broke the interface. Whatever else concerns all of them passes through.
+    """
+    prepared: dict[tuple[str, int], tuple[DataView, Partition, TrainingData]] = {}
+    for game in games:
+        place = _place(game, shots)
+        if place not in prepared:
+            prepared[place] = _prepared(method.info, game, view, stage, shots, device, progress)
+    found = [prepared[_place(game, shots)] for game in games]
+    trains = [
+        dataclasses.replace(_seeded(train, trial_seed(view, game.split, game.seed)), runs_as=game.runs_as)
+        for game, (_, _, train) in zip(games, found, strict=True)
+    ]
+    with _peak_memory(device) as peaks:
+        started = time.perf_counter()
+        fitted: Any = method.fit_many(trains, [game.config for game in games])
+        seconds = (time.perf_counter() - started) / len(games)
+    if not isinstance(fitted, list) or len(fitted) != len(games):
+        size = f"{len(fitted)} of them" if isinstance(fitted, list) else type(fitted).__name__
+        raise MethodError(f"fit_many() returned {size}: a list of {len(games)} is expected, as many as it was given.")
+    for each in fitted:
+        if not isinstance(each, Method | Exception):
+            raise MethodError(f"fit_many() returned {type(each).__name__}: fitted methods or errors are expected.")
+    return [
+        one if isinstance(one, Exception) else Fitted(one, own, part, seconds, peaks)
+        for one, (own, part, _) in zip(fitted, found, strict=True)
+    ]
+
+
+def _place(game: Game, shots: int) -> tuple[str, int]:
+    """Games of one place have the same training images: the seed decides about a few labelled ones alone."""
+    return game.split.hash, game.seed if shots else 0
+
+
+def _seeded(train: TrainingData, seed: int) -> TrainingData:
+    rehearsal = train.rehearsal
+    if rehearsal is not None:
+        rehearsal = dataclasses.replace(rehearsal, train=_seeded(rehearsal.train, seed))
+    return dataclasses.replace(train, seed=seed, rehearsal=rehearsal)
+
+
+def _prepared(
+    info: MethodInfo, game: Game, view: DataView, stage: Stage, shots: int, device: str,
+    progress: Callable[[int, int], None],
+) -> tuple[DataView, Partition, TrainingData]:  # fmt: skip
+    """A trial's data as it is measured on, its stage of the split, and what the method may see."""
+    split, seed = game.split, trial_seed(view, game.split, game.seed)
+    view, part = view.of_split(split.drawn_as), split.partition(stage, shots, game.seed)
+    # it ranks every image by a hash
+    rehearsal = split.rehearsal(stage, shots, game.seed) if info.uses_rehearsal else None
+    view, train = _given(info, view, part, seed, device, progress, rehearsal)
+    return view, part, dataclasses.replace(train, runs_as=game.runs_as)
+
+
+def _given(
+    info: MethodInfo, view: DataView, part: Partition, seed: int, device: str, progress: Callable[[int, int], None],
+    rehearsal: Partition | None,
+) -> tuple[DataView, TrainingData]:  # fmt: skip
+    """The data as the method is measured on, and what it may see."""
+    if info.oracle:
+        view = _with_oracle_semantics(view, part)
+    return view, training_data(info, view, part, seed, device, progress, rehearsal)
 
 
 def trial_seed(view: DataView, split: Split, seed: int) -> int:
@@ -152,19 +260,31 @@ def measure(
     Raises:
         MethodError: the method broke the interface. Whatever else the method raises passes through.
     """
-    if method.info.oracle:
-        view = _with_oracle_semantics(view, part)
-    train = training_data(method.info, view, part, seed, device, progress, rehearsal)
-    with _peak_memory(device) as fitting:
+    view, train = _given(method.info, view, part, seed, device, progress, rehearsal)
+    return score(_fit(method, config, view, part, train), device=device, keep=keep)
+
+
+def _fit(method: type[Method], config: Any, view: DataView, part: Partition, train: TrainingData) -> Fitted:
+    with _peak_memory(train.device) as peaks:
         started = time.perf_counter()
         fitted = method(config)
         fitted.fit(train)
-        fit_seconds = time.perf_counter() - started
-    keep(fitted)
+        seconds = time.perf_counter() - started
+    return Fitted(fitted, view, part, seconds, peaks)
+
+
+def score(fitted: Fitted, *, device: str = "cpu", keep: Callable[[Method], None] = lambda fitted: None) -> Measured:
+    """Measure a fitted method in both settings; `device` and `keep` as of `measure`.
+
+    Raises:
+        MethodError: the method broke the interface. Whatever else the method raises passes through.
+    """
+    method, view, part, fit_seconds, fitting = fitted
+    keep(method)
     with _peak_memory(device) as scoring:
         started = time.perf_counter()
-        zsl, zsl_labels, zsl_truth, zsl_per_class = _measure_zsl(fitted, view, part)
-        gzsl, open_world_curve, decisions, gzsl_truth, gzsl_per_class, best_H = _measure_gzsl(fitted, view, part)
+        zsl, zsl_labels, zsl_truth, zsl_per_class = _measure_zsl(method, view, part)
+        gzsl, open_world_curve, decisions, gzsl_truth, gzsl_per_class, best_H = _measure_gzsl(method, view, part)
         score_seconds = time.perf_counter() - started
     peak = max([*fitting, *scoring], default=None)
     predictions = as_predictions(zsl_truth, zsl_labels, gzsl_truth, decisions)

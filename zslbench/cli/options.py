@@ -166,6 +166,25 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_where
 
 
+def stack_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--stack``: how many trials are fitted side by side as one program, as `zslbench.runner.stacks.Stacking`."""
+
+    def read(_: click.Context, __: click.Parameter, text: str) -> Any:
+        from zslbench.runner.stacks import stacking_of
+
+        return stacking_of(text)
+
+    return click.option(
+        "--stack",
+        default="off",
+        show_default=True,
+        metavar="off|auto|N",
+        callback=read,
+        help="Trials that are fitted side by side as one program, for methods that can: auto where it was measured to "
+        "be faster, N at most so many.",
+    )(command)
+
+
 def in_this_process(where: Any, timeout: str | None) -> Any:
     """``--pdb``: `where` trials run that a debugger is to stop in."""
     if where.workers:

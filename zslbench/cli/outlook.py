@@ -9,12 +9,15 @@ from zslbench.cli.options import emit, result_console
 from zslbench.cli.streams import tell
 from zslbench.grid import Column, Grid
 from zslbench.jsontext import pretty
+from zslbench.machine import device_here
 from zslbench.plaintext import one_line, plain
-from zslbench.records import Store
+from zslbench.planning import Execution, Planned
+from zslbench.records import Standings, Store
 from zslbench.runner.budgets import foreseen
 from zslbench.runner.durations import clock, time_left
 from zslbench.runner.estimates import shared
 from zslbench.runner.plan import Job, outlook
+from zslbench.runner.stacks import OFF, Stacks
 
 
 def print_outlook(rows: Sequence[Any], workers: int, as_json: bool) -> None:
@@ -82,3 +85,34 @@ def print_foreseen(
     if unchosen:
         tell(f"{unchosen} of them stand for tests of what validation classes will choose: more or fewer may run.")
     return 0
+
+
+def stacks_foreseen(parts: Sequence[Planned], store: Store, execution: Execution) -> str:
+    """Which of the trials that will run go side by side, in a sentence; empty where that is not asked for.
+
+    Args:
+        parts: everything planned.
+        store: what is done already.
+        execution: how it will run.
+    """
+    if execution.stack == OFF:
+        return ""
+    where, standings = execution.where, Standings()
+    for brief in store.briefs(lasting=True):
+        standings.note(brief)
+    settled = {"done"} if execution.retry_failed else {"done", "failed"}
+    sizes: dict[str, list[int]] = {}
+    for planned in parts:
+        jobs = [job for job in foreseen(planned.jobs, store)[0] if standings.status.get(job.trial.key) not in settled]
+        stacks = Stacks(
+            planned.registry, planned.data.view, execution.stack, device_here(where.device), {"cpu": execution.slots},
+            where.trials_per_gpu,
+        )  # fmt: skip
+        for stack in stacks.of(jobs):
+            sizes.setdefault(stack[0].trial.method, []).append(len(stack))
+    said = [
+        f"{plain(method)} {sum(found)} trials in {len(found)} stacks of up to {max(found)}"
+        for method, found in sizes.items()
+        if max(found) > 1
+    ]
+    return f"side by side: {'; '.join(said)}; all else singly." if said else "no trials go together: all run singly."

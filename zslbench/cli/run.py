@@ -7,7 +7,15 @@ from typing import Any
 import click
 
 from zslbench import shelltext
-from zslbench.cli.options import given, in_this_process, plugin_option, store_option, table_options, where_options
+from zslbench.cli.options import (
+    given,
+    in_this_process,
+    plugin_option,
+    stack_option,
+    store_option,
+    table_options,
+    where_options,
+)
 from zslbench.cli.playing import suite_options
 from zslbench.cli.streams import tell
 from zslbench.console import progress_console
@@ -18,6 +26,7 @@ from zslbench.terms import SAVED, Saved
 @click.command()
 @suite_options
 @where_options
+@stack_option
 @click.option("--timeout", help="Longest that a trial may take, such as 90s, 30m or 2h.  [default: no limit]")
 @click.option(
     "--retry-failed/--no-retry-failed", default=True, show_default=True, help="Run trials again that failed before."
@@ -38,6 +47,7 @@ from zslbench.terms import SAVED, Saved
 def run(
     suite: str | None,
     where: Any,
+    stack: Any,
     timeout: str | None,
     retry_failed: bool,
     pdb: bool,
@@ -54,10 +64,10 @@ def run(
 
     Running the same command again does what is missing or failed. Ctrl-C stops a run, a second one at once.
     """
-    from zslbench.cli.outlook import print_foreseen
+    from zslbench.cli.outlook import print_foreseen, stacks_foreseen
     from zslbench.cli.ran import print_ran
     from zslbench.models.saving import check_saved
-    from zslbench.planning import Execution, execute, plan_suite
+    from zslbench.planning import Execution, execute, plan_suite, remarks
     from zslbench.records import Store
     from zslbench.registry import Registry
     from zslbench.runner.cluster import private_environment
@@ -72,16 +82,19 @@ def run(
     click.get_current_context().with_resource(private_environment(where, load=bool(files) and not dry_run))
     parts = plan_suite(suite, Registry(files), **chosen)
     check_saved(save_models, parts[0].suite.validation)
-    for remark in dict.fromkeys(remark for planned in parts for remark in planned.remarks):
+    for remark in remarks(parts, stack):
         tell(remark)
     execution = Execution(
-        where, None if timeout is None else seconds_of(timeout), retry_failed, fail_fast, pdb, save_models
+        where, None if timeout is None else seconds_of(timeout), retry_failed, fail_fast, pdb, save_models, stack
     )
     records = Store(store)
     if dry_run:
         device = None if where.device == "auto" else where.device
         jobs = [job for planned in parts for job in planned.jobs]
-        return print_foreseen(jobs, records, execution.slots, device, retry_failed, as_json)
+        code = print_foreseen(jobs, records, execution.slots, device, retry_failed, as_json)
+        if not pdb and (said := stacks_foreseen(parts, records, execution)):
+            tell(said)
+        return code
     summaries = []
     for number, planned in enumerate(parts, 1):
         if len(parts) > 1 and not quiet:

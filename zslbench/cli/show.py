@@ -85,6 +85,8 @@ def _lines(record: "Record", model: str | None, origins: list[str], printed: str
         "status": record.status,
         "ran": f"{run.started} to {run.finished}, {run.executor}, {run.device} on {run.host}, attempt {run.attempt}",
     }
+    if run.execution:
+        facts["execution"] = run.execution
     if record.draw:
         facts["drawn"] = f"number {record.draw} of what a budget tries on this split"
     if origins:

@@ -82,7 +82,7 @@ class Export:
             "predictions": record.predictions,
         }
         row |= {f"hash.{kind}": trial.hashes.get(kind) for kind in _HASHES}
-        row |= {name: getattr(run, name) for name in _RUN}
+        row |= {name: getattr(run, name) or None if name == "execution" else getattr(run, name) for name in _RUN}
         for name, value in trial.config.items():
             column = f"param.{name}"
             row[column] = _json(value) if self._parameters[column] is str and not isinstance(value, str) else value
@@ -98,6 +98,7 @@ class Export:
 _RUN: dict[str, Column] = {
     "fit_seconds": float, "score_seconds": float, "peak_mb": float, "device": str, "device_name": str, "threads": int,
     "executor": str, "host": str, "started": str, "finished": str, "attempt": int, "log": str,
+    "execution": str,
 }  # fmt: skip
 
 

@@ -24,8 +24,8 @@ from zslbench.terms import METRICS, OPEN_METRICS
 _NULLABLE: dict[Column, str] = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
 _CATEGORIES = (
     "label", "method", "dataset", "features", "semantics", "family", "track", "stage", "status", "device",
-    "device_name", "executor", "host", "method_family", "config", "versions", "split_hash", "source", "needs",
-    "failure.type", "selection", "setting", "metric",
+    "device_name", "executor", "host", "execution", "method_family", "config", "versions", "split_hash", "source",
+    "needs", "failure.type", "selection", "setting", "metric",
 )  # fmt: skip
 _FRACTIONS = "fractions between 0 and 1"
 

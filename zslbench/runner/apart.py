@@ -23,10 +23,10 @@ from zslbench.errors import InputError
 from zslbench.plugins import Plugin
 from zslbench.records import Failure
 from zslbench.registry import Registry
-from zslbench.runner.attempt import Attempt, Timeout, describe_failure, device_of, new_run, now, read_printed
+from zslbench.runner.attempt import Attempt, Timeout, Undone, describe_failure, device_of, new_run, now, read_printed
 from zslbench.runner.children import die_with_parent
-from zslbench.runner.events import MAX_ATTEMPTS, Events, Finished, Returned
-from zslbench.runner.plan import Job
+from zslbench.runner.events import MAX_ATTEMPTS, Events, Returned, finished, returned, started
+from zslbench.runner.stacks import Reason, Stack, Stacks
 
 _START_SECONDS = 600
 _AT_ONCE = 2
@@ -52,13 +52,15 @@ class Apart:
         device: ``cpu`` or ``cuda``.
         timeout: seconds per trial; None for no limit.
         keep_models: whether fitted methods are handed back.
+        stacks: says in what smaller stacks jobs run of one that gave nothing.
     """
 
     def __init__(
-        self, registry: Registry, view: DataView, device: str, timeout: float | None, keep_models: bool = False
-    ) -> None:
+        self, registry: Registry, view: DataView, device: str, timeout: float | None, keep_models: bool,
+        stacks: Stacks,
+    ) -> None:  # fmt: skip
         self.registry, self.view, self.device, self.timeout = registry, view, device, timeout
-        self.keep_models = keep_models
+        self.keep_models, self.stacks = keep_models, stacks
         self._processes: dict[str, _Process] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="zslbench-", ignore_cleanup_errors=True)
 
@@ -72,28 +74,46 @@ class Apart:
         self._processes[owner] = process  # the last one is the one used last
         return process
 
-    def run(self, job: Job) -> Events:
-        """Run a trial, after a death again, and say how it ended."""
-        owner, key = self.registry.owner(job.trial.method), job.trial.key
+    def run(self, stack: Stack) -> Events:
+        """Run the jobs of a stack and say how they ended: one alone after a death again, several in smaller stacks."""
+        job, several = stack[0], len(stack) > 1
+        owner = self.registry.owner(job.trial.method)
+        limit = self.timeout and self.timeout * len(stack)
         for tries in range(1, MAX_ATTEMPTS + 1):
             process, begun = self.start(owner), new_run("serial", device_of(job.info, self.device))
-            place = Path(self._folder.name, f"{key}-{tries}")
+            place = Path(self._folder.name, f"{job.trial.key}-{len(stack)}-{tries}")
+            ended: list[Attempt] | Undone
             try:
-                ended = process.run(job.trial, job.split, place, self.timeout)
+                ended = process.run(stack, place, limit)
             except (DiedError, TimeoutError) as error:
                 self._processes.pop(owner).end()
                 late = isinstance(error, TimeoutError)
+                if several:
+                    yield from self._divided(stack, "late" if late else "died", str(error))
+                    return
                 if not late and tries < MAX_ATTEMPTS:
                     yield Returned(job, f"its process died, attempt {tries} of {MAX_ATTEMPTS}")
                     continue
                 failure = describe_failure(Timeout(self.timeout or 0)) if late else _death(error, tries)
-                ended = Attempt(None, failure, begun, read_printed(place))
-                ended.run.finished = now()
-            if ended.traces.lasting:
+                ended = [Attempt(None, failure, begun, read_printed(place))]
+                ended[0].run.finished = now()
+            if (ended.traces if isinstance(ended, Undone) else ended[0].traces).lasting:
                 self._processes.pop(owner).end()
-            ended.run.attempt = tries
-            yield Finished(job, ended)
+            if isinstance(ended, Undone):
+                yield from self._divided(stack, "memory" if ended.memory else "failed", ended.said)
+                return
+            for each in ended:
+                each.run.attempt = tries
+            yield from finished(stack, ended)
             return
+
+    def _divided(self, stack: Stack, why: Reason, said: str) -> Events:
+        """Run the jobs of a stack that gave nothing in smaller ones."""
+        parts, told = self.stacks.divided(stack, why, said, self.timeout or 0)
+        yield from returned(stack, told)
+        for part in parts:
+            yield from started(part)
+            yield from self.run(part)
 
     def close(self) -> None:
         """End all processes, whatever they do."""
@@ -120,14 +140,15 @@ class _Process:
         with contextlib.suppress(OSError):  # it died: the next answer says so
             _send(self._to, _packed((plugins, view, device, keep_models)))
 
-    def run(self, trial: Any, split: Any, place: Path, timeout: float | None) -> Attempt:
+    def run(self, stack: Stack, place: Path, timeout: float | None) -> list[Attempt] | Undone:
         if not self._ready:
             if complaint := self._answer(_START_SECONDS):
                 raise InputError(f"a process for trials cannot start: {complaint}")
             self._ready = True
         with contextlib.suppress(OSError):
-            _send(self._to, pickle.dumps((trial, split, str(place))))
-        answer: Attempt | str = self._answer(timeout)
+            asked = [job.trial for job in stack], [job.split for job in stack], str(place)
+            _send(self._to, pickle.dumps(asked))
+        answer: list[Attempt] | Undone | str = self._answer(timeout)
         if isinstance(answer, str):
             raise DiedError(answer)
         return answer
@@ -208,9 +229,9 @@ def _serve() -> None:
             return
         _send(answers, pickle.dumps(""))
         while data := _received(requests):
-            trial, split, place = pickle.loads(data)  # noqa: S301
+            trials, splits, place = pickle.loads(data)  # noqa: S301
             try:
-                ended = worker.run(trial, split, place, executor="serial")
+                ended = worker.run(trials, place, "serial", *splits)
             except Exception:  # not the method's: this process is not what it was, and a new one takes the trial over
                 _send(answers, pickle.dumps(traceback.format_exc()))
                 break

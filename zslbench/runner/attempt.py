@@ -1,4 +1,5 @@
-"""One trial in this process, from a job to a measured outcome or a failure. Executors differ in where it runs."""
+"""One trial, or a stack of them, in this process: from jobs to measured outcomes or failures. Executors differ in where
+they run."""
 
 import contextlib
 import importlib.metadata
@@ -8,18 +9,19 @@ import platform
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from zslbench.configuration import MethodSpec
 from zslbench.datasets import DataView
 from zslbench.errors import InputError
-from zslbench.methods import Method, MethodInfo
+from zslbench.methods import Method, MethodInfo, is_out_of_memory
 from zslbench.plaintext import plain
-from zslbench.protocol import Measured, MethodError, run_trial, trial_seed
+from zslbench.protocol import Fitted, Game, Measured, MethodError, fit_trial, fit_trials, score, trial_seed
 from zslbench.records import Failure, Run, Trial
 from zslbench.registry import Registry
 from zslbench.runner.debugging import Debugger, plain_stream
@@ -59,11 +61,31 @@ def device_of(info: MethodInfo, device: str) -> str:
     return device if info.uses_gpu else "cpu"
 
 
-def attempt(
+class Undone(NamedTuple):
+    """A stack that gave nothing, for a reason that concerns all of its trials, or one of them that is not known."""
+
+    failure: Failure
+    memory: bool
+    """Whether there was too little of it."""
+    traces: Traces
+
+    @property
+    def said(self) -> str:
+        """The failure in a few words."""
+        return plain(f"{self.failure.type}: {self.failure.message}")
+
+
+def attempt(registry: Registry, view: DataView, trial: Trial, split: Split, **options: Any) -> Attempt:
+    """Run one trial; `options` as of `attempt_stack`. Whatever the method raises becomes a failure."""
+    ended = attempt_stack(registry, view, [(trial, split)], **options)
+    assert not isinstance(ended, Undone)
+    return ended[0]
+
+
+def attempt_stack(
     registry: Registry,
     view: DataView,
-    trial: Trial,
-    split: Split,
+    stack: Sequence[tuple[Trial, Split]],
     *,
     executor: str,
     device: str = "cpu",
@@ -72,63 +94,140 @@ def attempt(
     passes: tuple[type[BaseException], ...] = (KeyboardInterrupt,),
     debugger: Debugger | None = None,
     keep_model: bool = False,
-) -> Attempt:
-    """Run one trial. Whatever the method raises becomes a failure.
+) -> list[Attempt] | Undone:
+    """Run one trial, or several of them side by side as one program. Whatever the method raises becomes a failure.
 
     Args:
         registry: where the method is found.
         view: the data.
-        trial: what to run.
-        split: the trial's split.
-        executor: who runs it, for the record.
+        stack: trials with their splits; of one method, one stage and equally many shots.
+        executor: who runs them, for the record.
         device: ``cpu`` or ``cuda``, for methods that use it.
         progress: told the epochs done and in all.
         printed: collects what the method prints, so that it can be read meanwhile.
         passes: what is not the method's doing, Ctrl-C in this process, and passes through.
-        debugger: lets a person into the trial; None where nobody is there.
-        keep_model: whether the fitted method is handed back, if this is a trial of the test stage.
+        debugger: lets a person into the trials; None where nobody is there.
+        keep_model: whether fitted methods are handed back, if these are trials of the test stage.
+
+    Returns:
+        What each of them gave, in order; or, of several, why none gave anything.
     """
+    first, split = stack[0]
+    alone = len(stack) == 1
     with contextlib.suppress(InputError):  # said below; imported before anything is noted
-        device = device_of(registry.get(trial.method).info, device)
-    run = new_run(executor, device)
+        device = device_of(registry.get(first.method).info, device)
     printed = Printed() if printed is None else printed
-    measured, failure, keeper = None, None, _Keeper(keep_model and trial.stage == "test")
+    members = [_Member(trial, split, new_run(executor, device), keep_model) for trial, split in stack]
+    undone: tuple[Failure, bool] | None = None
     # What fails outside of the inner block is this process's fault, and passes through.
-    with undisturbed(registry.owner(trial.method), trial_seed(view, split, trial.seed)) as traces:
+    with undisturbed(registry.owner(first.method), trial_seed(view, split, first.seed)) as traces:
         try:
             with _captured(printed) as let_through, _reachable(debugger, let_through):
-                # From the trial's own configuration, so that what its key names is what runs; and first, so that the
-                # libraries that the method's module loads are limited too.
-                method, config, _ = registry.build(MethodSpec(trial.method, trial.config))
+                # From the trials' own configurations, so that what their keys name is what runs; and first, so that
+                # the libraries that the method's module loads are limited too.
+                built = [registry.build(MethodSpec(trial.method, trial.config)) for trial, _ in stack]
+                method = built[0][0]
+                games = [member.game(config) for member, (_, config, _) in zip(members, built, strict=True)]
+                how: Any = {"device": device, "progress": progress}
                 with limited_threads(THREADS):
-                    measured = run_trial(
-                        method, config, view, split, trial.stage, trial.seed, shots=trial.shots, device=device,
-                        progress=progress, keep=keeper,
-                    )  # fmt: skip
+                    if alone:
+                        members[0].measure(fit_trial(method, games[0], view, first.stage, first.shots, **how), device)
+                    else:
+                        fitted = fit_trials(method, games, view, first.stage, first.shots, **how)
+                        head = printed.getvalue()
+                        for member in members:  # taken out of the list: a fitted method may hold much memory
+                            _score_apart(member, fitted.pop(0), device, printed, head, passes)
         except passes:
             raise
         except BaseException as error:
-            failure = describe_failure(error)
+            if alone:
+                members[0].failure = describe_failure(error)
+            else:
+                undone = describe_failure(error), is_out_of_memory(error)
             if debugger is not None:
                 debugger.failed(error, printed.getvalue())
-    if measured is not None:
-        try:
-            check_untampered(traces[0])
-        except MethodError as error:
-            measured, failure = None, describe_failure(error)
-    run.finished = now()
-    run.device_name = run.device_name or _device_name(device)
-    run.versions |= _cuda_versions(device)
-    if measured is not None:
-        run.fit_seconds, run.score_seconds = measured.fit_seconds, measured.score_seconds
-        run.peak_mb = measured.peak_mb
-    log = printed.getvalue()[-_LOG_CHARACTERS:] + "".join(
-        f"zslbench: the method left {one}\n" for one in told(traces[0])
-    )
-    ended = Attempt(measured, failure, run, log, traces[0], _gpu_mb(device))
-    if measured is not None:
-        ended.model, ended.unkept = keeper.model, keeper.unkept
-    return ended
+    if undone is not None:
+        return Undone(*undone, traces[0])
+    if alone:
+        members[0].printed = printed.getvalue()
+    return [member.ended(device, traces[0], len(stack)) for member in members]
+
+
+def _score_apart(
+    member: "_Member", fitted: Fitted | Exception, device: str, printed: "Printed", head: str,
+    passes: tuple[type[BaseException], ...],
+) -> None:  # fmt: skip
+    """Measure one trial of a stack; what goes wrong is its own affair, unless memory runs out.
+
+    Args:
+        member: the trial.
+        fitted: what the stack's fit gave for it.
+        device: where it is measured.
+        printed: what all of them print.
+        head: what was printed while they were fitted.
+        passes: as of `attempt_stack`.
+    """
+    said = len(printed.getvalue())
+    try:
+        if isinstance(fitted, Exception):
+            raise fitted
+        member.measure(fitted, device)
+    except passes:
+        raise
+    except BaseException as error:
+        if is_out_of_memory(error):
+            raise
+        member.failure = describe_failure(error)
+    member.printed = head + printed.getvalue()[said:]
+    member.run.finished = now()
+
+
+class _Member:
+    """One of the trials that run here together, or the only one."""
+
+    def __init__(self, trial: Trial, split: Split, run: Run, keep_model: bool) -> None:
+        self.trial, self.split, self.run = trial, split, run
+        self.keeper = _Keeper(keep_model and trial.stage == "test")
+        self.measured: Measured | None = None
+        self.failure: Failure | None = None
+        self.printed = ""
+        self._runs_as: list[str] = []
+
+    def game(self, config: Any) -> Game:
+        """What its method is fitted to."""
+        return Game(config, self.split, self.trial.seed, self._runs_as.append)
+
+    def measure(self, fitted: Fitted, device: str) -> None:
+        """Take down the fitted method, if it is wanted, and measure it."""
+        self.measured = score(fitted, device=device, keep=self.keeper)
+
+    def ended(self, device: str, traces: Traces, members: int) -> Attempt:
+        """What it gave.
+
+        Args:
+            device: where it ran.
+            traces: what was left behind, by all of them.
+            members: how many ran together.
+        """
+        run, measured = self.run, self.measured
+        if measured is not None:
+            try:
+                check_untampered(traces)
+            except MethodError as error:
+                measured, self.failure = None, describe_failure(error)
+        run.finished = run.finished or now()
+        run.device_name = run.device_name or _device_name(device)
+        run.versions |= _cuda_versions(device)
+        if measured is not None:
+            run.fit_seconds, run.score_seconds = measured.fit_seconds, measured.score_seconds
+            run.peak_mb = measured.peak_mb
+        if said := [*([f"stack of {members}"] if members > 1 else []), *dict.fromkeys(self._runs_as)]:
+            run.execution = plain(", ".join(map(str, said)), 200)
+        log = self.printed[-_LOG_CHARACTERS:] + "".join(f"zslbench: the method left {one}\n" for one in told(traces))
+        ended = Attempt(measured, self.failure, run, log, traces, _gpu_mb(device))
+        if measured is not None:
+            ended.model, ended.unkept = self.keeper.model, self.keeper.unkept
+        return ended
 
 
 class _Keeper:

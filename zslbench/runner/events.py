@@ -1,10 +1,11 @@
 """What happens in a run, as whoever runs the trials tells it."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from zslbench.runner.attempt import Attempt
 from zslbench.runner.plan import Job
+from zslbench.runner.stacks import Stack
 from zslbench.runner.surroundings import told
 
 MAX_ATTEMPTS = 3
@@ -30,14 +31,17 @@ class Started:
     """A job went to a worker."""
 
     job: Job
+    beside: int = 1
+    """How many run there as one program, this one included."""
 
 
 @dataclass(frozen=True)
 class Returned:
-    """A job is in the queue again, since its worker died."""
+    """A job is in the queue again, since its worker died or its stack gave nothing."""
 
     job: Job
     why: str
+    """Empty where it was told of all jobs of the stack together."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,22 @@ class Tick:
 
 Event = Notice | Opened | Started | Returned | Finished | Tick
 Events = Generator[Event, None, None]
+
+
+def started(stack: Stack) -> list[Started]:
+    """Each of these jobs went to a worker."""
+    return [Started(job, len(stack)) for job in stack]
+
+
+def finished(stack: Stack, attempts: Sequence[Attempt]) -> list[Finished]:
+    """Each of these jobs ended; failures last, so that a run that stops at the first one has what there was."""
+    ended = [Finished(job, attempt) for job, attempt in zip(stack, attempts, strict=True)]
+    return sorted(ended, key=lambda one: one.attempt.measured is None)
+
+
+def returned(stack: Stack, told: str) -> list[Event]:
+    """These jobs are tried again in smaller stacks, about which `told` is said, if anything."""
+    return [*([Notice(told)] if told else []), *(Returned(job, "") for job in stack)]
 
 
 class Told:

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from zslbench.datasets import DataView
@@ -14,11 +15,25 @@ from zslbench.machine import Device, device_here, idle_gpu
 from zslbench.registry import Registry
 from zslbench.runner import originals
 from zslbench.runner.apart import Apart
-from zslbench.runner.attempt import Attempt, attempt
+from zslbench.runner.attempt import Attempt, Undone, attempt_stack
 from zslbench.runner.cluster import Where, ray_session
 from zslbench.runner.debugging import Debugger
-from zslbench.runner.events import Event, Events, Finished, Notice, Opened, Returned, Started, Tick, Told
+from zslbench.runner.events import (
+    Event,
+    Events,
+    Finished,
+    Notice,
+    Opened,
+    Returned,
+    Started,
+    Tick,
+    Told,
+    finished,
+    returned,
+    started,
+)
 from zslbench.runner.plan import Job
+from zslbench.runner.stacks import OFF, Stack, Stacking, Stacks
 from zslbench.runner.surroundings import FILES_CLOSED
 from zslbench.spelling import argument
 
@@ -35,6 +50,7 @@ def run_serially(
     debugger: Debugger | None = None,
     keep_models: bool = False,
     joining: deque[Job] | None = None,
+    stacking: Stacking = OFF,
 ) -> Events:
     """One after the other: for debugging, and for a handful of short trials.
 
@@ -51,6 +67,7 @@ def run_serially(
         debugger: lets a person into the trials that run in this process.
         keep_models: whether fitted methods are handed back.
         joining: jobs that join meanwhile, of the same methods; they come next.
+        stacking: at most how many trials run side by side as one program.
 
     Raises:
         InputError: a GPU is asked for and torch finds none; a process cannot start; a method closed this one's files;
@@ -71,41 +88,52 @@ def run_serially(
         )
     if here is None:  # one process after the other
         jobs = sorted(jobs, key=lambda job: owners.index(registry.owner(job.trial.method)))
-    spoken = Told()
-    with _gpus_hidden(device == "cpu"), closing(Apart(registry, view, device, timeout, keep_models)) as apart:
+    spoken, stacks = Told(), Stacks(registry, view, stacking, device)
+    queue = deque(stacks.of(jobs))
+    with (
+        _gpus_hidden(device == "cpu"),
+        closing(Apart(registry, view, device, timeout, keep_models, stacks)) as apart,
+    ):
         if here:
             for owner in owners:  # now, while this process is as the user started it
                 if owner != here:
                     apart.start(owner)
-        queue = deque(jobs)
         while queue:
-            job = queue.popleft()
-            yield Started(job)
+            stack, *rest = stacks.within(queue.popleft())
+            _first(queue, rest)
+            yield from started(stack)
             ended = (
-                _attempt_here(registry, view, job, device, debugger, keep_models)
-                if registry.owner(job.trial.method) == here
+                _attempt_here(registry, view, stack, device, debugger, keep_models)
+                if registry.owner(stack[0].trial.method) == here
                 else None
             )
-            events: Iterable[Event] = apart.run(job) if ended is None else [Finished(job, ended)]
+            events: Iterable[Event]
+            if isinstance(ended, Undone):
+                parts, told = stacks.divided(stack, "memory" if ended.memory else "failed", ended.said)
+                _first(queue, parts)
+                events, lasting = returned(stack, told), ended.traces.lasting
+            else:
+                events, lasting = apart.run(stack) if ended is None else finished(stack, ended), ()
             for event in events:
                 yield event
                 if isinstance(event, Finished):
-                    yield from spoken.notices(job, event.attempt)
-                    if event.attempt.traces.lasting:
-                        here = None
-            _first(queue, joining)
+                    yield from spoken.notices(event.job, event.attempt)
+                    lasting = lasting or event.attempt.traces.lasting
+            if lasting:
+                here = None
+            if joining:
+                _first(queue, stacks.of(joining))
+                joining.clear()
 
 
-def _first(queue: deque[Job], joining: deque[Job] | None) -> None:
-    """Put the jobs that join at the head of the queue, in their order."""
-    if joining:
-        queue.extendleft(reversed(joining))
-        joining.clear()
+def _first(queue: deque[Stack], stacks: Sequence[Stack]) -> None:
+    """Put these at the head of the queue, in their order."""
+    queue.extendleft(reversed(stacks))
 
 
 def _attempt_here(
-    registry: Registry, view: DataView, job: Job, device: str, debugger: Debugger | None, keep_model: bool
-) -> Attempt | None:
+    registry: Registry, view: DataView, stack: Stack, device: str, debugger: Debugger | None, keep_models: bool
+) -> list[Attempt] | Undone | None:
     """Run it in this process; None where an earlier trial has left this process unfit for it.
 
     Raises:
@@ -113,14 +141,15 @@ def _attempt_here(
     """
     try:
         with _left_at_last():
-            ended = attempt(
-                registry, view, job.trial, job.split,
-                executor="serial", device=device, debugger=debugger, keep_model=keep_model,
+            ended = attempt_stack(
+                registry, view, [(job.trial, job.split) for job in stack],
+                executor="serial", device=device, debugger=debugger, keep_model=keep_models,
             )  # fmt: skip
     except Exception:
         return None
-    if FILES_CLOSED in ended.traces.lasting:
-        raise InputError(f"method {job.trial.method} closed this process's files: use {argument('workers', 1)} for it.")
+    if FILES_CLOSED in (ended.traces if isinstance(ended, Undone) else ended[0].traces).lasting:
+        name = stack[0].trial.method
+        raise InputError(f"method {name} closed this process's files: use {argument('workers', 1)} for it.")
     return ended
 
 
@@ -186,10 +215,11 @@ def run_with_ray(
     timeout: float | None = None,
     keep_models: bool = False,
     joining: deque[Job] | None = None,
+    stacking: Stacking = OFF,
 ) -> Events:
     """Many trials at a time in Ray actors, one per slot and kept warm.
 
-    Only the caller writes records: workers hand results back. `joining`: as of `run_serially`.
+    Only the caller writes records: workers hand results back. `joining` and `stacking`: as of `run_serially`.
 
     Raises:
         InputError: Ray cannot be had as `where` says, or its workers cannot start.
@@ -205,8 +235,14 @@ def run_with_ray(
             yield Notice(why)
         if slots.gpus and (names := _on_cores(jobs)):
             yield Notice(f"on cores, since they do not use a GPU: {', '.join(names)}.")
-        yield from Pool(ray, registry, view, slots, timeout, keep_models).run(
-            jobs, deque() if joining is None else joining
+        places = {"cpu": slots.count, "cuda": slots.on_gpus(slots.per_gpu or 1)}
+        stacks = Stacks(registry, view, stacking, slots.device, places, slots.per_gpu)
+        waiting = stacks.of(jobs)
+        if slots.per_gpu is not None:  # it counts trials, and a stack of them is at one worker
+            largest = max((len(stack) for stack in waiting if stack[0].info.uses_gpu), default=1)
+            slots = replace(slots, per_gpu=max(1, slots.per_gpu // largest))
+        yield from Pool(ray, registry, view, slots, timeout, keep_models, stacks).run(
+            waiting, deque() if joining is None else joining
         )
 
 

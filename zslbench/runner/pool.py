@@ -1,7 +1,8 @@
-"""A sliding window of jobs over Ray actors, one actor per slot.
+"""A sliding window of stacks of jobs, most often of one, over Ray actors, one actor per slot.
 
 Workers and nodes may die, hang or run out of GPU memory at any time. A job whose worker died goes back to the queue,
-a bounded number of times; a job past its time is killed and recorded; a worker that ended is replaced.
+a bounded number of times; a job past its time is killed and recorded; a worker that ended is replaced. A stack that
+came to such an end goes back in smaller stacks, so that only the job that brought it there pays.
 """
 
 import time
@@ -19,6 +20,7 @@ from zslbench.registry import Registry
 from zslbench.runner.attempt import (
     Attempt,
     Timeout,
+    Undone,
     describe_failure,
     device_of,
     new_run,
@@ -26,9 +28,22 @@ from zslbench.runner.attempt import (
     read_printed,
 )
 from zslbench.runner.cluster import Slots
-from zslbench.runner.events import MAX_ATTEMPTS, Events, Finished, Notice, Opened, Returned, Started, Tick, Told
+from zslbench.runner.events import (
+    MAX_ATTEMPTS,
+    Events,
+    Finished,
+    Notice,
+    Opened,
+    Returned,
+    Tick,
+    Told,
+    finished,
+    returned,
+    started,
+)
 from zslbench.runner.identity import Home, Identity
 from zslbench.runner.plan import Job
+from zslbench.runner.stacks import Reason, Stack, Stacks
 from zslbench.runner.waiting import Waiting
 from zslbench.runner.worker import Worker
 from zslbench.spelling import argument
@@ -63,9 +78,9 @@ class _Actor:
 
 @dataclass(eq=False)
 class _Task:
-    """A job that is at a worker."""
+    """Jobs that are at a worker."""
 
-    job: Job
+    stack: Stack
     tries: int
     actor: _Actor
     begun: Run
@@ -77,13 +92,23 @@ class _Task:
     asked: Any = None
     """The pending question how far it is."""
 
+    @property
+    def job(self) -> Job:
+        """The first of them, or the only one."""
+        return self.stack[0]
+
+    @property
+    def several(self) -> bool:
+        """Whether there are more."""
+        return len(self.stack) > 1
+
     def failed(self, failure: Failure) -> Attempt:
         """What is left of it without an answer from its worker."""
         return Attempt(None, failure, self.begun, read_printed(self.place) or self.printed)
 
 
 class Pool:
-    """Runs jobs on a cluster's slots.
+    """Runs stacks of jobs on a cluster's slots.
 
     Args:
         ray: the module, connected.
@@ -92,11 +117,12 @@ class Pool:
         slots: how many actors, and what each asks for.
         timeout: seconds per trial; None for no limit.
         keep_models: whether fitted methods are handed back.
+        stacks: makes stacks of jobs that join, and smaller ones of those that gave nothing.
     """
 
     def __init__(
-        self, ray: Any, registry: Registry, view: DataView, slots: Slots, timeout: float | None,
-        keep_models: bool = False,
+        self, ray: Any, registry: Registry, view: DataView, slots: Slots, timeout: float | None, keep_models: bool,
+        stacks: Stacks,
     ) -> None:  # fmt: skip
         self.ray = ray
         self.registry = registry
@@ -108,6 +134,7 @@ class Pool:
         self.slots = slots
         self.timeout = timeout
         self.keep_models = keep_models
+        self.stacks = stacks
         self.per_gpu = slots.per_gpu or 1
         self.judging = slots.gpus > 0 and slots.per_gpu is None
         """Whether the first trial on a GPU is to say how many share one."""
@@ -115,32 +142,34 @@ class Pool:
         self.idle: list[_Actor] = []
         self.tasks: dict[Any, _Task] = {}  # the result to come -> its task
         self.lane_of: dict[str, Lane] = {}  # of the methods
-        self.waiting = Waiting(self._lane)
+        self.waiting: Waiting[Lane] = Waiting(lambda stack: self._lane(stack[0]))
         self.failed_starts = 0
         self.told = Told()
         self.folder = ""
 
-    def run(self, jobs: Sequence[Job], joining: deque[Job]) -> Events:
-        """Run them all, and those that join meanwhile. Closing the generator ends what is running."""
+    def run(self, stacks: Sequence[Stack], joining: deque[Job]) -> Events:
+        """Run them all, and the jobs that join meanwhile. Closing the generator ends what is running."""
         with TemporaryDirectory(prefix="zslbench-", ignore_cleanup_errors=True) as self.folder:
             try:
-                yield from self._run(jobs, joining)
+                yield from self._run(stacks, joining)
             finally:  # at once: else exit handlers that a method left would run, and might never end
                 for actor in self._actors():
                     self._kill(actor)
 
-    def _run(self, jobs: Sequence[Job], joining: deque[Job]) -> Events:
-        self.waiting.add(jobs)
+    def _run(self, stacks: Sequence[Stack], joining: deque[Job]) -> Events:
+        self.waiting.add(stacks)
         wanted = self._waiting_for_gpus()
         on_gpus = min(self.slots.on_gpus(self.per_gpu), wanted)
-        yield Opened(on_gpus + min(self.slots.count - on_gpus, len(jobs) - wanted))
+        yield Opened(on_gpus + min(self.slots.count - on_gpus, len(stacks) - wanted))
         last_look = alive = time.monotonic()
         patient = True
         while self.waiting or self.tasks or joining:
-            self.waiting.join(joining)
+            if joining:
+                self.waiting.join(self.stacks.of(joining))
+                joining.clear()
             self._start_actors()
-            while (fitting := self._next_job()) is not None:
-                yield self._hand_out(*fitting)
+            while (fitting := self._next_stack()) is not None:
+                yield from self._hand_out(*fitting)
             if self.tasks or self.idle:
                 alive = time.monotonic()
             elif patient and time.monotonic() - alive > _PATIENCE_SECONDS:
@@ -157,7 +186,8 @@ class Pool:
             if time.monotonic() - last_look >= _TICK_SECONDS:
                 last_look = time.monotonic()
                 self._look()
-                yield Tick({task.job.trial.key: task.epochs for task in self.tasks.values() if task.epochs[1]})
+                heard = [task for task in self.tasks.values() if task.epochs[1]]
+                yield Tick({job.trial.key: task.epochs for task in heard for job in task.stack})
 
     def _start_actors(self) -> None:
         """As many as there are slots: new ones in place of those that ended."""
@@ -240,21 +270,24 @@ class Pool:
         self.failed_starts = 0
         self.idle.append(actor)
 
-    def _next_job(self) -> tuple[Job, int, _Actor] | None:
-        """The first job in the queue that has an idle worker of its lane's."""
+    def _next_stack(self) -> tuple[Stack, int, _Actor] | None:
+        """The first stack in the queue that has an idle worker of its lane's."""
         ready = {actor.lane: actor for actor in self.idle}
         if (place := self.waiting.first(ready)) is None:
             return None
-        job, tries = self.waiting.take(place)
-        return job, tries, ready[self._lane(job)]
+        whole, tries = self.waiting.take(place)
+        stack, *rest = self.stacks.within(whole)
+        self.waiting.join(rest)
+        return stack, tries, ready[self._lane(stack[0])]
 
-    def _hand_out(self, job: Job, tries: int, actor: _Actor) -> Started:
+    def _hand_out(self, stack: Stack, tries: int, actor: _Actor) -> Events:
         self.idle.remove(actor)
-        place = Path(self.folder, f"{job.trial.key}-{tries}")
-        reference = actor.handle.run.remote(job.trial, self._split(job), str(place))
-        deadline = time.monotonic() + self.timeout if self.timeout else float("inf")
-        self.tasks[reference] = _Task(job, tries, actor, new_run("ray", actor.lane.device), deadline, place)
-        return Started(job)
+        place = Path(self.folder, f"{stack[0].trial.key}-{len(stack)}-{tries}")
+        trials, splits = [job.trial for job in stack], [self._split(job) for job in stack]
+        reference = actor.handle.run.remote(trials, str(place), "ray", *splits)
+        deadline = time.monotonic() + self.timeout * len(stack) if self.timeout else float("inf")
+        self.tasks[reference] = _Task(stack, tries, actor, new_run("ray", actor.lane.device), deadline, place)
+        yield from started(stack)
 
     def _ended(self, reference: Any) -> Events:
         task = self.tasks.pop(reference)
@@ -266,31 +299,48 @@ class Pool:
             self._kill(task.actor)
             self._check_idle()
             failed = isinstance(death, self.ray.exceptions.RayTaskError)
+            if task.several:
+                yield from self._divided(task, "failed" if failed else "died")
+                return
             if task.tries < MAX_ATTEMPTS:
-                self.waiting.again(task.job, task.tries + 1)
+                self.waiting.again(task.stack, task.tries + 1)
                 what = "failed" if failed else "died"
                 yield Returned(task.job, f"its worker {what}, attempt {task.tries} of {MAX_ATTEMPTS}")
                 return
             failure = describe_failure(death) if failed else _death(death, task.tries)
-            yield self._finished(task, task.failed(failure))
+            yield from self._finished(task, [task.failed(failure)])
             return
-        if self._out_of_gpu_memory(task, result) and (notice := self._make_room(task)):
+        if isinstance(result, Undone):
+            if result.traces.lasting or (result.memory and task.actor.per_gpu):  # what is left of it lies in pieces
+                self._kill(task.actor)
+            else:
+                self._free(task.actor)
+            yield from self._divided(task, "memory" if result.memory else "failed", result.said)
+            return
+        if self._out_of_gpu_memory(task, result[0]) and (notice := self._make_room(task)):
             yield notice
-            self.waiting.again(task.job, task.tries)
+            self.waiting.again(task.stack, task.tries)
             yield Returned(task.job, "it ran out of GPU memory")
             return
-        if result.traces.lasting:
+        if result[0].traces.lasting:
             self._kill(task.actor)
         else:
             self._free(task.actor)
-        yield self._finished(task, result)
-        yield from self.told.notices(task.job, result)
-        yield from self._judge(result)
+        yield from self._finished(task, result)
+        yield from self.told.notices(task.job, result[0])
+        yield from self._judge(next((each for each in result if each.measured is not None), result[0]), len(result))
 
-    def _finished(self, task: _Task, result: Attempt) -> Finished:
-        result.run.attempt = task.tries
-        result.run.finished = result.run.finished or now()
-        return Finished(task.job, result)
+    def _finished(self, task: _Task, attempts: Sequence[Attempt]) -> list[Finished]:
+        for attempt in attempts:
+            attempt.run.attempt = task.tries
+            attempt.run.finished = attempt.run.finished or now()
+        return finished(task.stack, attempts)
+
+    def _divided(self, task: _Task, why: Reason, said: str = "") -> Events:
+        """The jobs of a stack that gave nothing wait again, in smaller stacks."""
+        parts, told = self.stacks.divided(task.stack, why, said, self.timeout or 0)
+        self.waiting.join(parts)
+        yield from returned(task.stack, told)
 
     def _free(self, actor: _Actor) -> None:
         if actor.per_gpu in (0, self.per_gpu):
@@ -313,17 +363,21 @@ class Pool:
                 task = self.tasks.pop(reference)
                 self._kill(task.actor)
                 assert self.timeout is not None
-                yield self._finished(task, task.failed(describe_failure(Timeout(self.timeout))))
+                if task.several:
+                    yield from self._divided(task, "late")
+                else:
+                    yield from self._finished(task, [task.failed(describe_failure(Timeout(self.timeout)))])
 
-    def _judge(self, result: Attempt) -> Events:
-        """After the first trial on a GPU: how many of its size fit there."""
+    def _judge(self, result: Attempt, together: int = 1) -> Events:
+        """After the first trial on a GPU, or the first stack: how many of its size fit there."""
         if not self.judging or result.measured is None or result.measured.peak_mb is None or not result.gpu_mb:
             return
         self.judging = False
         most = max(1, self.slots.count // self.slots.gpus)
         self._share(min(most, fitting(result.measured.peak_mb, result.gpu_mb)))
         taken = f"{result.measured.peak_mb / 1024:.1f} of {result.gpu_mb / 1024:.0f} GiB"
-        yield Notice(f"a trial took {taken} of a GPU's memory: up to {self.per_gpu} at a time on each.")
+        what = f"a stack of {together} trials" if together > 1 else "a trial"
+        yield Notice(f"{what} took {taken} of a GPU's memory: up to {self.per_gpu} at a time on each.")
 
     def _share(self, per_gpu: int) -> None:
         """From now on so many trials share a GPU: workers of another time end, at once where they have no trial."""

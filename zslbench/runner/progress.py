@@ -58,6 +58,7 @@ class Progress:
         self.joined(jobs, settled)
         self.before = sum(self.done.values())
         self.running: dict[str, tuple[Job, float]] = {}
+        self.beside: dict[str, int] = {}  # how many run as one program with it, for jobs of stacks
         self.epochs: dict[str, tuple[int, int]] = {}
         self.seconds: list[float] = []
         self.began = time.monotonic()
@@ -93,10 +94,11 @@ class Progress:
         if live is not None:
             live.stop()
 
-    def started(self, job: Job) -> None:
-        """A job went to a worker."""
+    def started(self, job: Job, beside: int = 1) -> None:
+        """A job went to a worker, where so many run as one program, it included."""
         self._waiting[_kind(job)] -= 1
         self.running[job.trial.key] = job, time.monotonic()
+        self.beside[job.trial.key] = beside
 
     def tick(self, epochs: Mapping[str, tuple[int, int]]) -> None:
         """Note how far the running trials are."""
@@ -107,7 +109,8 @@ class Progress:
         self._waiting[_kind(job)] += 1
         self.running.pop(job.trial.key, None)
         self.epochs.pop(job.trial.key, None)
-        self.notice(f"{plain(job.label)} {plain(job.place)} is tried again: {why}.")
+        if why:
+            self.notice(f"{plain(job.label)} {plain(job.place)} is tried again: {why}.")
 
     def notice(self, text: str) -> None:
         """Print a line that is about no trial's end."""
@@ -121,10 +124,14 @@ class Progress:
         self.epochs.pop(key, None)
         counts = self.done if record.status == "done" else self.failed
         counts[job.row] = counts.get(job.row, 0) + 1
-        self.seconds.append(time.monotonic() - since)
+        self.seconds.append(self._share(key, since))
         self.estimates.add(record)
         if not self.quiet:
             self.console.print(self._line(job, record), highlight=False, soft_wrap=True)
+
+    def _share(self, key: str, since: float) -> float:
+        """Of the time since a job began, so that those of a stack count like single ones."""
+        return (time.monotonic() - since) / self.beside.get(key, 1)
 
     def _line(self, job: Job, record: Record) -> str:
         ended = sum(self.done.values()) + sum(self.failed.values())
@@ -159,7 +166,8 @@ class Progress:
             done, total = self.epochs.get(key, (0, 0))
             epoch = f"epoch {done}/{total}, " if total else ""
             where, seconds = f"{plain(job.label)} {plain(job.split.id)}", time.monotonic() - since
-            lines.append(Text(f"  {where}: {epoch}{seconds:.0f} s", style="dim"))
+            beside = f" in a stack of {count}" if (count := self.beside.get(key, 1)) > 1 else ""
+            lines.append(Text(f"  {where}{beside}: {epoch}{seconds:.0f} s", style="dim"))
         lines.append(Text(self._time_left()))
         return Group(*lines)
 
@@ -167,7 +175,8 @@ class Progress:
         now = time.monotonic()
         said = f"{clock(now - self.began)} elapsed"
         underway = [
-            Underway(job.trial, now - since, self.epochs.get(key, (0, 0))) for key, (job, since) in self.running.items()
+            Underway(job.trial, self._share(key, since), self.epochs.get(key, (0, 0)))
+            for key, (job, since) in self.running.items()
         ]
         waiting = [(self._example[kind], count) for kind, count in self._waiting.items() if count > 0]
         if waiting or underway:

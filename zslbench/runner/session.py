@@ -93,8 +93,8 @@ def run(
             for event in running:
                 store.commit(due=True)
                 match event:
-                    case Started(job):
-                        progress.started(job)
+                    case Started(job, beside):
+                        progress.started(job, beside)
                     case Finished(job, attempt):
                         check()
                         record, place = _record(store, job, attempt, models)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from zslbench.datasets import DataView
 from zslbench.plugins import Plugin
 from zslbench.registry import Registry
-from zslbench.runner.attempt import Attempt, Printed, attempt
+from zslbench.runner.attempt import Attempt, Printed, Undone, attempt_stack
 from zslbench.runner.children import guard_children, remember_sockets
 from zslbench.runner.identity import Home, Identity
 
@@ -17,6 +17,7 @@ class News(NamedTuple):
     """What a worker says of its trial while it runs."""
 
     key: str = ""
+    """Of a stack the first trial's."""
     done: int = 0
     total: int = 0
     printed: str = ""
@@ -24,7 +25,7 @@ class News(NamedTuple):
 
 
 class Worker:
-    """Lives in an actor: holds the data and the methods, runs one trial at a time."""
+    """Lives in an actor: holds the data and the methods, runs one trial, or one stack, at a time."""
 
     def __init__(
         self,
@@ -50,24 +51,24 @@ class Worker:
         """What this worker is, for the driver to compare with itself."""
         return Identity.here()
 
-    def run(self, trial: Any, split: Any, place: str = "", executor: str = "ray") -> Attempt:
-        """Run a trial.
+    def run(self, trials: Sequence[Any], place: str, executor: str, *splits: Any) -> list[Attempt] | Undone:
+        """Run a trial, or several side by side.
 
         Args:
-            trial: what to run.
-            split: its split.
-            place: a file for what it prints, in a folder that may not be there, on another machine.
+            trials: what to run.
+            place: a file for what they print, in a folder that may not be there, on another machine.
             executor: for the record.
+            splits: those of the trials, each by itself, since Ray fetches no arguments within a list.
         """
-        self.key, self.done, self.total = trial.key, 0, 0
+        self.key, self.done, self.total = trials[0].key, 0, 0
         self.printed = Printed(Path(place) if os.path.isdir(os.path.dirname(place)) else None)
         remember_sockets()
 
         def note(done: int, total: int) -> None:
             self.done, self.total = done, total
 
-        ended = attempt(
-            self.registry, self.view, trial, split,
+        ended = attempt_stack(
+            self.registry, self.view, list(zip(trials, splits, strict=True)),
             executor=executor, device=self.device, progress=note, printed=self.printed, passes=(),
             keep_model=self.keep_models,
         )  # fmt: skip
