@@ -16,9 +16,14 @@ _BLOCK_BYTES = 1 << 24
 _CANONICAL = msgspec.json.Encoder(order="deterministic")
 
 
+def canonical(value: Any) -> bytes:
+    """A JSON-able value in the one form that is hashed: keys are sorted, so the order of dictionaries is irrelevant."""
+    return _CANONICAL.encode(value)
+
+
 def digest(value: Any) -> str:
-    """SHA-256 hex digest of a JSON-able value; keys are sorted, so the order of dictionaries is irrelevant."""
-    return hashlib.sha256(_CANONICAL.encode(value)).hexdigest()
+    """SHA-256 hex digest of a JSON-able value in its canonical form."""
+    return hashlib.sha256(canonical(value)).hexdigest()
 
 
 def array_digest(array: NDArray[Any]) -> str:

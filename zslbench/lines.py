@@ -101,6 +101,7 @@ class Reader:
         kind: what a line is decoded as.
         check: what is wrong with a decoded line, in a few words; empty where nothing is.
         careful: what a line without a check sum is decoded as, where `kind` is but a part of what it says.
+        made: what a decoded `kind` is made into.
         word: what a line is called in messages.
         remedy: what to do about a line of another version, for messages.
     """
@@ -112,6 +113,7 @@ class Reader:
         check: Callable[[Any], str] = lambda _: "",
         *,
         careful: type[Any] | None = None,
+        made: Callable[[Any], Any] = lambda item: item,
         word: str = "record",
         remedy: str = "Move that line elsewhere",
     ) -> None:
@@ -124,7 +126,7 @@ class Reader:
         """Sound lines without a check sum."""
         whole = careful or kind
         self._decoder, self._careful = msgspec.json.Decoder(kind), msgspec.json.Decoder(whole)
-        self._check = check
+        self._check, self._made = check, made
         self._members = frozenset(whole.__struct_encode_fields__)
         self._word, self._remedy = word, remedy
 
@@ -150,7 +152,8 @@ class Reader:
         if line.fault:
             return None, line.fault
         try:
-            item = (self._decoder if line.marked else self._careful).decode(line.content)
+            decoded = (self._decoder if line.marked else self._careful).decode(line.content)
+            item = self._made(decoded) if line.marked else decoded
             return item, self._check(item) or ("" if line.marked else self._lost_sum(line.content))
         except (ValueError, OverflowError, RecursionError) as error:  # msgspec's and Unicode's errors are ValueErrors
             why = plain(error)

@@ -45,10 +45,14 @@ class Standings:
         """Key -> that of the record that counts."""
         self._sources: dict[str, str] = {}
         """Method -> the newest text."""
-        self._split_of: dict[str, tuple[Comparable, int, str]] = {}
-        """Key -> on what, number and hash of the split; one object for all that are alike."""
-        self._alike: dict[tuple[Comparable, int, str], tuple[Comparable, int, str]] = {}
-        self._splits: dict[tuple[Comparable, int], str] = {}
+        self._numbers: dict[Comparable, int] = {}
+        """On what trials are -> a number for it."""
+        self._number: dict[bytes, int] = {}
+        """What trials share -> the same number."""
+        self._split_of: dict[str, tuple[int, int, str]] = {}
+        """Key -> on what, as a number; number and hash of the split; one object for all that are alike."""
+        self._alike: dict[tuple[int, int, str], tuple[int, int, str]] = {}
+        self._splits: dict[tuple[int, int], str] = {}
         """On what, number -> the hash of the newest split."""
 
     def note(self, record: Record | Brief) -> bool:
@@ -56,7 +60,7 @@ class Standings:
         trial, earlier = record.trial, self.status.get(record.key)
         self._sources[trial.method] = trial.source
         if earlier is None:
-            split = comparable(trial), trial.split, trial.split_hash
+            split = self._number_of(trial), trial.split, trial.split_hash
             self._split_of[record.key] = self._alike.setdefault(split, split)
             self._newest(record.key)
         if record.status == "failed" and earlier == "done":
@@ -81,6 +85,11 @@ class Standings:
         """Whether a trial of which there is a record ran on the split that its number stands for now."""
         data, number, found = self._split_of[key]
         return self._splits[data, number] == found
+
+    def _number_of(self, trial: Trial) -> int:
+        if trial.shared not in self._number:
+            self._number[trial.shared] = self._numbers.setdefault(comparable(trial), len(self._numbers))
+        return self._number[trial.shared]
 
     def _newest(self, key: str) -> None:
         data, number, found = self._split_of[key]

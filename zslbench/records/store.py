@@ -23,12 +23,13 @@ from zslbench.errors import InputError
 from zslbench.files import open_regular, read_bytes, replacing, sync_path, write_whole
 from zslbench.plaintext import plain
 from zslbench.protocol import without_open_world
+from zslbench.records.alike import RecordLine, Trials
 from zslbench.records.folder import Folder
 from zslbench.records.kept import Kept, partial, within, written
 from zslbench.records.latest import Latest
 from zslbench.records.origins import Merge
 from zslbench.records.predictions import MOST, packed, unpacked
-from zslbench.records.trials import Brief, Plan, Record, Trial, is_in, problem, problem_of_brief, problem_of_plan
+from zslbench.records.trials import Brief, Plan, Record, is_in, problem, problem_of_brief, problem_of_plan
 from zslbench.terms import MODEL_SUFFIX
 
 MODELS = "models"
@@ -106,14 +107,13 @@ class Store(Folder):
         """The record that counts of every trial, or of those with these keys.
 
         Args:
-            keys: of the trials; with the trials themselves, by key, it is quicker.
+            keys: of the trials.
             lasting: pass over records whose predictions are gone or damaged, with a warning: their trials run again.
 
         Raises:
             InputError: the file cannot be read, or was written by another version.
         """
-        known = keys if isinstance(keys, Mapping) else None
-        reader, latest, kept = self.reader(known), Latest(self.records_path), Kept(self.folder)
+        reader, latest, kept = self.reader(), Latest(self.records_path), Kept(self.folder)
         for line, record in self._records(reader):
             wanted = keys is None or record.key in keys
             if wanted and (not lasting or record.status == "failed" or kept.has(record)):
@@ -131,9 +131,11 @@ class Store(Folder):
         """The same, one at a time: a plan of 100,000 trials is long."""
         return (plan for _, plan in self._told_of(self.plan_reader()))
 
-    def reader(self, known: Mapping[str, Trial] | None = None) -> lines.Reader:
-        """Of the records, with their lines; it tells of damage when asked. `known`: as of `problem`."""
-        return lines.Reader(self.records_path, Record, lambda record: problem(record, known), remedy=self._remedy)
+    def reader(self) -> lines.Reader:
+        """Of the records, with their lines; it tells of damage when asked."""
+        return lines.Reader(
+            self.records_path, RecordLine, problem, careful=Record, made=Trials().record, remedy=self._remedy
+        )
 
     def plan_reader(self) -> lines.Reader:
         """The same of the plans."""

@@ -1,12 +1,12 @@
 """What a trial is and what it leaves: the structures that are stored, and what is wrong with one that was read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final, Literal
 
 import msgspec
 
-from zslbench.hashing import digest
+from zslbench.hashing import canonical, digest
 from zslbench.plaintext import plain
 from zslbench.protocol import Outcome
 from zslbench.terms import GZSL_METRICS, OPEN_METRICS, ZSL_METRICS
@@ -44,14 +44,28 @@ class Trial(msgspec.Struct, frozen=True, dict=True):
         """32 hex digits that identify the trial."""
         return key_of(self)
 
+    @cached_property
+    def shared(self) -> bytes:
+        """All but its place: equal for trials of one method and configuration on one family of splits."""
+        return canonical({name: value for name, value in decisive(self).items() if name not in PLACE})
+
+
+PLACE: Final = "split", "split_hash", "seed", "stage"
+"""What differs between trials of one method and configuration on one family of splits."""
+
+
+def decisive(trial: Trial) -> dict[str, Any]:
+    """What the key of a trial is derived from."""
+    members = msgspec.structs.asdict(trial)
+    for name in ("source", "shots"):  # later additions: without them a trial has the key that it always had
+        if not members[name]:
+            del members[name]
+    return members
+
 
 def key_of(trial: Trial) -> str:
     """The key of a trial, derived anew."""
-    decisive = msgspec.structs.asdict(trial)
-    for name in ("source", "shots"):  # later additions: without them a trial has the key that it always had
-        if not decisive[name]:
-            del decisive[name]
-    return digest(decisive)[:32]
+    return digest(decisive(trial))[:32]
 
 
 class Failure(msgspec.Struct):
@@ -187,16 +201,10 @@ class Plan(msgspec.Struct):
 _ZSL, _GZSL, _OPEN = set(ZSL_METRICS), set(GZSL_METRICS), set(OPEN_METRICS)
 
 
-def problem(record: Record, known: Mapping[str, Trial] | None = None) -> str:
-    """What is wrong with a record that could be decoded, in a few words; empty where nothing is.
-
-    Args:
-        record: as it was decoded.
-        known: keys of trials that need not be derived anew, which takes a while.
-    """
+def problem(record: Record) -> str:
+    """What is wrong with a record that could be decoded, in a few words; empty where nothing is."""
     outcome = record.outcome
-    expected = known.get(record.key) if known else None
-    if expected != record.trial and record.key != (key := key_of(record.trial)):
+    if record.key != (key := record.trial.key):
         return f"has the key {plain(record.key, 40)!r}, and its trial has {key}"
     if (record.status == "done") != (outcome is not None):
         return f"is {record.status} and has {'no' if outcome is None else 'an'} outcome"

@@ -40,11 +40,7 @@ class Kind:
 def kind_of(source: Record | PlanRow, kinds: dict[tuple[object, ...], Kind]) -> Kind:
     """The kind of a record or a planned row, one object for all that are alike."""
     trial = source.trial
-    alike = (
-        source.label, source.family, source.citation, trial.method, trial.method_version, trial.source,
-        msgspec.json.encode(trial.config), trial.dataset, trial.features, trial.semantics, trial.family,
-        trial.protocol, trial.shots, *trial.hashes.items(), *source.needs,
-    )  # fmt: skip
+    alike = source.label, source.family, source.citation, trial.shared, *source.needs
     if alike not in kinds:
         identity = digest([trial.method, trial.method_version, trial.config])
         table = comparable(trial)
@@ -117,6 +113,22 @@ class Entry(msgspec.Struct, gc=False):  # 100,000 of them would keep the garbage
         return found
 
 
+def all_at(entries: Sequence[Entry], epochs: Sequence[Epochs]) -> DoubleArray:
+    """(entries, metrics): of each what `Entry.at` says of its epochs, all at once."""
+    found, wanted = np.empty((len(entries), len(METRICS))), np.array(epochs, dtype=np.int64).reshape(-1, 2)
+    alike: dict[tuple[int, int], list[int]] = {}
+    for place, entry in enumerate(entries):
+        alike.setdefault((len(entry.zsl), len(entry.gzsl)), []).append(place)
+    for rows in alike.values():
+        for setting, first, count in (("zsl", 0, len(ZSL_METRICS)), ("gzsl", len(ZSL_METRICS), len(GZSL_METRICS))):
+            curves = np.frombuffer(b"".join(getattr(entries[row], setting) for row in rows)).reshape(
+                len(rows), count, -1
+            )
+            epoch = np.minimum(wanted[rows, first and 1], curves.shape[2] - 1)
+            found[rows, first : first + count] = curves[np.arange(len(rows)), :, epoch]
+    return found
+
+
 def entry_of(record: Record, kind: Kind, machines: dict[Machine, Machine]) -> Entry:
     """Of a record; `machines`: one object for all that are alike."""
     trial, run, outcome = record.trial, record.run, record.outcome
@@ -143,8 +155,7 @@ def entry_of(record: Record, kind: Kind, machines: dict[Machine, Machine]) -> En
 def _joined(entry: Entry, curves: Curve, names: Sequence[str]) -> list[float]:
     values: list[float] = []
     for name in names:
-        curve = curves.get(name)
-        if not curve:
+        if not (curve := curves.get(name)):
             raise _no_accuracy(entry, name, None)
         values += curve
     if len(values) != len(names) * len(curves[names[0]]):

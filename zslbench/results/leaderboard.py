@@ -8,6 +8,7 @@ Numbers are averaged over seeds inside a split and then over splits; H is averag
 computed from averaged S and U.
 """
 
+import functools
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from zslbench.plaintext import plain
 from zslbench.records import Plan, Record, Standings, Trial
 from zslbench.records.standings import Comparable, comparable
 from zslbench.results.choices import Given, Tried, tried
-from zslbench.results.entries import Entry, Kind, Place, check_range, entry_of, kind_of, with_budget
+from zslbench.results.entries import Entry, Kind, Place, all_at, check_range, entry_of, kind_of, with_budget
 from zslbench.results.machines import Machine, mixtures
 from zslbench.results.published import PublishedTable, like_for_like, published_for
 from zslbench.results.stats import Estimate, estimates, split_means
@@ -186,6 +187,7 @@ def leaderboard(
     named = {cell.key for plan in plans for row in plan.rows for cell in row.cells}
     drawn = {key for plan in plans for row in plan.rows for key in row.every_key()} - named
 
+    @functools.cache
     def row_of(kind: Kind) -> "_RowData":
         rows = groups.setdefault(kind.table, {}).setdefault(_BOUNDS if kind.family == "bound" else kind.track, {})
         row = rows[kind.identity] = rows.get(kind.identity) or _RowData(kind)
@@ -426,13 +428,14 @@ class _Averaged:
         validated = list(self.validations)
         self.places: list[Place] = validated if selection == "val" else list(tests)
         """Of the trials that are averaged."""
+        every, chosen = list(tests.values()), [tests[place] for place in validated]
         numbers = {
-            "last": _numbers(entry.at((sys.maxsize, sys.maxsize)) for entry in tests.values()),
-            "test-max": _numbers(entry.at(entry.best) for entry in tests.values()),
-            "val": _numbers(tests[place].at(validations[place].best) for place in validated),
+            "last": all_at(every, [(sys.maxsize, sys.maxsize)] * len(every)),
+            "test-max": all_at(every, [entry.best for entry in every]),
+            "val": all_at(chosen, [validations[place].best for place in validated]),
         }
         for values in numbers.values():
-            check_range(values, [tests[place] for place in (tests if len(values) == len(tests) else validated)])
+            check_range(values, every if len(values) == len(every) else chosen)
         is_validated = [place in validations for place in tests]
         further = self._open_world()
         self.metrics = METRICS if further is None else (*METRICS, *OPEN_METRICS)
@@ -531,11 +534,6 @@ def _row(
         tried=data.tried,
         classes={place[0]: tests[place].classes for place in averaged.places if tests[place].classes[0]},
     )
-
-
-def _numbers(entries: Iterable[list[float]]) -> DoubleArray:
-    """(entries, metrics), also of no entry."""
-    return np.array([*entries], dtype=np.float64).reshape(-1, len(METRICS))
 
 
 def _gain(places: Sequence[Place], differences: DoubleArray) -> dict[str, float]:

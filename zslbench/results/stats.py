@@ -21,6 +21,8 @@ _FEWEST = 6
 """Fewer splits cannot reach p < 0.05 in a signed-rank test, nor can their range hold the mean in 95 of 100 cases."""
 _COLUMNS_AT_ONCE = 256
 _WEIGHTS_AT_ONCE = 2**21
+_MOST_KEPT = 8
+"""Blocks of them."""
 
 
 class Estimate(NamedTuple):
@@ -199,8 +201,10 @@ def _widened_percentiles(
 def _weights(shape: tuple[int, ...], draws: int, seed: int) -> Iterator[DoubleArray]:
     """(draws, cells), in blocks: what each value counts in the mean of a drawn sample."""
     size = max(1, _WEIGHTS_AT_ONCE // sum(shape))
+    # Kept for the next samples of one shape, but not of a large one: all of its blocks would not fit.
+    some = _some_weights if size * _MOST_KEPT >= draws else _some_weights.__wrapped__
     for block, first in enumerate(range(0, draws, size)):
-        yield _some_weights(shape, min(size, draws - first), (seed, block))
+        yield some(shape, min(size, draws - first), (seed, block))
 
 
 def _equal_weights(splits: int, seeds: int, draws: int, rng: np.random.Generator) -> DoubleArray:
@@ -214,7 +218,7 @@ def _equal_weights(splits: int, seeds: int, draws: int, rng: np.random.Generator
     return weights
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=_MOST_KEPT)
 def _some_weights(shape: tuple[int, ...], draws: int, seed: tuple[int, int]) -> DoubleArray:
     rng = np.random.default_rng(seed)
     splits = len(shape)

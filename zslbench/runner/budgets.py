@@ -98,7 +98,7 @@ def foreseen(jobs: Sequence[Job], store: Store) -> tuple[list[Job], int]:
     choosing = Choosing(jobs, as_plan(jobs, ""))
     if not any(job.waits for job in jobs):
         return choosing.sure, 0
-    latest = store.latest({job.trial.key: job.trial for job in jobs if choosing.concerns(job.trial.key)}, lasting=True)
+    latest = store.latest({job.trial.key for job in jobs if choosing.concerns(job.trial.key)}, lasting=True)
     chosen = [job for key in latest for job in choosing.note(latest[key])]
     open_ones = choosing.undecided()
     return [*choosing.sure, *chosen, *open_ones], len(open_ones)

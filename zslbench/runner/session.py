@@ -75,7 +75,7 @@ def run(
         InputError: the store cannot be written, is in use, or holds a line that is no record.
     """
     with store.writing():
-        known = store.latest({job.trial.key: job.trial for job in jobs}, lasting=True)
+        known = store.latest({job.trial.key for job in jobs}, lasting=True)
         plan = as_plan(jobs, command)
         choosing = Choosing(jobs, plan)
         settled = {key: status for key, status in known.status.items() if status == "done" or not retry_failed}
