@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from zslbench import Candidates, Choice, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench import Candidates, Choice, MethodInfo, Range, Scorer, TrainingData, param
 from zslbench_methods.common.linear import DoubleArray, Standardiser, unit_rows
 from zslbench_methods.common.scoring import Represented
+from zslbench_methods.common.trained import Trained
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
+    from zslbench_methods.common.trainer import Training
 
-class Align(Method):
+
+class Align(Trained):
     """An image and the semantics of its class are mapped to one direction of a joint space.
 
     A visual tower f and a semantic tower g end on the unit sphere of R^L. Their cosines over a learned
@@ -91,36 +94,38 @@ class Align(Method):
 
     config: Config
 
-    def fit(self, train: TrainingData) -> None:
-        """Train both towers, keeping a copy after every epoch."""
+    def training(self, train: TrainingData) -> Training:
+        """Both towers, of which a copy is kept after every epoch."""
         import torch
+        from torch.optim.lr_scheduler import CosineAnnealingLR
 
         from zslbench_methods.common.batches import stream
+        from zslbench_methods.common.trainer import Adam, Training, Update, rates
 
-        config = self.config
-        self.device_ = train.device
+        c, self.device_ = self.config, train.device
         self.scale_features_ = Standardiser.of(unit_rows(train.features))
         self.scale_semantics_ = Standardiser.of(train.semantics)
-        features, labels = self._visual(train.features), train.tensor(train.labels)
-        semantics = self._semantic(train.semantics)[labels]  # (N, A): a row per image
-        towers = build_towers(features.shape[1], semantics.shape[1], config, train.torch_generator("align init"))
-        towers.to(train.device)
-        adam = torch.optim.AdamW(parameter_groups(towers, config.weight_decay), lr=config.lr, fused=True)
-        batches = stream(train.rng("align batches"), len(labels), config.batch, config.epochs, wrap=False)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, batches.shape[0] * batches.shape[1])
+        x, s, y = self._visual(train.features), self._semantic(train.semantics), train.tensor(train.labels)
+        towers = build_towers(x.shape[1], s.shape[1], c, train.torch_generator("align init")).to(train.device)
+        batches = stream(train.rng("align batches"), len(x), c.batch, c.epochs, wrap=False)
+        steps = batches.shape[0] * batches.shape[1]
+        lr = rates(lambda adam: CosineAnnealingLR(adam, steps), c.lr, steps)
         generator = train.torch_generator("align noise")
-        length = config.noise * semantics.shape[1] ** -0.5
+
+        shape = len(train.labels), s.shape[1]
+
+        def table(epoch: int) -> Iterator[tuple[Any, ...]]:
+            noise = torch.randn(shape, generator=generator)  # for every image, in a batch or not
+            yield batches[epoch], noise[batches[epoch]]
 
         self.towers_: list[nn.ModuleDict] = []
-        for epoch, rows in enumerate(train.tensor(batches), start=1):
-            noisy = semantics + length * train.tensor(torch.randn(semantics.shape, generator=generator))
-            for batch in rows:
-                loss(towers, features[batch], noisy[batch], labels[batch]).backward()  # type: ignore[no-untyped-call]
-                adam.step()
-                adam.zero_grad()  # last, so that the copies below hold no gradients
-                schedule.step()
-            self.towers_.append(deepcopy(towers))
-            train.progress(epoch, config.epochs)
+        groups = parameter_groups(towers, c.weight_decay)
+        adams = [Adam(one["params"], lr, weight_decay=one["weight_decay"], decoupled=True) for one in groups]
+        return Training(
+            towers, [Update(objective, adams)], data=(x, s, y), table=table,
+            weights=lambda epoch: (c.noise * s.shape[1] ** -0.5,), epochs=c.epochs, train=train,
+            after=lambda epoch: self.towers_.append(deepcopy(towers)),
+        )  # fmt: skip
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """Yield one scorer per epoch."""
@@ -150,6 +155,12 @@ class Align(Method):
         return torch.tensor(scaled, dtype=torch.float32, device=self.device_)
 
 
+def objective(towers: nn.ModuleDict, data: Any, batch: Any, weights: Any) -> Tensor:
+    """`loss` of a batch: its images, and the noise on the semantics of each."""
+    (x, s, y), (i, noise), (length,) = data, batch, weights
+    return loss(towers, x[i], s[y[i]] + length * noise, y[i])
+
+
 def loss(towers: nn.ModuleDict, features: Tensor, semantics: Tensor, labels: Tensor) -> Tensor:
     """Symmetric InfoNCE with every pair of one class as a positive.
 
@@ -168,8 +179,10 @@ def loss(towers: nn.ModuleDict, features: Tensor, semantics: Tensor, labels: Ten
 def logits(towers: nn.ModuleDict, features: Tensor, semantics: Tensor) -> Tensor:
     """Cosines over the temperature, (B, K), of features (B, D) and semantics (K, A)."""
     # Radford et al. bound 1 / temperature by 100 to keep training stable.
-    sharpness = towers.get_parameter("sharpness").clamp(max=np.log(100)).exp()
-    result: Tensor = directions(towers["visual"](features)) @ directions(towers["semantic"](semantics)).T * sharpness
+    bounded: Tensor = towers.sharpness.clamp(max=np.log(100))  # type: ignore[operator]
+    result: Tensor = (
+        directions(towers["visual"](features)) @ directions(towers["semantic"](semantics)).T * bounded.exp()
+    )
     return result
 
 

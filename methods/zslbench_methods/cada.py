@@ -6,22 +6,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from zslbench import Candidates, Method, MethodInfo, Preset, Scorer, TrainingData
-from zslbench_methods.common.batches import distinct
+from zslbench import Candidates, MethodInfo, Preset, Scorer, TrainingData
+from zslbench_methods.common.batches import IntArray, distinct
 from zslbench_methods.common.configs import AutoencoderConfig, LatentClassifierConfig, WarmUpConfig
-from zslbench_methods.common.schedules import warm_up
+from zslbench_methods.common.schedules import given, warm_up
+from zslbench_methods.common.trained import Trained
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from zslbench_methods.common.trainer import Training
     from zslbench_methods.common.vae import AlignedVAEs
 
 
-class CADAVAE(Method):
+class CADAVAE(Trained):
     """CADA-VAE with the settings of the released program (github.com/edgarschnfld/CADA-VAE-PyTorch, 26f0085).
 
     Visual features are scaled to [0, 1] on the training rows; semantics are used as they are. An epoch is
@@ -95,40 +97,47 @@ class CADAVAE(Method):
 
     config: Config
 
-    def fit(self, train: TrainingData) -> None:
-        """Train the autoencoders on seen classes; a few labelled images of unseen ones are for the classifier."""
+    def training(self, train: TrainingData) -> Training:
+        """The autoencoders learn from seen classes; a few labelled images of unseen ones are for the classifier."""
         from zslbench_methods.common.latent_classifier import LatentClassifier
         from zslbench_methods.common.scaling import MinMax
-        from zslbench_methods.common.vae import AlignedVAEs, minimise
+        from zslbench_methods.common.trainer import Adam, Training, Update
+        from zslbench_methods.common.vae import AlignedVAEs
 
         everything, train = train, train.without_few()
         c, n = self.config, len(train.labels)
         vaes, scale = AlignedVAEs.build(train, c), MinMax.fit(train.features)
-        X, S, y = (
-            train.tensor(scale(train.features)),
-            train.tensor(train.semantics),
-            train.tensor(train.labels),
-        )
+        self.classifier_ = LatentClassifier(vaes, scale, everything, c)
         rng, generator = train.rng("batches"), train.torch_generator("noise")
         batch = min(c.batch, n)
         steps = -(-n // c.batch)
 
-        def losses(epoch: int) -> Iterator[Tensor]:
-            beta = warm_up(epoch, c.beta_start, c.beta_end, c.beta)
-            cross = warm_up(epoch, c.cross_start, c.cross_end, c.cross)
-            distance = warm_up(epoch, c.distance_start, c.distance_end, c.distance)
+        def table(epoch: int) -> Iterator[tuple[IntArray, Tensor]]:
             # Not a pass over the data: every step chooses anew, as published.
-            rows = train.tensor(distinct(rng, np.full(steps, n), batch))
-            noise = train.tensor(vaes.noise(steps, 2 * batch, generator=generator))
-            for i, eps in zip(rows, noise, strict=True):
-                yield loss(vaes, X[i], S[y[i]], eps, beta=beta, cross=cross, distance=distance)
+            yield distinct(rng, np.full(steps, n), batch), vaes.noise(steps, 2 * batch, generator=generator)
 
-        minimise(vaes, losses, epochs=c.epochs, lr=c.lr, progress=train.progress)
-        self.classifier_ = LatentClassifier(vaes, scale, everything, c)
+        def weights(epoch: int) -> dict[str, float]:
+            return {
+                "beta": warm_up(epoch, c.beta_start, c.beta_end, c.beta),
+                "cross": warm_up(epoch, c.cross_start, c.cross_end, c.cross),
+                "distance": warm_up(epoch, c.distance_start, c.distance_end, c.distance),
+            }
+
+        return Training(
+            vaes, [Update(objective, [Adam(vaes.parameters(), c.lr, amsgrad=True)])],
+            data=tuple(map(train.tensor, (scale(train.features), train.semantics, train.labels))),
+            table=table, weights=weights, epochs=c.epochs, train=train,
+        )  # fmt: skip
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The classifier on latents after each of its epochs."""
         return self.classifier_.scorers(candidates)
+
+
+def objective(vaes: AlignedVAEs, data: Any, batch: Any, weights: dict[str, float]) -> Tensor:
+    """`loss` of a batch: its images and the noise."""
+    (X, S, y), (i, noise) = data, batch
+    return loss(vaes, X[i], S[y[i]], noise, **weights)
 
 
 def loss(
@@ -149,7 +158,7 @@ def loss(
 
     mu, logvar = vaes.encode(x, s)
     z_visual, z_semantic = vaes.sample(mu, logvar, noise).chunk(2)
-    if cross:
+    if given(cross):
         # Each decoder runs once on the latents of both modalities.
         x_own, x_cross = vaes.visual.decode(z_visual, z_semantic)
         s_own, s_cross = vaes.semantic.decode(z_semantic, z_visual)
@@ -157,9 +166,9 @@ def loss(
     else:
         (x_own,), (s_own,) = vaes.visual.decode(z_visual), vaes.semantic.decode(z_semantic)
         total = l1(x_own, x) + l1(s_own, s)
-    if beta:
+    if given(beta):
         total = total + beta * kl(mu, logvar)
-    if distance:
+    if given(distance):
         (mu_visual, mu_semantic), (logvar_visual, logvar_semantic) = mu.chunk(2), logvar.chunk(2)
         total = total + distance * wasserstein(mu_visual, logvar_visual, mu_semantic, logvar_semantic).sum()
     return total

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from zslbench import Candidates, Choice, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench import Candidates, Choice, MethodInfo, Range, Scorer, TrainingData, param
 from zslbench_methods.common.batches import stream
 from zslbench_methods.common.linear import unit_rows
 from zslbench_methods.common.scoring import Represented
+from zslbench_methods.common.trained import Trained
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from zslbench_methods.common.classnorm import Prototypes
+    from zslbench_methods.common.trainer import Training
 
 
-class CNZSL(Method):
+class CNZSL(Trained):
     """A network from attributes to visual prototypes, whose hidden units are standardised over the classes of a step.
 
     With the attributes a_c of all seen classes, each of length √A, the prototypes are
@@ -78,33 +80,32 @@ class CNZSL(Method):
 
     config: Config
 
-    def fit(self, train: TrainingData) -> None:
-        """Train the network; its states after every fifth epoch are kept."""
-        import torch
+    def training(self, train: TrainingData) -> Training:
+        """The network; its states after every fifth epoch are kept."""
+        from torch.optim.lr_scheduler import StepLR
 
         from zslbench_methods.common.classnorm import Prototypes
+        from zslbench_methods.common.trainer import Adam, Training, Update, rates
 
         c, self.device_ = self.config, train.device
-        x, y = self._visual(train.features), train.tensor(train.labels)
-        s = self._semantic(train.semantics)
+        x, y, s = self._visual(train.features), train.tensor(train.labels), self._semantic(train.semantics)
         network = Prototypes(
             s.shape[1], c.hidden, x.shape[1], norm=c.norm, proper=c.init == "proper",
             generator=train.torch_generator("cnzsl init"),
         ).to(train.device)  # fmt: skip
-        adam = torch.optim.Adam(network.parameters(), lr=c.lr, weight_decay=c.weight_decay, fused=True)
-        schedule = torch.optim.lr_scheduler.StepLR(adam, 25, 0.1)
-        batches = train.tensor(stream(train.rng("cnzsl batches"), len(x), c.batch, c.epochs, wrap=True))
-
+        batches = stream(train.rng("cnzsl batches"), len(x), c.batch, c.epochs, wrap=True)
+        lr = np.repeat(rates(lambda adam: StepLR(adam, 25, 0.1), c.lr, c.epochs), batches.shape[1])
         self.networks_: list[Prototypes] = []
-        for epoch, rows in enumerate(batches, start=1):
-            for batch in rows:
-                loss(network, x[batch], y[batch], s, c.scale).backward()  # type: ignore[no-untyped-call]
-                adam.step()
-                adam.zero_grad()  # last, so that the copies below hold no gradients
-            schedule.step()
+
+        def keep(epoch: int) -> None:
             if epoch % _KEPT == 0 or epoch == c.epochs:
                 self.networks_.append(deepcopy(network).eval())
-            train.progress(epoch, c.epochs)
+
+        return Training(
+            network, [Update(objective, [Adam(network.parameters(), lr.tolist(), weight_decay=c.weight_decay)])],
+            data=(x, y, s), table=lambda epoch: [(batches[epoch],)], weights=lambda epoch: (c.scale,),
+            epochs=c.epochs, train=train, after=keep,
+        )  # fmt: skip
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """Yield the cosines to the candidates' prototypes, one scorer per network that was kept."""
@@ -136,6 +137,12 @@ class CNZSL(Method):
 
 _KEPT = 5
 """Every so many epochs the network is kept."""
+
+
+def objective(network: Prototypes, data: Any, batch: Any, weights: Any) -> Tensor:
+    """`loss` of a batch of images."""
+    (x, y, s), (i,), (scale,) = data, batch, weights
+    return loss(network, x[i], y[i], s, scale)
 
 
 def loss(network: Prototypes, x: Tensor, y: Tensor, s: Tensor, scale: float) -> Tensor:

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from zslbench import Candidates, Choice, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench import Candidates, Choice, MethodInfo, Range, Scorer, TrainingData, param
 from zslbench_methods.common.batches import stream
 from zslbench_methods.common.linear import DoubleArray, distances, unit_rows
+from zslbench_methods.common.trained import Trained
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
+    from zslbench_methods.common.trainer import Training
 
-class DEM(Method):
+
+class DEM(Trained):
     """Embeds semantics in visual space by two layers; an image belongs to the nearest embedded class.
 
     With ``g(s) = f(f(s W1 + b1) W2 + b2)``, f a ReLU, the publication minimises (section 3, one kind of
@@ -76,25 +79,21 @@ class DEM(Method):
 
     config: Config
 
-    def fit(self, train: TrainingData) -> None:
-        """Train the network, keeping its state after every epoch."""
-        import torch
+    def training(self, train: TrainingData) -> Training:
+        """The network, whose state after every epoch is kept."""
+        from zslbench_methods.common.trainer import Adam, Training, Update
 
         c, self.device_ = self.config, train.device
-        x, y = train.tensor(train.features), train.tensor(train.labels)
-        s = self._semantics(train.semantics)
+        x, s, y = train.tensor(train.features), self._semantics(train.semantics), train.tensor(train.labels)
         generator = train.torch_generator("dem init")
         network = make_network(s.shape[1], c.hidden, x.shape[1], c.output, generator).to(train.device)
-        adam = torch.optim.Adam(network.parameters(), lr=c.lr, fused=True)
-
+        batches = stream(train.rng("dem batches"), len(x), c.batch, c.epochs, wrap=True)
         self.networks_: list[nn.Sequential] = []
-        for rows in stream(train.rng("dem batches"), len(x), c.batch, c.epochs, wrap=True):
-            for batch in train.tensor(rows):
-                loss(network, x[batch], s[y[batch]], c.penalty).backward()  # type: ignore[no-untyped-call]
-                adam.step()
-                adam.zero_grad()  # last, so that the copies below hold no gradients
-            self.networks_.append(deepcopy(network))
-            train.progress(len(self.networks_), c.epochs)
+        return Training(
+            network, [Update(objective, [Adam(network.parameters(), c.lr)])], data=(x, s, y),
+            table=lambda epoch: [(batches[epoch],)], weights=lambda epoch: (c.penalty,), epochs=c.epochs, train=train,
+            after=lambda epoch: self.networks_.append(deepcopy(network)),
+        )  # fmt: skip
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """Yield the negative distance to each candidate's prototype, one scorer per epoch."""
@@ -110,6 +109,12 @@ class DEM(Method):
         import torch
 
         return torch.tensor(unit_rows(semantics), dtype=torch.float32, device=self.device_)
+
+
+def objective(network: nn.Sequential, data: Any, batch: Any, weights: Any) -> Tensor:
+    """`loss` of a batch of images."""
+    (x, s, y), (i,), (penalty,) = data, batch, weights
+    return loss(network, x[i], s[y[i]], penalty)
 
 
 def loss(network: nn.Sequential, x: Tensor, s: Tensor, penalty: float) -> Tensor:

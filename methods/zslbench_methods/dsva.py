@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from zslbench import Candidates, InputError, Method, MethodInfo, Range, Scorer, TrainingData, param
-from zslbench_methods.common.batches import IntArray
+from zslbench import Candidates, InputError, MethodInfo, Range, Scorer, TrainingData, param
 from zslbench_methods.common.linear import DoubleArray, Standardiser, unit_rows
 from zslbench_methods.common.scoring import Represented
+from zslbench_methods.common.trained import Trained
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
+
+    from zslbench_methods.common.trainer import Training
 
 
 _STEPS_OF_MAPS = 16
 """For so many steps at a time maps are copied to the trial's device: all of them may be larger than its memory."""
 
 
-class DSVA(Method):
+class DSVA(Trained):
     """The two heads of DSVA on frozen features; every head predicts attributes, and attributes score classes.
 
     - Global: ``a = Linear(LayerNorm(x))``, from an image's features x.
@@ -102,57 +104,55 @@ class DSVA(Method):
 
     config: Config
 
-    def fit(self, train: TrainingData) -> None:
-        """Train the head, keeping its state after every epoch."""
-        import torch
+    def training(self, train: TrainingData) -> Training:
+        """The head, and the prototypes of the local one; their states after every epoch are kept."""
+        from torch import nn
 
         from zslbench_methods.common.episodes import draw_episodes
+        from zslbench_methods.common.trainer import Adam, Training, Update
 
-        config = self.config
+        c = self.config
         self.standardise_, self.device_ = Standardiser.of(train.semantics), train.device
-        features, labels = train.tensor(train.features), train.tensor(train.labels)
-        phi = self._phi(train.semantics)
-        head = make_head(features.shape[1], phi.shape[1], train.torch_generator("dsva init")).to(train.device)
-        moved: dict[bool, list[Tensor]] = {True: list(head[1].parameters()), False: list(head.parameters())}
-        self.local_ = train.maps is not None and config.head != "global"
-        if self.local_:
-            assert train.maps is not None
-            _, cells, width = train.maps.shape
-            distances = self._distances(cells)
-            prototypes = make_prototypes(width, phi.shape[1], train.torch_generator("dsva local init"))
-            prototypes = prototypes.to(train.device).requires_grad_()
-            for parameters in moved.values():
-                parameters.append(prototypes)
+        x, y, phi = train.tensor(train.features), train.tensor(train.labels), self._phi(train.semantics)
+        head = make_head(x.shape[1], phi.shape[1], train.torch_generator("dsva init"))
+        networks = nn.ModuleDict({"head": head})
+        maps, distances = train.maps if c.head != "global" else None, None
+        self.local_ = maps is not None
+        if maps is not None:
+            distances = self._distances(maps.shape[1])
+            drawn = make_prototypes(maps.shape[2], phi.shape[1], train.torch_generator("dsva local init"))
+            networks.register_parameter("prototypes", nn.Parameter(drawn))
+        networks.to(train.device)
+        norm = list(head[0].parameters())
+        others = [one for one in networks.parameters() if all(one is not own for own in norm)]
+        rates = [self._rate(epoch) for epoch in range(c.epochs) for _ in range(c.batches_per_epoch)]
+        late = [0.0 if step < c.head_epochs * c.batches_per_epoch else rate for step, rate in enumerate(rates)]
+        adams = [Adam(own, lr, (c.beta1, 0.999), anew=True) for own, lr in ((others, rates), (norm, late))]
         rng = train.rng("dsva episodes")
+
+        def table(epoch: int) -> Iterator[tuple[Any, ...]]:
+            rows, _ = draw_episodes(train.labels, c.ways, c.shots, c.batches_per_epoch, rng)
+            size = len(rows) if maps is None else _STEPS_OF_MAPS
+            for some in (rows[first : first + size] for first in range(0, len(rows), size)):
+                yield (some,) if maps is None else (some, np.asarray(maps)[some])
 
         self.heads_: list[nn.Sequential] = []
         self.prototypes_: list[Tensor] = []
-        for epoch in range(config.epochs):
-            early = epoch < config.head_epochs
-            rate = config.lr if early else config.late_lr * 0.9 ** (epoch // 10)
-            adam = torch.optim.Adam(moved[early], lr=rate, betas=(config.beta1, 0.999), fused=True)
-            rows, _ = draw_episodes(train.labels, config.ways, config.shots, config.batches_per_epoch, rng)
-            for batch, maps in zip(train.tensor(rows), self._maps(train, rows), strict=True):
-                total = loss(head, features[batch], labels[batch], phi, config.lambda_reg)
-                if maps is not None:
-                    total = total + local_loss(
-                        prototypes, maps, labels[batch], phi, config.lambda_local, config.compactness, distances
-                    )
-                total.backward()  # type: ignore[no-untyped-call]
-                adam.step()
-                head.zero_grad()  # of all, moved or not, and before the copies below, which should hold none
-                if self.local_:
-                    prototypes.grad = None
+
+        def keep(epoch: int) -> None:
             self.heads_.append(deepcopy(head))
             if self.local_:
-                self.prototypes_.append(prototypes.detach().clone())
-            train.progress(epoch + 1, config.epochs)
+                self.prototypes_.append(networks.get_parameter("prototypes").detach().clone())
 
-    def _maps(self, train: TrainingData, rows: IntArray) -> Iterator[Tensor | None]:
-        """The maps (B, P, D') of each batch (steps, B); a few batches at a time are on the trial's device."""
-        for first in range(0, len(rows), _STEPS_OF_MAPS):
-            some = rows[first : first + _STEPS_OF_MAPS]
-            yield from train.tensor(np.asarray(train.maps)[some]) if self.local_ else [None] * len(some)
+        return Training(
+            networks, [Update(objective, adams)], data=(x, y, phi, distances), table=table, after=keep,
+            weights=lambda epoch: (c.lambda_reg, c.lambda_local, c.compactness), epochs=c.epochs, train=train,
+        )  # fmt: skip
+
+    def _rate(self, epoch: int) -> float:
+        """The step size, but for LayerNorm, which the first epochs leave as it is."""
+        c = self.config
+        return c.lr if epoch < c.head_epochs else c.late_lr * 0.9 ** (epoch // 10)
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """Yield one scorer per epoch."""
@@ -215,6 +215,16 @@ class DSVA(Method):
 
         phi = unit_rows(self.standardise_(semantics))
         return torch.tensor(phi, dtype=torch.float32, device=self.device_)
+
+
+def objective(networks: nn.ModuleDict, data: Any, batch: Any, weights: Any) -> Tensor:
+    """The losses of the heads on a batch: images, and their maps where there is a local head."""
+    (x, y, phi, distances), (i, *maps), (lambda_reg, lambda_local, compactness) = data, batch, weights
+    total = loss(networks["head"], x[i], y[i], phi, lambda_reg)
+    if maps:
+        prototypes: Tensor = networks.prototypes  # type: ignore[assignment]
+        total = total + local_loss(prototypes, *maps, y[i], phi, lambda_local, compactness, distances)  # type: ignore
+    return total
 
 
 def loss(head: nn.Module, features: Tensor, labels: Tensor, phi: Tensor, lambda_reg: float) -> Tensor:

@@ -5,25 +5,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench import Candidates, Method, MethodInfo, Preset, Range, Scorer, TrainingData, param
+from zslbench import Candidates, MethodInfo, Preset, Range, Scorer, TrainingData, param
 from zslbench_methods.common.batches import distinct
 from zslbench_methods.common.configs import LatentClassifierConfig, WarmUpConfig
 from zslbench_methods.common.schedules import warm_up
+from zslbench_methods.common.trained import Trained
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from zslbench_methods.common.hierarchy import Hierarchy
+    from zslbench_methods.common.trainer import Training
 
 FloatArray = NDArray[np.float32]
 
 
-class HSVA(Method):
+class HSVA(Trained):
     """HSVA (Chen et al., NeurIPS 2021), CADA-VAE's successor.
 
     Encoders E_x and E_s lead images x and semantics s into a structure space, one E_z from there to Gaussians of
@@ -127,17 +130,15 @@ class HSVA(Method):
 
     config: Config
 
-    def fit(self, train: TrainingData) -> None:
-        """Train the networks on seen classes and on the semantics of unseen ones.
+    def training(self, train: TrainingData) -> Training:
+        """The networks learn from seen classes and from the semantics of unseen ones.
 
         A few labelled images of unseen classes are for the classifier.
         """
-        import torch
-
-        from zslbench_methods.common.gan import descend
         from zslbench_methods.common.hierarchy import Hierarchy, Widths
         from zslbench_methods.common.latent_classifier import LatentClassifier
         from zslbench_methods.common.scaling import MinMax
+        from zslbench_methods.common.trainer import Adam, Training, Update
 
         everything, train = train, train.without_few()
         c, scale = self.config, MinMax.fit(train.features)
@@ -145,29 +146,18 @@ class HSVA(Method):
             train.features.shape[1], train.semantics.shape[1], len(train.semantics),
             Widths(c.hidden, c.structure, c.shared, c.latent, c.head), train.torch_generator("init"),
         ).to(train.device)  # fmt: skip
-        move_outer, move_inner = (
-            torch.optim.Adam(parameters, lr=c.lr, amsgrad=True, fused=True)
-            for parameters in (networks.outer(), networks.inner())
-        )
-        move_heads = torch.optim.Adam(networks.heads.parameters(), lr=c.head_lr, fused=True)
-        draws = Draws(train, scale(train.features), c)
-
-        for epoch in range(c.epochs):
-            w = Weights.at(epoch, c)
-            for x, s, unseen, y, noise, directions in draws.epoch():
-                apart, *together = directions.chunk(3)
-                logits = networks.logits(*networks.structures(x, s))
-                descend(classification(logits, y), move_outer, move_heads)
-                with torch.no_grad():
-                    structures = networks.structures(x, s)
-                logits = networks.logits(*structures)
-                descend(classification(logits, y) - w.distance * discrepancy(logits, apart), move_heads)
-                for drawn in together:
-                    logits = networks.logits(*networks.structures(x, s))
-                    descend(w.distance * discrepancy(logits, drawn), move_outer)
-                descend(distribution(networks, x, s, unseen, noise, w), move_outer, move_inner)
-            train.progress(epoch + 1, c.epochs)
         self.classifier_ = LatentClassifier(networks, scale, everything, c)
+        outer, inner = (Adam(own, c.lr, amsgrad=True) for own in (networks.outer(), networks.inner()))
+        heads = Adam(networks.heads.parameters(), c.head_lr)
+        together = [Update(partial(heads_together, drawn=drawn), [outer]) for drawn in (1, 2)]
+        draws = Draws(train, scale(train.features), c)
+        return Training(
+            networks,
+            [Update(classified, [outer, heads]), Update(heads_apart, [heads]), *together,
+             Update(distributed, [outer, inner])],
+            data=draws.data, table=draws.table, epochs=c.epochs, train=train,
+            weights=lambda epoch: Weights.at(epoch, c),
+        )  # fmt: skip
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The classifier on latents after each of its epochs."""
@@ -270,33 +260,66 @@ class Step(NamedTuple):
     directions: Tensor
     """(6, S, P) columns of unit length, two for each of three discrepancies."""
 
+    @classmethod
+    def of(cls, data: Any, batch: Any) -> Step:
+        """Of the rows that a batch names."""
+        (X, S, U, y), (i, u, noise, directions) = data, batch
+        return cls(X[i], S[y[i]], U[u], y[i], noise, directions)
+
+
+def classified(networks: Hierarchy, data: Any, batch: Any, w: Weights) -> Tensor:
+    """What the first update makes small: C."""
+    step = Step.of(data, batch)
+    return classification(networks.logits(*networks.structures(step.x, step.s)), step.y)
+
+
+def heads_apart(networks: Hierarchy, data: Any, batch: Any, w: Weights) -> Tensor:
+    """The second: C less the discrepancy, for the heads alone."""
+    import torch
+
+    step = Step.of(data, batch)
+    with torch.no_grad():
+        structures = networks.structures(step.x, step.s)
+    logits = networks.logits(*structures)
+    return classification(logits, step.y) - w.distance * discrepancy(logits, step.directions.chunk(3)[0])
+
+
+def heads_together(networks: Hierarchy, data: Any, batch: Any, w: Weights, drawn: int) -> Tensor:
+    """The third, which is taken twice: the discrepancy along directions of its own."""
+    step = Step.of(data, batch)
+    logits = networks.logits(*networks.structures(step.x, step.s))
+    return w.distance * discrepancy(logits, step.directions.chunk(3)[drawn])
+
+
+def distributed(networks: Hierarchy, data: Any, batch: Any, w: Weights) -> Tensor:
+    """The fourth: `distribution`."""
+    step = Step.of(data, batch)
+    return distribution(networks, step.x, step.s, step.unseen, step.noise, w)
+
 
 class Draws:
     """The images and semantics as the networks are trained on them, and every random number of the training."""
 
     def __init__(self, train: TrainingData, scaled: FloatArray, c: HSVA.Adaptation) -> None:
         assert train.unseen_semantics is not None  # the method declares that it uses them
-        self.train, self.c = train, c
-        self.X, self.y = train.tensor(scaled), train.tensor(train.labels)
-        self.S, self.U = train.tensor(train.semantics), train.tensor(train.unseen_semantics)
-        self.rng, self.generator = train.rng("batches"), train.torch_generator("noise")
+        arrays = scaled, train.semantics, train.unseen_semantics, train.labels
+        self.data = tuple(map(train.tensor, arrays))
+        self._sizes = len(train.labels), len(train.semantics), len(train.unseen_semantics)
+        self._c, self._rng, self._generator = c, train.rng("batches"), train.torch_generator("noise")
 
-    def epoch(self) -> Iterator[Step]:
+    def table(self, epoch: int) -> Iterator[tuple[Any, ...]]:
         """ceil(N / batch) steps, each on a fresh random choice of images; unseen classes are drawn uniformly."""
         import torch
 
-        n, tensor = len(self.X), self.train.tensor
-        steps, size = -(-n // self.c.batch), min(self.c.batch, n)
+        images, seen, unseen = self._sizes
+        steps, size = -(-images // self._c.batch), min(self._c.batch, images)
         for first in range(0, steps, _STEPS_DRAWN):
             count = min(_STEPS_DRAWN, steps - first)
-            rows = tensor(distinct(self.rng, np.full(count, n), size))
-            unseen = tensor(self.rng.integers(len(self.U), size=(count, size)))
-            noise = tensor(torch.randn(count, 3 * size, 1, generator=self.generator))
-            drawn = torch.randn(count, 6, len(self.S), self.c.directions, generator=self.generator)
-            directions = tensor(drawn / torch.linalg.vector_norm(drawn, dim=2, keepdim=True))
-            for i, u, eps, along in zip(rows, unseen, noise, directions, strict=True):
-                y = self.y[i]
-                yield Step(self.X[i], self.S[y], self.U[u], y, eps, along)
+            rows = distinct(self._rng, np.full(count, images), size)
+            others = self._rng.integers(unseen, size=(count, size))
+            noise = torch.randn(count, 3 * size, 1, generator=self._generator)
+            drawn = torch.randn(count, 6, seen, self._c.directions, generator=self._generator)
+            yield rows, others, noise, drawn / torch.linalg.vector_norm(drawn, dim=2, keepdim=True)
 
 
 _STEPS_DRAWN = 32

@@ -5,21 +5,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from zslbench import Candidates, Choice, Method, MethodInfo, Range, Scorer, TrainingData, param
+from zslbench import Candidates, Choice, MethodInfo, Range, Scorer, TrainingData, param
 from zslbench_methods.common.batches import ClassRows, IntArray, distinct
 from zslbench_methods.common.configs import AutoencoderConfig, LatentClassifierConfig
+from zslbench_methods.common.schedules import given
+from zslbench_methods.common.trained import Trained
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from zslbench_methods.common.trainer import Training
     from zslbench_methods.common.vae import AlignedVAEs
 
 
-class MCFA(Method):
+class MCFA(Trained):
     """MCFA with the settings of the released program (github.com/masuqiang/MCFA-Pytorch, 8613b8d).
 
     An image i has features x_i, a class y_i and a latent z_i; a class c has semantics s_c and a latent z_c. The
@@ -102,41 +105,55 @@ class MCFA(Method):
         zsl_epochs: int = param(50, "classifier epochs in ZSL", ge=1)
 
     config: Config
+    STACKS: ClassVar = {"cpu": 4, "cuda": 16}
 
-    def fit(self, train: TrainingData) -> None:
-        """Train the autoencoders on seen classes; a few labelled images of unseen ones are for the classifier."""
+    def training(self, train: TrainingData) -> Training:
+        """The autoencoders learn from seen classes; a few labelled images of unseen ones are for the classifier."""
         from zslbench_methods.common.latent_classifier import LatentClassifier
         from zslbench_methods.common.scaling import MinMax
-        from zslbench_methods.common.vae import AlignedVAEs, minimise
+        from zslbench_methods.common.trainer import Adam, Training, Update
+        from zslbench_methods.common.vae import AlignedVAEs
 
         everything, train = train, train.without_few()
         c, by_class = self.config, ClassRows(train.labels)
         vaes, scale = AlignedVAEs.build(train, c), MinMax.fit(train.features)
+        self.classifier_ = LatentClassifier(vaes, scale, everything, c)
         X, S = train.tensor(scale(train.features)), train.tensor(train.semantics)
         rng, generator = train.rng("batches"), train.torch_generator("noise")
         ways = min(c.ways, len(by_class.classes))
-        images = ways * c.shots
-        steps = -(-len(train.labels) // images)
-        relations = Relations.of(ways, c.shots, c, like=X)
+        images, steps = ways * c.shots, -(-len(train.labels) // (ways * c.shots))
 
-        def losses(epoch: int) -> Iterator[Tensor]:
+        def table(epoch: int) -> Iterator[tuple[Any, ...]]:
             drawn = sample_rows(rng, by_class, steps, ways, c.shots, shared=c.variant == "published")
-            labels, rows = map(train.tensor, drawn)
-            noise = train.tensor(vaes.noise(steps, images + ways, generator=generator))
-            for y, i, eps in zip(labels, rows, noise, strict=True):
-                yield loss(vaes, X[i], S[y], eps, relations, c)
+            yield *drawn, vaes.noise(steps, images + ways, generator=generator)
 
-        minimise(vaes, losses, epochs=c.epochs, lr=c.lr, progress=train.progress)
-        self.classifier_ = LatentClassifier(vaes, scale, everything, c)
+        return Training(
+            vaes, [Update(objective, [Adam(vaes.parameters(), c.lr, amsgrad=True)])],
+            data=(X, S, Relations.of(ways, c.shots, c, like=X)),
+            table=table, weights=lambda epoch: Weights(c.kl, c.cross, c.distance, c.tau), epochs=c.epochs, train=train,
+        )  # fmt: skip
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The classifier on latents after each of its epochs."""
         return self.classifier_.scorers(candidates)
 
 
-def loss(
-    vaes: AlignedVAEs, x: Tensor, s: Tensor, noise: Tensor, relations: Relations | None, w: MCFA.Alignment
-) -> Tensor:
+class Weights(NamedTuple):
+    """Of the terms, but for the contrastive ones, which `Relations` holds; and the temperature of these."""
+
+    kl: float
+    cross: float
+    distance: float
+    tau: float
+
+
+def objective(vaes: AlignedVAEs, data: Any, batch: Any, w: Weights) -> Tensor:
+    """`loss` of a batch: its classes, their images and the noise."""
+    (X, S, relations), (y, i, noise) = data, batch
+    return loss(vaes, X[i], S[y], noise, relations, w)
+
+
+def loss(vaes: AlignedVAEs, x: Tensor, s: Tensor, noise: Tensor, relations: Relations | None, w: Weights) -> Tensor:
     """The objective (Liu et al., arXiv 2306.06066): sums over the batch; a term of weight 0 is left out.
 
     A class of the batch has one vector of semantics and hence one semantic latent, which its images share.
@@ -159,7 +176,7 @@ def loss(
     def by_class(rows: Tensor) -> Tensor:
         return rows.reshape(*x.shape[:2], -1)
 
-    if w.cross:
+    if given(w.cross):
         # Each decoder runs once on the latents of both modalities.
         x_own, x_cross = vaes.visual.decode(z_visual, z_semantic)
         s_own, s_cross = vaes.semantic.decode(z_semantic, z_visual)
@@ -168,9 +185,9 @@ def loss(
     else:
         (x_own,), (s_own,) = vaes.visual.decode(z_visual), vaes.semantic.decode(z_semantic)
         total = l1(by_class(x_own), x) + l1(s_own, s)
-    if w.kl:
+    if given(w.kl):
         total = total + w.kl * kl(mu, logvar)
-    if w.distance:
+    if given(w.distance):
         mu_visual, logvar_visual = by_class(mu[:images]), by_class(logvar[:images])
         apart = wasserstein(mu_visual, logvar_visual, mu[images:, None], logvar[images:, None])
         total = total + w.distance * apart.sum()

@@ -344,19 +344,16 @@ def test_prototypes_start_near_zero():
     assert prototypes.mean().item() == pytest.approx(1e-4, rel=0.02)
 
 
-def test_the_schedule_is_the_released_programs(monkeypatch):
+def test_the_schedule_is_the_released_programs():
     """Five epochs at 1e-4, then 1e-6 · 0.9^(epoch // 10), a new optimiser every epoch; LayerNorm rests at first."""
-    made, adam = [], torch.optim.Adam
-
-    def watched(parameters, lr, **options):
-        made.append((lr, len(parameters)))
-        return adam(parameters, lr=lr, **options)
-
-    monkeypatch.setattr(torch.optim, "Adam", watched)
-    DSVA(DSVA.Config(epochs=31, batches_per_epoch=1)).fit(Problem().train)
+    training = DSVA(DSVA.Config(epochs=31, batches_per_epoch=1)).training(Problem().train)
+    linear, norm = training.adams
     expected = [1e-4] * 5 + [1e-6] * 5 + [0.9e-6] * 10 + [0.81e-6] * 10 + [0.729e-6]
-    assert [lr for lr, _ in made] == pytest.approx(expected)
-    assert [count for _, count in made] == [2] * 5 + [4] * 26
+    assert linear.lr == pytest.approx(expected)
+    assert norm.lr == pytest.approx([0.0] * 5 + expected[5:])
+    assert linear.anew
+    assert norm.anew
+    assert [len(adam.parameters) for adam in (linear, norm)] == [2, 2]
     method = short(head_epochs=1)
     method.fit(Problem().train)
     assert method.heads_[0][0].weight.unique().tolist() == [1.0]

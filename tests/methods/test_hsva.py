@@ -8,9 +8,8 @@ import torch
 from linear_problems import SMALL_SHAPES, UNSEEN, Problem, assert_contract
 
 from zslbench_methods import hsva
-from zslbench_methods.common import gan
 from zslbench_methods.common.hierarchy import Head, Hierarchy, Widths
-from zslbench_methods.hsva import HSVA, Draws, Weights, classification, coral, discrepancy, distribution
+from zslbench_methods.hsva import HSVA, Draws, Step, Weights, classification, coral, discrepancy, distribution
 
 B, D, A, S, L = 5, 6, 4, 3, 3
 WIDTHS = Widths(hidden=9, structure=8, shared=7, latent=L, head=6)
@@ -185,17 +184,11 @@ def test_heads_standardise_a_lone_row_to_nothing():
     assert torch.isfinite(head.first.weight.grad).all()
 
 
-def test_who_moves_when(monkeypatch):
+def test_who_moves_when():
     """Encoders and heads; heads alone; the encoders twice; encoders, the shared one and decoders. One Adam serves the
     encoders throughout."""
-    steps, original = [], gan.descend
-
-    def watched(objective, *optimizers):
-        steps.append([(id(each), each.param_groups[0]["lr"]) for each in optimizers])
-        original(objective, *optimizers)
-
-    monkeypatch.setattr(gan, "descend", watched)
-    HSVA(HSVA.Config(**SMALL | {"epochs": 1, "batch": 6, "lr": 0.1, "head_lr": 0.2})).fit(problem().train)
+    method = HSVA(HSVA.Config(**SMALL | {"epochs": 1, "batch": 6, "lr": 0.1, "head_lr": 0.2}))
+    steps = [[(id(each), each.lr) for each in update.moves] for update in method.training(problem().train).step]
     (outer, heads), (again,), (third,), (fourth,), (fifth, inner) = steps
     assert heads == again
     assert outer == third == fourth == fifth
@@ -217,18 +210,20 @@ def test_steps_draw_distinct_images_and_unseen_classes_uniformly(monkeypatch):
     monkeypatch.setattr(hsva, "_STEPS_DRAWN", 2)
     made = problem((30, 50, 20), D=D, A=A)
     draws = Draws(made.train, made.train.features, HSVA.Config(**SMALL))
-    steps = list(draws.epoch())
+    pieces = [map(torch.as_tensor, piece) for piece in draws.table(0)]
+    steps = [Step.of(draws.data, batch) for piece in pieces for batch in zip(*piece, strict=True)]
+    semantics, others = draws.data[1:3]
     assert len(steps) == 25
     for step in steps:
         assert len(torch.unique(step.x, dim=0)) == 4
-        assert torch.equal(step.s, draws.S[step.y])
+        assert torch.equal(step.s, semantics[step.y])
         assert step.noise.shape == (12, 1)
         assert step.directions.shape == (6, 3, 4)
         torch.testing.assert_close(step.directions.norm(dim=1), torch.ones(6, 4))
     numbers = torch.cat([step.directions.ravel() for step in steps])
     assert len(torch.unique(numbers)) == len(numbers)
     unseen = torch.cat([step.unseen for step in steps])
-    share = (unseen == draws.U[0]).all(1).double().mean().item()
+    share = (unseen == others[0]).all(1).double().mean().item()
     assert share == pytest.approx(1 / UNSEEN, abs=0.15)
 
 

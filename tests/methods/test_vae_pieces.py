@@ -22,7 +22,9 @@ from zslbench_methods.common.latent_classifier import LatentClassifier
 from zslbench_methods.common.layers import Affine
 from zslbench_methods.common.scaling import MinMax
 from zslbench_methods.common.softmax import softmax_regression
-from zslbench_methods.common.vae import VAE, AlignedVAEs, kl, l1, minimise, wasserstein
+from zslbench_methods.common.trainer import Adam, Training, Update
+from zslbench_methods.common.trainer import run as train_networks
+from zslbench_methods.common.vae import VAE, AlignedVAEs, kl, l1, wasserstein
 from zslbench_methods.mcfa import MCFA
 
 
@@ -254,17 +256,19 @@ def test_optimised_training_equals_the_plain_eager_loop(plain, method):
     relations = mcfa.Relations.of(ways, shots, config, like=X)
     our_losses, plain_losses = [], []
 
-    def losses(epoch):
-        for x, s, eps in zip(X, S, noise, strict=True):
-            if method == "cada":
-                value = cada.loss(vaes, x, s, eps, beta=0.25, cross=2.37, distance=8.13)
-            else:
-                value = mcfa.loss(vaes, x.unflatten(0, (ways, shots)), s, eps, relations, config)
-            our_losses.append(value.item())
-            yield value
+    def objective(vaes, data, batch, weights):
+        x, s, eps = batch
+        if method == "cada":
+            value = cada.loss(vaes, x, s, eps, beta=0.25, cross=2.37, distance=8.13)
+        else:
+            value = mcfa.loss(vaes, x.unflatten(0, (ways, shots)), s, eps, relations, config)
+        our_losses.append(value.item())
+        return value
 
     done = []
-    minimise(vaes, losses, epochs=1, lr=1e-2, progress=lambda *state: done.append(state))
+    train = replace(Problem(0).train, progress=lambda *state: done.append(state))
+    step = [Update(objective, [Adam(vaes.parameters(), 1e-2, amsgrad=True)])]
+    train_networks(Training(vaes, step, data=(), table=lambda epoch: [(X, S, noise)], epochs=1, train=train))
     assert done == [(1, 1)]
 
     adam = torch.optim.Adam([p for copy in copies for p in copy.parameters()], lr=1e-2, amsgrad=True)

@@ -26,8 +26,8 @@ class ClassStandardisation(nn.Module):
         if self.training:
             mean, variance = h.mean(0), h.var(0, correction=min(1, len(h) - 1))
             with torch.no_grad():
-                self.mean.lerp_(mean, MOMENTUM)
-                self.variance.lerp_(variance, MOMENTUM)
+                self.mean.add_(mean - self.mean, alpha=MOMENTUM)
+                self.variance.add_(variance - self.variance, alpha=MOMENTUM)
         else:
             mean, variance = self.mean, self.variance
         return (h - mean) / (variance + 1e-5)

@@ -6,8 +6,6 @@ columns, as in the publications that use them, so a batch size or a width change
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 import torch
 from torch import Tensor, nn
 
@@ -104,21 +102,3 @@ def wasserstein(mu: Tensor, logvar: Tensor, mu_other: Tensor, logvar_other: Tens
     difference = torch.cat([mu - mu_other, std - std_other], dim=-1)
     distance: Tensor = torch.linalg.vector_norm(difference, dim=-1)
     return distance
-
-
-def minimise(
-    model: nn.Module,
-    losses: Callable[[int], Iterable[Tensor]],
-    *,
-    epochs: int,
-    lr: float,
-    progress: Callable[[int, int], None],
-) -> None:
-    """Take one step of Adam (AMSGrad) for every loss that `losses(epoch)` yields."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr, amsgrad=True, fused=True)
-    for epoch in range(epochs):
-        for loss in losses(epoch):
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-        progress(epoch + 1, epochs)
