@@ -131,7 +131,17 @@ class CEGZSL(Method):
         from torch.optim.lr_scheduler import StepLR
 
         from zslbench_methods.common.feature_classifier import FeatureClassifier
-        from zslbench_methods.common.gan import Critic, Embedding, Generator, SeenData, adam, critic_loss, descend
+        from zslbench_methods.common.gan import (
+            Critic,
+            Embedding,
+            Generator,
+            Round,
+            Rounds,
+            SeenData,
+            adam,
+            critic_loss,
+            descend,
+        )
 
         c, data, init = self.config, SeenData(train, self.config), train.torch_generator("init")
         generator = Generator(data.A, data.A, c.hidden, data.D, "relu", init).to(train.device)
@@ -141,19 +151,23 @@ class CEGZSL(Method):
         move_generator, move_others = adam(c.lr, generator), adam(c.lr, critic, embedding, comparator)
         schedules = [StepLR(each, c.decay_epochs, c.decay) for each in (move_generator, move_others)]
 
+        def play(drawn: Round) -> None:
+            for (x, s, noise, alpha), y in zip(drawn.critic, drawn.y, strict=True):
+                with torch.no_grad():
+                    fake = generator(noise, s)
+                h, z = embedding(x)
+                contrast = instance(z, y, c.instance_temperature)
+                agreement = classes(comparator, h, y, data.S, c.class_temperature)
+                wasserstein = critic_loss(critic, x, fake, s, alpha, c.penalty)
+                descend(wasserstein + contrast + agreement, move_others)
+            x, s, y = drawn.x[-1], drawn.s[-1], drawn.y[-1]
+            fake = generator(drawn.noise[-1], s)
+            descend(loss(critic, embedding, comparator, fake, x, s, y, data.S, c), move_generator)
+
+        rounds = Rounds(play, train)
         for epoch in range(c.epochs):
-            for step in data.epoch():
-                for (x, s, noise, alpha), y in zip(step.critic, step.y, strict=True):
-                    with torch.no_grad():
-                        fake = generator(noise, s)
-                    h, z = embedding(x)
-                    contrast = instance(z, y, c.instance_temperature)
-                    agreement = classes(comparator, h, y, data.S, c.class_temperature)
-                    wasserstein = critic_loss(critic, x, fake, s, alpha, c.penalty)
-                    descend(wasserstein + contrast + agreement, move_others)
-                x, s, y = step.x[-1], step.s[-1], step.y[-1]
-                fake = generator(step.noise[-1], s)
-                descend(loss(critic, embedding, comparator, fake, x, s, y, data.S, c), move_generator)
+            for drawn in data.epoch():
+                rounds(drawn)
             for schedule in schedules:
                 schedule.step()
             train.progress(epoch + 1, c.epochs)

@@ -87,7 +87,7 @@ class CLSWGAN(Method):
         """Train the classifier of seen classes, then the GAN."""
         import torch
 
-        from zslbench_methods.common.gan import Critic, Generator, SeenData, adam, critic_loss, descend
+        from zslbench_methods.common.gan import Critic, Generator, Round, Rounds, SeenData, adam, critic_loss, descend
         from zslbench_methods.common.prototype_classifier import last_classifier
 
         c, data, init = self.config, SeenData(train, self.config), train.torch_generator("init")
@@ -96,15 +96,19 @@ class CLSWGAN(Method):
         move_generator, move_critic = adam(c.lr, generator), adam(c.lr, critic)
         seen = self._seen_classifier(train, data)
 
+        def play(drawn: Round) -> None:
+            for x, s, noise, alpha in drawn.critic:
+                with torch.no_grad():
+                    fake = generator(noise, s)
+                descend(critic_loss(critic, x, fake, s, alpha, c.penalty), move_critic)
+            s, y = drawn.s[-1], drawn.y[-1]
+            fake = generator(drawn.noise[-1], s)
+            descend(loss(critic, seen, fake, s, y, c.classification), move_generator)
+
+        rounds = Rounds(play, train)
         for epoch in range(c.epochs):
-            for step in data.epoch():
-                for x, s, noise, alpha in step.critic:
-                    with torch.no_grad():
-                        fake = generator(noise, s)
-                    descend(critic_loss(critic, x, fake, s, alpha, c.penalty), move_critic)
-                s, y = step.s[-1], step.y[-1]
-                fake = generator(step.noise[-1], s)
-                descend(loss(critic, seen, fake, s, y, c.classification), move_generator)
+            for drawn in data.epoch():
+                rounds(drawn)
             train.progress(epoch + 1, c.epochs)
         self.generator_ = generator
         self.classifier_ = last_classifier(generator, data, train, c)

@@ -100,6 +100,8 @@ class FVAEGAN(Method):
             Critic,
             Encoder,
             Generator,
+            Round,
+            Rounds,
             SeenData,
             adam,
             critic_loss,
@@ -114,15 +116,19 @@ class FVAEGAN(Method):
         critic = Critic(data.D, data.A, c.hidden, init).to(train.device)
         move_generator, move_critic = adam(c.lr, encoder, generator), adam(c.lr, critic)
 
+        def play(drawn: Round) -> None:
+            for x, s, noise, alpha in drawn.critic:
+                with torch.no_grad():
+                    z = noise[len(x) :] if c.critic == "prior" else latents(encoder, x, s, noise)[2]
+                    fake = generator(z, s.repeat(len(z) // len(x), 1))
+                descend(critic_loss(critic, x, fake, s, alpha[: len(z)], c.penalty), move_critic)
+            objective = loss(encoder, generator, critic, drawn.x[-1], drawn.s[-1], drawn.noise[-1], c.gamma)
+            descend(objective, move_generator)
+
+        rounds = Rounds(play, train)
         for epoch in range(c.epochs):
-            for step in data.epoch(blocks=1 if c.critic == "reconstructed" else 2):
-                for x, s, noise, alpha in step.critic:
-                    with torch.no_grad():
-                        z = noise[len(x) :] if c.critic == "prior" else latents(encoder, x, s, noise)[2]
-                        fake = generator(z, s.repeat(len(z) // len(x), 1))
-                    descend(critic_loss(critic, x, fake, s, alpha[: len(z)], c.penalty), move_critic)
-                objective = loss(encoder, generator, critic, step.x[-1], step.s[-1], step.noise[-1], c.gamma)
-                descend(objective, move_generator)
+            for drawn in data.epoch(blocks=1 if c.critic == "reconstructed" else 2):
+                rounds(drawn)
             train.progress(epoch + 1, c.epochs)
         self.generator_ = generator
         self.classifier_ = last_classifier(generator, data, train, c)

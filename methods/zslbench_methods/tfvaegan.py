@@ -103,7 +103,7 @@ class TFVAEGAN(Method):
         """Train the networks on all training images."""
         import torch
 
-        from zslbench_methods.common.gan import SeenData, adam, critic_loss, descend, latents
+        from zslbench_methods.common.gan import Round, Rounds, SeenData, adam, critic_loss, descend, latents
         from zslbench_methods.common.prototype_classifier import last_classifier
 
         c, data = self.config, SeenData(train, self.config)
@@ -120,17 +120,18 @@ class TFVAEGAN(Method):
                 fake = networks.synthesise(feedback, latents(encoder, x, s, noise)[2], s)
             descend(critic_loss(critic, x, fake, s, alpha, c.penalty), move_critic)
 
-        def one_pass(feedback: float) -> None:
-            """As many steps of the generator as batches make the images, each after `critic_steps` of the critic."""
-            for step in data.epoch():
-                for batch in step.critic:
-                    critic_step(*batch, feedback)
-                x, s, noise = step.x[-1], step.s[-1], step.noise[-1]
-                descend(loss(networks, x, s, noise, gamma=c.gamma, cycle=c.cycle, feedback=feedback), *moved)
+        def play(drawn: Round, feedback: float) -> None:
+            """A step of the generator, after `critic_steps` of the critic."""
+            for batch in drawn.critic:
+                critic_step(*batch, feedback)
+            x, s, noise = drawn.x[-1], drawn.s[-1], drawn.noise[-1]
+            descend(loss(networks, x, s, noise, gamma=c.gamma, cycle=c.cycle, feedback=feedback), *moved)
 
+        without, with_feedback = (Rounds(partial(play, feedback=weight), train) for weight in (0.0, c.a1))
         for epoch in range(c.epochs):
-            one_pass(feedback=0.0)
-            one_pass(feedback=c.a1)
+            for rounds in (without, with_feedback):
+                for drawn in data.epoch():
+                    rounds(drawn)
             train.progress(epoch + 1, c.epochs)
         self.networks_ = networks
         self.classifier_ = last_classifier(

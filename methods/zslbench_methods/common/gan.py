@@ -6,7 +6,7 @@ slope 0.2; weights start normal with standard deviation 0.02 and biases at zero,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +17,11 @@ from torch.nn.functional import leaky_relu, softplus
 from zslbench import TrainingData
 from zslbench_methods.common.batches import distinct
 from zslbench_methods.common.configs import GanConfig
+from zslbench_methods.common.graphs import Replay
 from zslbench_methods.common.layers import Affine, small
 from zslbench_methods.common.linear import unit_rows
 from zslbench_methods.common.scaling import MinMax
+from zslbench_methods.common.trainer import recorded
 from zslbench_methods.common.vae import kl
 
 SLOPE = 0.2
@@ -209,6 +211,10 @@ def descend(loss: Tensor, *optimizers: torch.optim.Optimizer) -> None:
 def adam(lr: float, *modules: nn.Module) -> torch.optim.Adam:
     """Adam over all parameters of the modules."""
     parameters = [parameter for module in modules for parameter in module.parameters()]
+    device = parameters[0].device
+    if recorded(str(device)):  # a recorded step reads its size where a schedule changes it
+        rate = torch.tensor(lr, device=device)
+        return torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=True, capturable=True)
     return torch.optim.Adam(parameters, lr=lr, betas=(0.5, 0.999), fused=True)
 
 
@@ -230,6 +236,31 @@ class Round(NamedTuple):
     def critic(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """x, s, noise and alpha of each step of the critic."""
         return zip(self.x, self.s, self.noise[:-1], self.alpha, strict=True)
+
+
+class Rounds:
+    """What a method does in a round, called with one round after the other.
+
+    On a GPU it is recorded as a CUDA graph (`graphs`), which reads the round from fixed places; elsewhere it is called.
+    """
+
+    def __init__(self, play: Callable[[Round], None], train: TrainingData) -> None:
+        self._play, self._train = play, train
+        self._place: Round | None = None
+        self._replay: Callable[[], None] = lambda: None
+
+    def __call__(self, drawn: Round) -> None:
+        """One round; all are of one shape."""
+        if not recorded(self._train.device):
+            self._play(drawn)
+            return
+        if self._place is None:
+            place = self._place = Round(*(numbers.clone() for numbers in drawn))
+            self._replay = Replay(lambda: self._play(place), self._train.runs_as)
+        else:
+            for there, new in zip(self._place, drawn, strict=True):
+                there.copy_(new)
+        self._replay()
 
 
 class SeenData:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zslbench_methods.common.batches import IntArray, stream
+from zslbench_methods.common.graphs import Replay
 from zslbench_methods.common.layers import Affine
 
 Array = NDArray[np.float32]
@@ -85,15 +86,24 @@ def _on_device(start: Tensor, inputs: Tensor, targets: IntArray, batches: IntArr
         return torch.tensor(np.asarray(array)).to(inputs.device)
 
     weights, classes = there(start), there(targets)
-    adam = torch.optim.Adam([weights], lr=lr, betas=BETAS, eps=EPSILON, fused=True)
-    minus_one = torch.full((batches.shape[-1], 1), -1.0).to(inputs.device)
-    z = torch.ones(batches.shape[-1], len(start)).to(inputs.device)
-    for epoch in there(batches):
-        for rows in epoch:
-            z[:, :-1] = inputs[rows]
-            error = (z @ weights).softmax(1).scatter_add_(1, classes[rows][:, None], minus_one)
-            weights.grad = z.T @ error / len(rows)
-            adam.step()
+    epochs, steps, size = batches.shape
+    adam = torch.optim.Adam([weights], lr=lr, betas=BETAS, eps=EPSILON, fused=True, capturable=inputs.is_cuda)
+    minus_one = torch.full((size, 1), -1.0).to(inputs.device)
+    z = torch.ones(size, len(start)).to(inputs.device)
+    table, at = there(batches.reshape(-1, size)), there([0])
+
+    def step() -> None:
+        rows = table.index_select(0, at)[0]
+        z[:, :-1] = inputs[rows]
+        error = (z @ weights).softmax(1).scatter_add_(1, classes[rows][:, None], minus_one)
+        weights.grad = z.T @ error / size
+        adam.step()
+        at.add_(1)
+
+    move = Replay(step) if inputs.is_cuda else step
+    for _ in range(epochs):
+        for _ in range(steps):
+            move()
         yield weights.clone()
 
 
