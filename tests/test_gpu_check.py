@@ -52,6 +52,9 @@ def test_every_part_runs_on_little(tmp_path):
     assert set(rows["c"]) == {"align"}
     assert rows["d"]["align"]["steps per second"] > 0
     assert rows["e"]["align"]["peak MiB"] > 0
+    assert rows["f"]["align"]["verdict"] == "ok"
+    assert rows["f"]["align"]["T1 and H apart, single steps"] == 0
+    assert "eszsl" not in rows["f"]
     markdown = (tmp_path / "gpu-cpu.md").read_text()
     for part in written["parts"].values():
         assert f"## {part['title']}" in markdown
@@ -62,7 +65,7 @@ def test_every_part_runs_on_little(tmp_path):
     ("options", "said"),
     [
         ((), "finds no GPU here; run it on a machine with one, by the Python "),
-        (("--only", "z"), "there is no part 'z'; there are a, b, c, d, e."),
+        (("--only", "z"), "there is no part 'z'; there are a, b, c, d, e, f."),
         (("--device", "cpu", "--methods", "mfca"), "there is no method 'mfca'; there are mcfa, cada, "),
     ],
 )

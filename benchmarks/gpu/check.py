@@ -11,6 +11,8 @@ an installed zslbench is needed. The parts:
     c  seconds per trial of mcfa, cada, align and clswgan, one at a time and four processes side by side
     d  steps per second at the paper's size (SYNTHETIC: 56,000 images of width 512, 60 of 70 classes seen)
     e  what a trial takes of the GPU's memory
+    f  methods that are trained step by step: a CUDA graph against single steps, a stack of trials against a single one,
+       and how many trials a minute a stack of cada makes
 
 The table is printed and written to benchmarks/speed/results/gpu-CARD.md and .json.
 """
@@ -69,7 +71,7 @@ POINTS = 2.0
 SECONDS = 330
 """After so long no method is begun any more: what is measured is worth more than what waits."""
 _END = time.monotonic() + SECONDS
-ORDER = "a,c,d,b,e"
+ORDER = "a,f,c,d,b,e"
 """Of the parts: what only a GPU can tell comes first."""
 Row = dict[str, Any]
 
@@ -338,6 +340,65 @@ def memory(names: Sequence[str], device: str, tiny: bool) -> list[Row]:
     return each(list(filter(uses_gpu, names)), measure)
 
 
+def programs(names: Sequence[str], device: str, tiny: bool) -> list[Row]:
+    """Part f."""
+    from unittest.mock import patch
+
+    from zslbench_methods.common import trainer
+
+    members = 2 if tiny else AT_ONCE
+
+    def measure(name: str) -> Row:
+        settings, said = _settings(name, tiny), []
+        (alone,) = _stacked(name, settings, device, 1, said.append)
+        with patch.object(trainer, "recorded", lambda device: False):
+            (stepped,) = _stacked(name, settings, device, 1)
+        together = _stacked(name, settings, device, members)[0]
+        row: Row = {"runs as": ", ".join(dict.fromkeys(said)) or "step by step"}
+        for what, other in (("single steps", stepped), (f"stack of {members}", together)):
+            row[f"T1 and H apart, {what}"] = gap = max(map(_gap, accuracies(alone), accuracies(other)))
+            if not gap <= POINTS:
+                row["verdict"] = "DIFFERS"
+        return {"verdict": "ok"} | row
+
+    rows = each([name for name in names if hasattr(classes()[name], "training")], measure)
+    if "cada" in names:
+        rows += each(["cada"], lambda name: _trials_per_minute(name, device, tiny))
+    return rows
+
+
+def _stacked(
+    name: str, settings: dict[str, Any], device: str, members: int, said: Callable[[str], None] = lambda how: None
+) -> list[Any]:
+    """Trials of UC Merced 16/5, split 0, with seeds from 0 on, fitted as one program where there are several."""
+    from zslbench.configuration import resolve
+    from zslbench.protocol import Game, fit_trial, fit_trials, score
+
+    view, split = ucm()
+    method = classes()[name]
+    games = [Game(resolve(method.Config, settings, name), split, seed, said) for seed in range(members)]
+    if members == 1:
+        fitted: list[Any] = [fit_trial(method, games[0], view, "test", device=device)]
+    else:
+        fitted = fit_trials(method, games, view, "test", device=device)
+    for one in fitted:
+        if isinstance(one, Exception):
+            raise one
+    return [score(one, device=device) for one in fitted]
+
+
+def _gap(one: float, other: float) -> float:
+    return abs(one - other)
+
+
+def _trials_per_minute(name: str, device: str, tiny: bool) -> Row:
+    """Of whole trials at the method's defaults, in a stack of as many as ``--stack auto`` makes."""
+    members = 2 if tiny else classes()[name].stack(device.partition(":")[0])
+    began = time.perf_counter()
+    _stacked(name, _settings(name, True) if tiny else {}, device, members)
+    return {"runs as": f"stack of {members}", "trials per minute": 60 * members / (time.perf_counter() - began)}
+
+
 def _settings(name: str, tiny: bool) -> dict[str, Any]:
     settings = dict(SHORT.get(name, {}))
     if tiny:
@@ -352,6 +413,7 @@ PARTS: dict[str, tuple[str, Callable[[Sequence[str], str, bool], list[Row]]]] = 
     "c": ("Seconds per trial on UC Merced 16/5#0", throughput),
     "d": ("Steps per second at the paper's size (SYNTHETIC)", steps_per_second),
     "e": ("Memory of a short trial", memory),
+    "f": ("Graphs and stacks: one short trial, and several in one program", programs),
 }
 
 
