@@ -252,13 +252,16 @@ def test_neither_place_nor_company_nor_a_death_changes_a_bit(name):
     assert [bits(member, trial) for member in (*two, three)] == expected
 
 
-def test_members_of_two_shapes_are_two_stacks():
-    """Whoever hands over unequal networks gets what each gives alone, in order."""
-    problem, configs = Problem(), [dem.DEM.Config(hidden=hidden, epochs=2) for hidden in (5, 6, 5)]
-    fitted = dem.DEM.fit_many([problem.train] * 3, configs)
-    alone = dem.DEM(configs[1])
-    alone.fit(problem.train)
-    assert_same_bits(networks_of(fitted[1]), alone.networks_[-1])
+def test_members_of_other_shapes_or_kinds_have_stacks_of_their_own():
+    """Whoever hands over unequal networks, or networks that differ in a word, gets what each gives alone, in order."""
+    problem, kinds = Problem(), [(5, "relu"), (6, "relu"), (5, "linear"), (5, "relu")]
+    configs = [dem.DEM.Config(hidden=hidden, output=output, epochs=2) for hidden, output in kinds]
+    fitted = dem.DEM.fit_many([problem.train] * 4, configs)
+    for place in (1, 2):
+        alone = dem.DEM(configs[place])
+        alone.fit(problem.train)
+        for one, two in zip(networks_of(fitted[place]), networks_of(alone), strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
     assert [method.config for method in fitted] == configs
     assert networks_of(fitted[0])[0].untyped_storage().nbytes() == networks_of(fitted[0])[0].nbytes
 

@@ -41,7 +41,7 @@ class Trained(Method):
 
     @classmethod
     def fit_many(cls, trains: Sequence[TrainingData], configs: Sequence[Any]) -> list[Self | Exception]:
-        """Fit side by side what has networks and data of one shape; what has not is fitted in stacks of its own.
+        """Fit side by side what is `stackable` and has networks and data of one shape; others have stacks of their own.
 
         A member whose weights become NaN or infinite dies alone, and so does one whose training cannot be described.
         """
@@ -60,7 +60,8 @@ class Trained(Method):
                 raise  # it concerns all
             except Exception as error:
                 fitted[place] = error
-        for place, death in zip(trainings, run_together(list(trainings.values())), strict=True):
+        kinds = [cls.stackable(configs[place]) for place in trainings]
+        for place, death in zip(trainings, run_together(list(trainings.values()), kinds), strict=True):
             if death is not None:
                 fitted[place] = death
         return fitted

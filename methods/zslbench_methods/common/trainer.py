@@ -15,8 +15,9 @@ whether it is there: one that is zero stays a number, so that its term is left o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Protocol
 
 import torch
@@ -246,8 +247,9 @@ def run(training: Training) -> None:
         raise death
 
 
-def run_together(trainings: Sequence[Training]) -> list[Exception | None]:
-    """Train them side by side as far as their networks and data are of one shape.
+def run_together(trainings: Sequence[Training], kinds: Sequence[Hashable] = ()) -> list[Exception | None]:
+    """Train them side by side as far as their networks and data are of one shape, and they of one kind, if `kinds` says
+    what they are.
 
     A training gives the same bits in every place of a stack and in any company. One whose weights become NaN or
     infinite goes on to the end, and touches none of the others.
@@ -258,8 +260,8 @@ def run_together(trainings: Sequence[Training]) -> list[Exception | None]:
     from zslbench_methods.common.stacks import Stack, shape
 
     alike: dict[Any, list[Training]] = {}
-    for training in trainings:
-        alike.setdefault(shape(training), []).append(training)
+    for training, kind in zip_longest(trainings, kinds):
+        alike.setdefault((shape(training), kind), []).append(training)
     for members in alike.values():
         stack = Stack(members)
         _take(stack)
