@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -93,6 +93,7 @@ class Align(Trained):
         temperature: float = param(0.07, "temperature at the start; it is learned", ge=0.01)
 
     config: Config
+    STACKS: ClassVar = {"cpu": 8, "cuda": 16}
 
     def training(self, train: TrainingData) -> Training:
         """Both towers, of which a copy is kept after every epoch."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -103,6 +103,7 @@ class DSVA(Trained):
         )
 
     config: Config
+    STACKS: ClassVar = {"cpu": 8, "cuda": 16}
 
     def training(self, train: TrainingData) -> Training:
         """The head, and the prototypes of the local one; their states after every epoch are kept."""

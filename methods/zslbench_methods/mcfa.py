@@ -105,7 +105,7 @@ class MCFA(Trained):
         zsl_epochs: int = param(50, "classifier epochs in ZSL", ge=1)
 
     config: Config
-    STACKS: ClassVar = {"cpu": 4, "cuda": 16}
+    STACKS: ClassVar = {"cpu": 8, "cuda": 16}
 
     def training(self, train: TrainingData) -> Training:
         """The autoencoders learn from seen classes; a few labelled images of unseen ones are for the classifier."""
