@@ -620,3 +620,15 @@ def test_mixed_machines_are_said_with_the_table() -> None:
     assert table.mixtures == said
     assert notes(table)[-2:] == said
     assert only(leaderboard(made[:1])).mixtures == []
+
+
+def test_stacks_are_said_with_the_table() -> None:
+    """Trials that were fitted side by side are told in the notes, with the sizes; how they ran else is not."""
+    made = [record("m", split) for split in range(4)]
+    for each, execution in zip(made, ("stack of 10, CUDA graph", "stack of 2", "stack of 10", "loop"), strict=True):
+        each.run.execution = execution
+    assert only(leaderboard(made)).mixtures == [
+        "Trials were fitted side by side as one program (stack of 2, stack of 10): their numbers differ from those of "
+        "single trials by what training makes of rounding, and their seconds are shares."
+    ]
+    assert only(leaderboard(made[3:])).mixtures == []

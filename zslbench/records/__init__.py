@@ -5,6 +5,7 @@ from zslbench.records.standings import Standings
 from zslbench.records.store import Store
 from zslbench.records.trials import (
     SCHEMA,
+    STACK,
     Brief,
     Budget,
     Cell,
@@ -21,6 +22,7 @@ from zslbench.records.trials import (
 
 __all__ = [
     "SCHEMA",
+    "STACK",
     "Brief",
     "Budget",
     "Cell",

@@ -13,6 +13,8 @@ from zslbench.terms import GZSL_METRICS, OPEN_METRICS, ZSL_METRICS
 
 SCHEMA: Final = 1
 Status = Literal["done", "failed"]
+STACK: Final = "stack of "
+"""How the execution of a trial begins that was fitted with others; their number follows."""
 
 
 class Trial(msgspec.Struct, frozen=True, dict=True):

@@ -22,7 +22,7 @@ from zslbench.errors import InputError
 from zslbench.methods import Method, MethodInfo, is_out_of_memory
 from zslbench.plaintext import plain
 from zslbench.protocol import Fitted, Game, Measured, MethodError, fit_trial, fit_trials, score, trial_seed
-from zslbench.records import Failure, Run, Trial
+from zslbench.records import STACK, Failure, Run, Trial
 from zslbench.registry import Registry
 from zslbench.runner.debugging import Debugger, plain_stream
 from zslbench.runner.durations import clock
@@ -221,7 +221,7 @@ class _Member:
         if measured is not None:
             run.fit_seconds, run.score_seconds = measured.fit_seconds, measured.score_seconds
             run.peak_mb = measured.peak_mb
-        if said := [*([f"stack of {members}"] if members > 1 else []), *dict.fromkeys(self._runs_as)]:
+        if said := [*([f"{STACK}{members}"] if members > 1 else []), *dict.fromkeys(self._runs_as)]:
             run.execution = plain(", ".join(map(str, said)), 200)
         log = self.printed[-_LOG_CHARACTERS:] + "".join(f"zslbench: the method left {one}\n" for one in told(traces))
         ended = Attempt(measured, self.failure, run, log, traces, _gpu_mb(device))
