@@ -52,6 +52,16 @@ class Good(Method):
         return scores
 '''
 
+TOGETHER = """\
+    @classmethod
+    def fit_many(cls, trains, configs):
+        fitted = super().fit_many(trains, configs)
+"""
+SCORERS = """\
+        return fitted
+
+    def scorers(self, candidates):
+"""
 BREAKS = {
     "no docstring": ("metadata", '    """A ridge regression."""\n', "", "no docstring"),
     "a citation in prose": ("metadata", 'citation=""', 'citation="Doe 2020"', "BibTeX"),
@@ -161,6 +171,14 @@ BREAKS = {
     "a number of this object": (
         "kept as a file", "pass  # here: score\n", "scores = scores * id(self)\n", "kept and read back",
     ),
+    "a first place that counts": (
+        "side by side", "    def scorers(self, candidates):\n", f"{TOGETHER}        fitted[0].W_ *= 2\n{SCORERS}",
+        "fitted in another place beside another trial: the scores of scorer 1 in ZSL differ",
+    ),
+    "one that is lost": (
+        "side by side", "    def scorers(self, candidates):\n", f"{TOGETHER}        fitted.pop()\n{SCORERS}",
+        "fit_many returned list: a list of 2 is expected",
+    ),
     "what cannot be pickled": ("another process", "pass  # here: init", "self.f = lambda: 0", "cannot be pickled"),
     "a number of this process": (
         "another process", "pass  # here: fitted", "self.W_ *= os.getpid()", "in a fresh process",
@@ -189,6 +207,7 @@ def test_a_good_method_passes_every_check(good):
     results = check_method(good)
     assert {result.name: result.message for result in results if result.status != "passed"} == {
         "another device": "it computes nothing on train.device",
+        "side by side": "it has no fit_many beside its fit",
         "no maps": "maps are no option of it",
     }
     assert all(result.passed for result in results)
@@ -321,7 +340,7 @@ def test_checks_are_tests_of_pytest(tmp_path):
     )
     assert "maps are no option of it" in done.stdout
     assert "1 failed" in done.stdout
-    assert "2 skipped" in done.stdout
+    assert "3 skipped" in done.stdout
 
 
 def test_the_suite_needs_neither_pytest_nor_torch():

@@ -34,9 +34,10 @@ def test_a_method_that_passes(check):
     assert (code, title, err) == (0, "eszsl[log10_gamma=2.0]", "")
     assert [line[8:].split("  ")[0] for line in lines] == NAMES
     width = max(map(len, NAMES))
-    first, second = (line for line in lines if not line.startswith("passed"))
+    first, second, third = (line for line in lines if not line.startswith("passed"))
     assert first.startswith(f"skipped {'another device':{width}} it ")  # uses no torch, where none is loaded
-    assert second == f"skipped {'no maps':{width}} maps are no option of it"
+    assert second == f"skipped {'side by side':{width}} it has no fit_many beside its fit"
+    assert third == f"skipped {'no maps':{width}} maps are no option of it"
 
 
 def test_a_calibrated_method_and_several_at_once(check):

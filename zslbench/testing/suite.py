@@ -9,6 +9,7 @@ from zslbench.testing.keeping import kept_as_a_file
 from zslbench.testing.processes import another_process
 from zslbench.testing.results import Check, Result, related, run_check
 from zslbench.testing.shapes import SHAPES
+from zslbench.testing.stacking import side_by_side
 from zslbench.testing.traces import global_random_state, inputs_untouched, surroundings
 from zslbench.testing.trials import (
     a_few_labelled_images,
@@ -35,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
     a_few_labelled_images,
     another_device,
     kept_as_a_file,
+    side_by_side,
     *SHAPES,
     another_process,
 )
