@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 from conftest import write_synthetic
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from running import comparable
@@ -323,6 +323,7 @@ def alike(registry: Registry, job: Job) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), most=st.sampled_from([1, 2, 3, 5, 100, "auto"]), places=st.integers(1, 3))
 def test_stacks_are_a_partition_of_the_jobs(many, data, most, places):
     """Each job is in one stack, with others of its kind alone, no more than may be; stacks come in the order of their
