@@ -20,6 +20,7 @@ from zslbench.results.answer import leads
 from zslbench.results.citations import cited
 from zslbench.results.comparison import compare_rows
 from zslbench.results.leaderboard import Table, leaderboard
+from zslbench.results.stats import ALPHA
 from zslbench.terms import Selection
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,11 +70,30 @@ def leaderboards() -> list[list[Table]]:
 
 
 def answer(tables: list[Table]) -> str:
-    """Who leads, and whom it can be told apart from; then what becomes of the paper's two methods."""
+    """Two sentences: who leads, and whom it can be told apart from; what becomes of the paper's two methods."""
     table = tables[0]  # the strict track
     lead = leads(table, ["H"])[0]
-    paper = " ".join(compare_rows(table, ["mcfa", "cada"], metric).conclusions[0] for metric in ("T1", "H"))
-    return f"**{lead.sentences[0]}** {lead.sentences[1]} The paper’s two, both without calibration: {paper}\n"
+    apart, others = len(lead.apart) or "none", len(lead.apart) + len(lead.not_apart)
+    told = (
+        f"on {lead.value.splits} splits Wilcoxon’s test with Holm’s correction tells it apart from {apart} of {others}"
+    )
+    paper = " and ".join(_from_cada(table, metric) for metric in ("T1", "H"))
+    return (
+        f"**{lead.headline.removesuffix('.')}**; {told}. Of the paper’s two methods, without calibration, mcfa differs "
+        f"from cada {paper}.\n"
+    )
+
+
+def _from_cada(table: Table, metric: str) -> str:
+    pair = compare_rows(table, ["mcfa", "cada"], metric).pairs[0]
+    difference, low, high = pair.difference, pair.low, pair.high
+    if pair.a != "mcfa":
+        difference, low, high = -difference, -high, -low
+    shown = "" if pair.p < ALPHA else ", not shown to differ"
+    return (
+        f"by {100 * difference:+.1f} points of {metric} (95 % interval {100 * low:+.1f} to {100 * high:+.1f}, Wilcoxon "
+        f"p = {pair.p:.2g}{shown})"
+    )
 
 
 def short(tables: list[Table]) -> str:

@@ -31,6 +31,13 @@ def test_many_splits_are_counted():
     assert all(len(fact.values[0]) <= 200 for fact in facts)
 
 
+def test_all_unseen_classes_of_a_split_are_named():
+    """Fifty classes, as birds have, are all listed, however long the list."""
+    names = [f"{at:03}.Black_footed_Albatross" for at in range(50)]
+    (fact,) = unseen_classes({0: names})
+    assert fact.values == [", ".join(names)]
+
+
 def test_a_method_s_card_says_where_it_comes_from(tmp_path):
     """Title, year and link come from the installed method; one that is not installed has what its records say."""
     (table,) = tables_of(several(tmp_path / "store"))

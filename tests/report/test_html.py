@@ -239,6 +239,51 @@ def test_a_phone_shows_what_ranks(shipped: Path, visit: Callable[..., Any]):
 
 
 @needs_browser
+def test_endless_names_leave_a_phone_what_ranks(tmp_path: Path, visit: Callable[..., Any]):
+    """With names of 500 letters nothing is wider than the phone but what scrolls, and H stands beside its method."""
+    store, path = several(tmp_path / "store", ["x" * 500, "word " * 100, "c"]), tmp_path / "report.html"
+    path.write_text(page_of(store), encoding="utf-8")
+    page = visit(path, 390)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(".rule .box").first.evaluate("(box) => box.scrollWidth <= box.clientWidth")
+    assert [text.strip() for text in page.locator(".board thead th:visible").all_inner_texts()] == [
+        "rank", "method", "H",
+    ]  # fmt: skip
+
+
+@needs_browser
+def test_the_choice_of_columns_is_put_away(shipped: Path, visit: Callable[..., Any]):
+    """Escape closes it and leads back to its heading; so does a click anywhere else."""
+    page = visit(shipped, 390)
+    choice = page.locator(".columns").first
+    for away in (lambda: page.keyboard.press("Escape"), lambda: page.locator("h1").click()):
+        choice.locator("summary").click()
+        choice.get_by_role("checkbox", name="T1", exact=True).focus()
+        assert choice.get_attribute("open") is not None
+        away()
+        assert choice.get_attribute("open") is None
+
+
+@needs_browser
+def test_the_count_of_rows_is_of_the_table_that_is_shown(shipped: Path, visit: Callable[..., Any]):
+    """Where the other rule has fewer rows, or other columns, both are counted and chosen as they are there."""
+    page = visit(shipped)
+    part = page.locator("section[aria-labelledby=t1]")
+    part.locator(".rule").nth(1).locator("tbody tr", has_text="mcfa+cal").evaluate("(row) => row.remove()")
+    part.locator(".rule").nth(1).locator("tr").evaluate_all("(rows) => rows.forEach((row) => row.cells[3].remove())")
+    part.get_by_role("searchbox", name="Find").fill("mcfa")
+    assert part.get_by_role("status").inner_text() == "2 of 46 rows"
+    part.get_by_role("combobox", name="Epoch").select_option(index=1)
+    assert part.get_by_role("status").inner_text() == "1 of 45 rows"
+    part.locator(".columns summary").click()
+    part.get_by_role("checkbox", name="AUSUC").uncheck()
+    heads = [text.strip() for text in part.locator(".rule:visible thead th:visible").all_inner_texts()]
+    assert heads[:5] == ["rank", "method", "T1", "S", "U"]
+    assert "AUSUC" not in heads
+    assert page.complaints == []
+
+
+@needs_browser
 def test_headings_and_names_stay_in_view(shipped: Path, visit: Callable[..., Any]):
     """A table that is scrolled down and to the right keeps its headings above and its methods to the left."""
     page = visit(shipped, 768)
@@ -387,6 +432,18 @@ def test_a_row_says_in_words_what_it_is(tmp_path: Path):
     (hole,) = (row for row in table.rows if row.label == "hole")
     assert lines["hole"].cells[1].detail == f"no rank: {hole.why}" == "no rank: no trial is finished"
     assert lines["good"].cells[1].detail == lines["floor"].cells[1].detail == ""
+
+
+def test_a_table_without_ranks_says_that_none_leads(tmp_path: Path):
+    """Where no row is ranked, the page opens with that, and the dots of the figure are values, not differences."""
+    asked = [trial(name, split) for name in "ab" for split in range(3)]
+    page = page_of(
+        write_store(tmp_path / "store", [(done(asked[0], [0.5]), None), (done(asked[3], [0.4]), None)], asked)
+    )
+    assert "<strong>No row is ranked, so none leads.</strong>" in page
+    assert page.index("none leads") < page.index("No rank (")
+    assert "Each dot is the value on one split." in page
+    assert "below (left) the leader" not in page
 
 
 def test_citations_and_published_numbers_have_columns(tmp_path: Path):

@@ -67,6 +67,28 @@ def test_every_split_is_a_dot_and_a_line(section: Section):
         assert list(shown) == pytest.approx([100 * value for value in row.per_split["H"].values()])
 
 
+@pytest.mark.parametrize("methods", ["abc", "a"])
+def test_every_figure_tells_its_values_where_a_pointer_rests(tmp_path: Path, methods: str):
+    """Each drawing of several methods, and of one alone, has titles of its marks that hold a number."""
+    section, drawn = in_full(section_of(several(tmp_path / "store", list(methods)))), []
+    for plot in plots.PLOTS:
+        if (svg := plots.as_svg(plot, section, "x")) is not None:
+            drawn.append(plot.name)
+            assert any(re.search(r"\d", title) for title in re.findall(r"<title>(.*?)</title>", svg)), plot.name
+    assert ("ranks" in drawn) == (len(methods) > 1)
+    assert len(drawn) >= 8
+
+
+def test_an_endless_label_stays_within_its_row(tmp_path: Path):
+    """A label of 500 letters takes three lines of a figure at most, and its end is marked."""
+    section = section_of(several(tmp_path / "store", ["a", "x" * 500, "word " * 100]))
+    for plot in plots.PLOTS:
+        if plot.name in ("per-split", "tradeoff", "learning") and (figure := plot.draw(section)) is not None:
+            long = [text for text in texts(figure) if "xxx" in text or "word word" in text]
+            assert long, plot.name
+            assert all(text.count("\n") <= 3 and "…" in text for text in long), plot.name
+
+
 def test_a_missing_split_leaves_a_gap(tmp_path: Path):
     """A method without one of the splits has no dot there, and the line across is broken rather than bent."""
     store = write_store(

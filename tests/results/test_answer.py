@@ -41,6 +41,12 @@ def test_the_answer_is_what_compare_says(store: Store):
     assert by_t1.label == "gfzsl+cal"
 
 
+def test_two_rows_are_told_apart_in_the_singular(tmp_path: Path):
+    """Of two rows that differ on every split the second is the only other one."""
+    by_h, _ = leads(*tables_of(several(tmp_path / "store", ["a", "b"])))
+    assert by_h.sentences[1] == "Told apart from the only other row by Wilcoxon’s test, 5 %."
+
+
 def test_too_many_pairs_for_so_few_splits_are_said(store: Store):
     """Of 43 rows on ten splits none is told apart, and could not be; what single intervals leave open is named."""
     table = tables_of(store)[0]

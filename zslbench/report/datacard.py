@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from zslbench.datasets import Dataset, load_dataset
 from zslbench.errors import InputError
 from zslbench.hashing import array_digest
-from zslbench.plaintext import plain
+from zslbench.plaintext import MOST_SAID, plain
 from zslbench.report.background import Fact
 from zslbench.results.leaderboard import Table
 
 _SPLITS = 20
 """So many splits are listed; of more the others are counted."""
+_NAME = 60
+"""Characters of a class's name in a list of many."""
 
 
 def dataset_of(table: Table) -> Dataset | None:
@@ -69,7 +71,10 @@ def _bounds(table: Table) -> list[str]:
 
 def unseen_classes(unseen: Mapping[int, Sequence[str]]) -> list[Fact]:
     """A fact per split: the names of its unseen classes, as far as predictions tell them."""
-    said = [Fact(f"#{split}", [plain(", ".join(map(plain, names)))]) for split, names in sorted(unseen.items())]
+    said = [
+        Fact(f"#{split}", [plain(", ".join(plain(name, _NAME) for name in names), MOST_SAID)])
+        for split, names in sorted(unseen.items())
+    ]
     if len(said) <= _SPLITS:
         return said
     return [*said[:_SPLITS], Fact("…", [f"and {len(said) - _SPLITS} further splits"])]

@@ -133,6 +133,8 @@ PAIRS = (
     Heading("p", "Wilcoxon’s signed-rank test, two-sided", ascending=True, place="mid"),
     Heading("p (Holm)", "corrected for all pairs of this table", ascending=True),
 )
+LEAD_PAIRS = (PAIRS[0]._replace(place="mid"), *PAIRS[1:])
+"""Where a is the same in every row, a phone does without it."""
 
 
 def as_html(
@@ -164,6 +166,7 @@ def as_html(
                 for number, (title, section, images) in enumerate(zip(titles, sections, examples, strict=True), 1)
             ],
             pair_columns=PAIRS,
+            lead_columns=LEAD_PAIRS,
             overall=[overall_part(number, each) for number, each in enumerate(overall, 1)],
             cards=list(cards.values()),
             store=plain(store),
@@ -255,7 +258,7 @@ def figures(section: Section, prefix: str) -> dict[str, Figure]:
             if plot.name == "confusion" and section.confusion:
                 title = f"{title}: {plain(section.confusion.label)}"
             about = f"{title}, {plain(section.table.dataset)} {plain(section.table.family)}."
-            alt = html(" ".join(filter(None, [about, plots.finding(plot, section), plot.how])))
+            alt = html(" ".join(filter(None, [about, plots.finding(plot, section), plots.how(plot, section)])))
             svg = svg.replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
             found[plot.name] = Figure(plot.name, title, how, svg)
     return found

@@ -53,9 +53,12 @@ for (const boards of document.querySelectorAll(".boards")) {
   const bar = made("div", { className: "bar" });
   bar.setAttribute("role", "group");
   bar.setAttribute("aria-label", "What the table shows");
+  let counted = () => {}; // of the table that is shown
   if (panels.length > 1) {
-    const [rule, label] = choice("Epoch", panels.map((_, at) => at), (at) => panels[at].dataset.rule, () =>
-      panels.forEach((panel, at) => { panel.hidden = at !== Number(rule.value); }));
+    const [rule, label] = choice("Epoch", panels.map((_, at) => at), (at) => panels[at].dataset.rule, () => {
+      panels.forEach((panel, at) => { panel.hidden = at !== Number(rule.value); });
+      counted();
+    });
     bar.append(label);
   }
   if (tables[0].tBodies[0].rows.length > 3) {
@@ -71,7 +74,10 @@ for (const boards of document.querySelectorAll(".boards")) {
           || (family.value !== "*" && row.dataset.family !== family.value)
           || (variant.value !== "*" && (row.dataset.variant ?? "") !== variant.value);
       }
-      const shown = [...tables[0].tBodies[0].rows];
+      counted();
+    };
+    counted = () => {
+      const shown = [...tables[panels.findIndex((panel) => !panel.hidden)].tBodies[0].rows];
       const left = shown.filter((row) => !row.hidden).length;
       count.textContent = left < shown.length ? `${left} of ${shown.length} rows` : "";
     };
@@ -100,8 +106,10 @@ function chosenColumns(tables) {
     box.addEventListener("change", () => {
       for (const table of tables) {
         table.classList.add("chosen");
+        const titles = [...table.tHead.rows[0].cells].map((head) => head.textContent);
+        const places = heads.map((head) => titles.indexOf(head.textContent)); // tables may differ in their columns
         for (const row of table.rows) {
-          boxes.forEach((each, at) => { if (at !== 1) row.cells[at].hidden = !each.checked; });
+          places.forEach((place, at) => { if (at !== 1 && place >= 0) row.cells[place].hidden = !boxes[at].checked; });
         }
       }
     });
@@ -109,6 +117,13 @@ function chosenColumns(tables) {
   });
   const columns = made("details", { className: "columns" }, made("summary", { textContent: "Columns" }), list);
   columns.addEventListener("toggle", () => boxes.forEach((box, at) => { box.checked = isShown(heads[at]); }));
+  // It lies over the table: a click elsewhere or Escape puts it away.
+  document.addEventListener("click", (event) => { if (!columns.contains(event.target)) columns.open = false; });
+  columns.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    columns.open = false;
+    columns.firstElementChild.focus();
+  });
   return columns;
 }
 

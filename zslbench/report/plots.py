@@ -26,6 +26,7 @@ from zslbench._types import DoubleArray
 from zslbench.files import write_all
 from zslbench.plaintext import plain
 from zslbench.report.contents import TOP, ClassAccuracies, Section
+from zslbench.results.leaderboard import Row
 from zslbench.results.overall import Overall, short_names
 from zslbench.results.stats import Ranking
 from zslbench.results.stress import StressTable
@@ -67,7 +68,15 @@ def caption(plot: Plot, section: Section | Overall) -> str:
     if isinstance(section, Overall):
         cut = len(section.rows) - (_ROWS if plot.draw is heat else _RANKED)
         return f"{plot.how} The {cut} methods with the highest mean rank are left out." if cut > 0 else plot.how
-    return " ".join(filter(None, [plot.how, _joined(section) if plot.draw is ranks else "", left_out(plot, section)]))
+    said = [how(plot, section), _joined(section) if plot.draw is ranks else "", left_out(plot, section)]
+    return " ".join(filter(None, said))
+
+
+def how(plot: Plot, section: Section) -> str:
+    """How to read the figure."""
+    if plot.draw is differences and not _leader_and_others(section)[1]:
+        return "Each dot is the value on one split. The diamond below the dots is the mean with its 95 % interval."
+    return plot.how
 
 
 def finding(plot: Plot, section: Section | Overall) -> str:
@@ -251,10 +260,15 @@ def per_split(section: Section) -> Figure | None:
         axes.plot(column, places, lw=0.8, alpha=0.35, zorder=1, **_ink())
     for at, row in enumerate(rows):
         axes.plot(values[at], np.full(len(splits), at), ls="", marker="o", ms=5, alpha=0.85, **_edge(), **_colour(at))
+        for split, value in zip(splits, values[at], strict=True):  # a text belongs to one dot: another one, unseen
+            tip = _tip(f"{row.label}, split {split}: {section.metric} {value:.1f}")
+            axes.plot(value, at, ls="", marker="o", ms=5, alpha=0, **tip)
         said = row.metrics[section.metric]
-        if not math.isnan(said.low):
-            axes.plot(_percent([said.low, said.high]), [at + 0.27] * 2, lw=1.8, **_ink())
-        axes.plot(100 * said.mean, at + 0.27, marker="D", ms=5, ls="", **_ink())
+        between = "" if math.isnan(said.low) else f", 95 % interval {100 * said.low:.1f} to {100 * said.high:.1f}"
+        tip = _tip(f"{row.label}: {section.metric} {100 * said.mean:.1f} on average{between}")
+        if between:
+            axes.plot(_percent([said.low, said.high]), [at + 0.27] * 2, lw=1.8, **_ink(), **tip)
+        axes.plot(100 * said.mean, at + 0.27, marker="D", ms=5, ls="", **_ink(), **tip)
     axes.set_yticks(places, [_wrap(row.label) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -266,12 +280,11 @@ def per_split(section: Section) -> Figure | None:
 def differences(section: Section) -> Figure | None:
     """By how much each method lies above or below the leader on each split; of a single method, its values."""
     lead = next(iter(section.leads), None)
-    rows = [row for row in section.shown if lead is not None and row.label != lead.label]
-    best = next((row for row in section.table.rows if lead is not None and row.label == lead.label), None)
+    best, rows = _leader_and_others(section)
     if lead is None or best is None or not rows:
         return per_split(section)
     metric, pairs = section.metric, {pair.b: pair for pair in lead.pairs}
-    figure, axes = _figure(8.4, 1.5 + 0.42 * len(rows))
+    figure, axes = _figure(8.4, 1.5 + 0.48 * len(rows))
     axes.axvline(0, lw=1.2, **_ink())
     for at, row in enumerate(rows):
         for split, value in row.per_split[metric].items():
@@ -292,6 +305,12 @@ def differences(section: Section) -> Figure | None:
     axes.set_xlabel(f"{metric}: points above or below it on the same split")
     axes.grid(axis="x", ls=":")
     return figure
+
+
+def _leader_and_others(section: Section) -> tuple[Row | None, list[Row]]:
+    lead = next((lead.label for lead in section.leads), None)
+    best = next((row for row in section.table.rows if row.label == lead), None)
+    return best, [row for row in section.shown if best is not None and row.label != lead]
 
 
 def budget(section: Section) -> Figure | None:
@@ -448,13 +467,14 @@ def _rank_diagram(ranking: Ranking) -> Figure:
         on_left = at < left
         y = first + (at if on_left else count - 1 - at)
         edge = 0.6 if on_left else end + 0.4
-        axes.plot([rank, rank, edge], [0, y, y], lw=0.8, **_ink())
+        axes.plot([rank, rank, edge], [0, y, y], lw=0.8, **_ink(), **_tip(f"{label}: mean rank {rank:.2f}"))
         text = f"{_short(label)}  {rank:.1f}" if on_left else f"{rank:.1f}  {_short(label)}"
         axes.text(edge + (-0.1 if on_left else 0.1), y, text, ha="right" if on_left else "left", va="center")
     by_label = dict(zip(ranking.labels, ranking.mean_ranks, strict=True))
     for at, clique in enumerate(ranking.cliques):
         ends = [by_label[clique[0]] - 0.08, by_label[clique[-1]] + 0.08]
-        axes.plot(ends, [0.45 + 0.35 * at] * 2, lw=3.5, solid_capstyle="butt", color=COLOURS[1])
+        tip = _tip(f"not told apart: {', '.join(map(plain, clique))}")
+        axes.plot(ends, [0.45 + 0.35 * at] * 2, lw=3.5, solid_capstyle="butt", color=COLOURS[1], **tip)
     return figure
 
 
@@ -573,8 +593,7 @@ PLOTS = (
         "per-split",
         "Split by split",
         "Each dot is one split: by how many points the method lies above (right) or below (left) the leader on that "
-        "very split. The diamond below the dots is the mean difference with its 95 % interval. Where there is one "
-        "method alone, the dots are its values.",
+        "very split. The diamond below the dots is the mean difference with its 95 % interval.",
         differences,
     ),
     Plot(
@@ -709,8 +728,8 @@ def _percent(values: Sequence[Any]) -> DoubleArray:
 
 
 def _wrap(label: str, width: int = 30) -> str:
-    """A label on several lines, broken after commas and brackets where it can be."""
-    label = plain(label)
+    """A label on few lines, broken after commas and brackets where it can be."""
+    label = plain(label, 3 * width)
     spaced = re.sub(r"([,\[])", "\\1\0", label)
     lines = textwrap.wrap(spaced.replace(" ", "\1").replace("\0", " "), width) or [label]
     return "\n".join(line.replace(", ", ",").replace("[ ", "[").replace("\1", " ") for line in lines)

@@ -17,7 +17,7 @@ from zslbench.report.cards import MethodCard, method_cards
 from zslbench.report.contents import section_of
 from zslbench.report.datacard import data_card
 from zslbench.report.html import (
-    PAIRS,
+    LEAD_PAIRS,
     Cell,
     Heading,
     Line,
@@ -186,7 +186,7 @@ def _table_page(page: _Page, homes: Mapping[str, str], common: Mapping[str, Any]
         leads=found, under=rule_and_track(table), data=data_card(table, section.dataset), metric=table.sort,
         boards=[board(each, lambda row: f"../{homes[row.method]}") for each in (table, *page.beside)],
         part={"id": "t", "heading": page.title, "figures": figures(section, "t")},
-        notes=leaderboard_notes(table), pair_columns=PAIRS,
+        notes=leaderboard_notes(table), pair_columns=LEAD_PAIRS,
         pairs=[pair_line(pair) for pair in (found[0].pairs if found else [])],
     )  # fmt: skip
 

@@ -6,6 +6,8 @@ import re
 from importlib.resources import files
 from typing import Any
 
+from zslbench.plaintext import plain
+
 
 def environment() -> Any:
     """Of Jinja, for every page; templates may import from one another by their names."""
@@ -16,6 +18,7 @@ def environment() -> Any:
         loader=jinja2.FunctionLoader(beside),
     )  # fmt: skip
     made.filters["breakable"] = _breakable
+    made.filters["plain"] = plain
     made.filters["sort_key"] = lambda value: value if isinstance(value, str) else f"{value:.6g}"
     return made
 

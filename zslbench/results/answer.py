@@ -93,7 +93,8 @@ class Lead(msgspec.Struct, frozen=True):
             except_for = f" except against {_listed(self.open)}" if self.open else ""
             return [f"{said}; taken one by one, the intervals of the differences leave out 0{except_for}."]
         if not self.not_apart:
-            return [f"Told apart from each of the {len(others)} others by Wilcoxon’s test{corrected}, 5 %."]
+            rest = f"each of the {len(others)} others" if len(others) > 1 else "the only other row"
+            return [f"Told apart from {rest} by Wilcoxon’s test{corrected}, 5 %."]
         return [
             f"Told apart from {len(self.apart)} of {len(others)} others by Wilcoxon’s test{corrected}, 5 %; not from "
             f"{_listed(self.not_apart)}."
