@@ -113,8 +113,9 @@ def main() -> None:
 
 Seconds of training per trial, and in brackets how many times as fast as singly; made by
 `python benchmarks/speed/stacks.py`. Synthetic data of the size of a UC Merced trial, one thread, CPU time, medians of
-{options.repetitions} repetitions; hsva at the sizes of `preset=small`. `--stack auto` uses a stack where it is at least
-{WORTH_IT} times as fast.
+{options.repetitions} repetitions. `--stack auto` uses stacks where they are clearly more than {WORTH_IT} times as fast.
+hsva is measured at the sizes of `preset=small`; at its defaults a stack would take gigabytes, so it is up to you
+(`--stack 8`).
 
 {chr(10).join(lines)}
 
