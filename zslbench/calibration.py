@@ -7,14 +7,14 @@ the method fitted on all seen classes. ZSL, where no seen class is a candidate, 
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from zslbench._types import FloatArray
-from zslbench.derived import Derived, derive
+from zslbench.derived import Derived, derive, rehearsed_first
 from zslbench.errors import InputError
 from zslbench.methods import Candidates, Method, Rehearsal, Scorer, TrainingData, TwoStepScorer
 from zslbench.metrics import GzslDecisions, harmonic_mean, seen_unseen_curve
@@ -52,17 +52,18 @@ def calibrated(base: type[Method]) -> type[Method]:
 
 
 class _Calibrated(Derived):
-    def fit(self, train: TrainingData) -> None:
-        """Choose the constants in a rehearsal, then fit on all seen classes."""
+    def trainings(self, train: TrainingData) -> list[TrainingData]:
+        """A rehearsal, and all seen classes."""
+        return rehearsed_first(train)
+
+    def take(self, train: TrainingData, fitted: Sequence[Method]) -> None:
+        """Choose the constants in the rehearsal."""
         self.constants_ = np.zeros(1)
         if train.rehearsal is not None:
-            rehearsing = self.base(self.config)
-            rehearsing.fit(train.rehearsal.train)
             score = _Scored(train.rehearsal)
-            scorers = rehearsing.scorers(train.rehearsal.candidates)
+            scorers = fitted[0].scorers(train.rehearsal.candidates)
             self.constants_ = np.array([best_constant(score(scorer), train.rehearsal) for scorer in scorers])
-        self.fitted_ = self.base(self.config)
-        self.fitted_.fit(dataclasses.replace(train, rehearsal=None))
+        self.fitted_ = fitted[-1]
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The method's scorers, each less the constant of its epoch (the last one's where it has more)."""

@@ -2,10 +2,11 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable
-from typing import Any, ClassVar
+from abc import abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, ClassVar, Self
 
-from zslbench.methods import Method
+from zslbench.methods import Method, TrainingData, is_out_of_memory
 
 Maker = Callable[[type[Method]], type[Method]]
 """Makes a method of a method."""
@@ -16,6 +17,58 @@ class Derived(Method):
 
     base: ClassVar[type[Method]]
     maker: ClassVar[Maker]
+
+    @abstractmethod
+    def trainings(self, train: TrainingData) -> list[TrainingData]:
+        """What the method that it is made of is fitted to, once for each; the last one is what `scorers` builds on."""
+
+    @abstractmethod
+    def take(self, train: TrainingData, fitted: Sequence[Method]) -> None:
+        """Keep what was fitted to each of `trainings`, and learn what is its own."""
+
+    def fit(self, train: TrainingData) -> None:
+        """Fit the method that it is made of, then what is its own."""
+        fitted = []
+        for each in self.trainings(train):
+            fitted.append(self.base(self.config))
+            fitted[-1].fit(each)
+        self.take(train, fitted)
+
+    @classmethod
+    def stack(cls, device: str) -> int:
+        """As many as of the method that it is made of."""
+        return cls.base.stack(device)
+
+    @classmethod
+    def stackable(cls, config: Any) -> Hashable:
+        """As for the method that it is made of."""
+        return cls.base.stackable(config)
+
+    @classmethod
+    def fit_many(cls, trains: Sequence[TrainingData], configs: Sequence[Any]) -> list[Self | Exception]:
+        """Fit the methods that they are made of side by side, then what is each one's own."""
+        made: list[Self | Exception] = [cls(config) for config in configs]
+        asked = [cls(config).trainings(train) for config, train in zip(configs, trains, strict=True)]
+        fitted: list[list[Method]] = [[] for _ in made]
+        for step in range(max(map(len, asked), default=0)):
+            living = [at for at, one in enumerate(made) if isinstance(one, Method) and step < len(asked[at])]
+            if not living:
+                break
+            found = cls.base.fit_many([asked[at][step] for at in living], [configs[at] for at in living])
+            for at, one in zip(living, found, strict=True):
+                if isinstance(one, Exception):
+                    made[at] = one
+                else:
+                    fitted[at].append(one)
+        for at, one in enumerate(made):
+            if isinstance(one, Method):
+                try:
+                    one.take(trains[at], fitted[at])
+                except Exception as error:
+                    if is_out_of_memory(error):
+                        raise
+                    made[at] = error
+        return made
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The class is made, not written, so pickle cannot find it by name; its base may be a made one too.
@@ -31,6 +84,12 @@ def _rebuild(method: type[Method], makers: list[Maker], config: Any) -> Method:
     for maker in makers:
         method = maker(method)
     return method(config)
+
+
+def rehearsed_first(train: TrainingData) -> list[TrainingData]:
+    """The rehearsal's training data, if there is one, and then those of the trial, without it."""
+    rehearsal = [] if train.rehearsal is None else [train.rehearsal.train]
+    return [*rehearsal, dataclasses.replace(train, rehearsal=None)]
 
 
 def derive(

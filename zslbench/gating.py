@@ -19,14 +19,14 @@ temperature of the highest likelihood on the unseen classes of that game.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from zslbench._types import DoubleArray, FloatArray, IntArray
-from zslbench.derived import Derived, derive
+from zslbench.derived import Derived, derive, rehearsed_first
 from zslbench.errors import InputError
 from zslbench.methods import Candidates, Method, Rehearsal, Scorer, TrainingData
 from zslbench.metrics import harmonic_mean
@@ -65,22 +65,24 @@ def gated(base: type[Method]) -> type[Method]:
 
 
 class _Gated(Derived):
-    def fit(self, train: TrainingData) -> None:
-        """Fit both experts and the gate in a rehearsal, then both experts on all seen classes.
+    def trainings(self, train: TrainingData) -> list[TrainingData]:
+        """A rehearsal, and all seen classes."""
+        return rehearsed_first(train)
+
+    def take(self, train: TrainingData, fitted: Sequence[Method]) -> None:
+        """Fit the other expert and the gate in the rehearsal, then that expert on all seen classes.
 
         A few labelled images of unseen classes are the method's alone: the other expert knows seen classes only.
         """
         self.gates_ = [Gate()]
         if train.rehearsal is not None:
-            self.gates_ = list(self._rehearsed(train.rehearsal))
+            self.gates_ = list(self._rehearsed(train.rehearsal, fitted[0]))
         self.expert_ = SeenExpert(train.without_few())
-        self.fitted_ = self.base(self.config)
-        self.fitted_.fit(dataclasses.replace(train, rehearsal=None))
+        self.fitted_ = fitted[-1]
 
-    def _rehearsed(self, rehearsal: Rehearsal) -> Iterator["Gate"]:
+    def _rehearsed(self, rehearsal: Rehearsal, method: Method) -> Iterator["Gate"]:
         """One gate for every epoch of the method."""
-        method, candidates = self.base(self.config), rehearsal.candidates
-        method.fit(rehearsal.train)
+        candidates = rehearsal.candidates
         seen = SeenExpert(rehearsal.train.without_few()).logits(rehearsal.features)[
             :, candidates.seen[candidates.seen >= 0]
         ]

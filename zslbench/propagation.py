@@ -15,7 +15,7 @@ neighbours was set beforehand and not tuned.
 The method itself is fitted without these images. What is made of it is transductive: it is ranked among such alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -69,10 +69,13 @@ def propagated(base: type[Method]) -> type[Method]:
 
 
 class _Propagated(Derived):
-    def fit(self, train: TrainingData) -> None:
-        """Fit the method; the images to be classified take no part yet."""
-        self.fitted_ = self.base(self.config)
-        self.fitted_.fit(train)
+    def trainings(self, train: TrainingData) -> list[TrainingData]:
+        """The images to be classified take no part yet."""
+        return [train]
+
+    def take(self, train: TrainingData, fitted: Sequence[Method]) -> None:
+        """There is nothing of its own."""
+        (self.fitted_,) = fitted
 
     def scorers(self, candidates: Candidates) -> Iterator[Scorer]:
         """The method's scorers, each with its scores of all images propagated."""

@@ -80,25 +80,27 @@ def failures(events: Sequence[Any]) -> dict[str, str]:
 
 
 def test_a_stack_leaves_the_records_that_single_trials_leave(tmp_path, data):
-    """Outcomes, predictions and labels are equal to the bit, of several splits, seeds and configurations at once; each
-    record says how it ran, with its share of the seconds."""
+    """Outcomes, predictions and labels are equal to the bit, of several splits, seeds and configurations at once, and
+    of what is made of the method; each record says how it ran, with its share of the seconds."""
     write_stackable(tmp_path / "stacked.py")
-    options: dict[str, Any] = {"methods": "stacked,stacked[ridge=3.0]", "seeds": 2, "validation": True, "splits": 2}
+    methods = "stacked,stacked[ridge=3.0],stacked+cal,stacked+gate,stacked+propagate"
+    options: dict[str, Any] = {"methods": methods, "seeds": 2, "validation": True, "splits": 2}
     run(tmp_path, data, "off", "singly", **options)
     assert sizes(tmp_path) == []
     results = run(tmp_path, data, 3, "stacked", **options)
-    assert sizes(tmp_path) == [3, 3, 3, 3, 2, 2]
+    found = sizes(tmp_path)  # +cal and +gate are fitted twice, for a rehearsal
+    assert Counter(found) == {3: 4 + 2 + 2 * (2 + 2), 2: 2}
     singly, stacked = (comparable(tmp_path / name) for name in ("singly", "stacked"))
-    assert len(singly) == 16
+    assert len(singly) == 40
     assert stacked == singly
     said = Counter(record.run.execution for record in records(tmp_path, "stacked"))
-    assert said == {"stack of 3": 12, "stack of 2": 4}
+    assert said == {"stack of 3": 12 + 18, "stack of 2": 4, msgspec.UNSET: 6}
     first = records(tmp_path, "stacked")[:3]
     assert len({record.run.fit_seconds for record in first}) == 1
     assert len({record.run.score_seconds for record in first}) == 3
-    assert [record.run.execution for record in records(tmp_path, "singly")] == [msgspec.UNSET] * 16
+    assert [record.run.execution for record in records(tmp_path, "singly")] == [msgspec.UNSET] * 40
     assert "execution" not in (tmp_path / "singly/records.jsonl").read_text()
-    assert Counter(results.records()["execution"]) == said
+    assert results.records()["execution"].value_counts().to_dict() == {"stack of 3": 30, "stack of 2": 4}
 
 
 def test_how_a_fit_is_computed_is_kept(tmp_path, data):
@@ -296,6 +298,7 @@ class Other(Method):
     info = MethodInfo(name="other", title="Other", family="linear", citation="")
     Config, fit, scorers = Stacked.Config, Stacked.fit, Stacked.scorers
 """
+STACKED = ("stacked", "stacked+cal")
 METHODS = "stacked,stacked[ridge=2.0],stacked[shift=1.0],stacked[shift=2.0],stacked[power=2],other,stacked+cal"
 
 
@@ -317,10 +320,10 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
 def alike(registry: Registry, job: Job) -> tuple[Any, ...]:
     """What a stack's jobs must have in common, worked out anew."""
     part, config = job.split.partition(job.stage, job.trial.shots, job.trial.seed), job.trial.config
-    return (
-        job.trial.method, job.stage, job.trial.shots, len(part.train), len(part.few), len(part.seen), len(part.unseen),
-        config["power"], config["shift"] == 0,
-    )  # fmt: skip
+    lengths = [len(part.train), len(part.few), len(part.seen), len(part.unseen)]
+    if job.info.uses_rehearsal and (below := job.split.rehearsal(job.stage, job.trial.shots, job.trial.seed)):
+        lengths += [len(below.train), len(below.held_out_seen), len(below.held_out_unseen)]
+    return job.trial.method, job.stage, job.trial.shots, *lengths, config["power"], config["shift"] == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -340,10 +343,10 @@ def test_stacks_are_a_partition_of_the_jobs(many, data, most, places):
     for stack in stacks:
         assert len({alike(registry, job) for job in stack}) == 1
         assert len(stack) <= (4 if most == "auto" else most)
-        assert len(stack) == 1 or stack[0].trial.method == "stacked"
+        assert len(stack) == 1 or stack[0].trial.method in STACKED
     if isinstance(most, int):  # no more stacks than must be
         kinds = Counter(alike(registry, job) for job in chosen)
-        needed = sum(math.ceil(count / most) if kind[0] == "stacked" else count for kind, count in kinds.items())
+        needed = sum(math.ceil(count / most) if kind[0] in STACKED else count for kind, count in kinds.items())
         assert len(stacks) == needed
 
 
@@ -351,7 +354,7 @@ def test_unequal_shapes_and_configurations_are_not_mixed(many):
     """Splits with as many training images go together, others do not; nor do whole numbers or weights of zero."""
     registry, view, jobs = many
     stacks = Stacks(registry, view, 100).of(jobs)
-    kinds = {alike(registry, job) for job in jobs if job.trial.method == "stacked"}
+    kinds = {alike(registry, job) for job in jobs if job.trial.method in STACKED}
     assert len([stack for stack in stacks if len(stack) > 1]) <= len(kinds)
     assert len({kind[3] for kind in kinds}) > 4  # numbers of training images
     labels = [{job.label for job in stack} for stack in stacks if len(stack) > 1]

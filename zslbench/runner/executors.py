@@ -235,7 +235,7 @@ def run_with_ray(
             yield Notice(why)
         if slots.gpus and (names := _on_cores(jobs)):
             yield Notice(f"on cores, since they do not use a GPU: {', '.join(names)}.")
-        places = {"cpu": slots.count, "cuda": slots.on_gpus(slots.per_gpu or 1)}
+        places = {"cpu": slots.count, "cuda": max(1, slots.on_gpus(1))}
         stacks = Stacks(registry, view, stacking, slots.device, places, slots.per_gpu)
         waiting = stacks.of(jobs)
         if slots.per_gpu is not None:  # it counts trials, and a stack of them is at one worker

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from zslbench.configuration import MethodSpec
 from zslbench.datasets import DataView
+from zslbench.derived import Derived
 from zslbench.errors import InputError
 from zslbench.methods import Method, MethodInfo
 from zslbench.plaintext import plain
@@ -49,7 +50,10 @@ def stacking_of(value: Any) -> Stacking:
 
 
 def has_stacks(method: type[Method]) -> bool:
-    """Whether it has a way of its own to fit several trials side by side; not one that is older than its `fit`."""
+    """Whether it has a way of its own to fit several trials side by side; not one that is older than its `fit`, nor
+    what any method has by default. A method that is made of another is fitted as that one is."""
+    if issubclass(method, Derived):
+        return has_stacks(method.base)
     for kind in method.__mro__:
         if "fit_many" in vars(kind):
             return kind is not Method
