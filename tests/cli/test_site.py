@@ -108,10 +108,11 @@ def test_the_index_leads_from_the_table_over_data_sets_to_its_methods(tmp_path: 
             for method, value in (("eszsl", 0.6), ("sae", 0.4), ("dem", 0.3)) for split in range(3)
         ]  # fmt: skip
         write_store(tmp_path / f"s{at}", made)
-    code, _, err = in_process("site", "s0", "s1", "s2", "-o", "web")
+    code, _, err = in_process("site", "s0", "s2", "s1", "-o", "web")
     assert code == 0, err
     index = (tmp_path / "web/index.html").read_text(encoding="utf-8")
-    overall = index[: index.index('id="tables"')]
+    overall, below = index.split('id="tables"')
+    assert re.findall(r'href="data/d(\d)', below) == ["0", "1", "2"]  # however the stores are listed
     assert re.findall(r'href="(methods/[^"]+)"', overall) == [
         f"methods/{name}.html" for name in ("eszsl", "sae", "dem")
     ]

@@ -93,6 +93,7 @@ def site(
     Returns:
         Path in the site's folder -> HTML.
     """
+    tables = sorted(tables, key=lambda table: (table.dataset, table.family))  # whichever store was named first
     names = _paths([*headings(tables)], "data")
     pages = [
         _Page(table, [other for other in beside if table.is_twin(other) and has_numbers(other)], name, path)
