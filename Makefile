@@ -6,7 +6,7 @@
 # make docs   the documentation as a site, in build/site
 # make generated   write what is generated into the repository: README, pages of methods, suites of controls
 # make shell  a shell in which `zslbench` and `python` are those of .venv
-# make speed  the throughput benchmarks
+# make speed  all figures of speed, into benchmarks/speed/results: an hour and more, on a machine that does nothing else
 # make gpu    on a machine with a GPU: correctness, repeatability, speed and memory of every method, without Ray
 # make clean  remove .venv and build products; stored results stay
 
@@ -51,6 +51,11 @@ speed: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed/vae_trials.py
 	$(BIN)/python benchmarks/speed/methods.py
 	$(BIN)/python benchmarks/speed/runner.py
+	$(BIN)/python benchmarks/speed/slots.py --costs --real
+	$(BIN)/python benchmarks/speed/limits.py
+	$(if $(wildcard benchmarks/speed/stacks.py),$(BIN)/python benchmarks/speed/stacks.py)
+	@echo "Written to benchmarks/speed/results: methods.md (seconds a trial), runner.md (the harness), slots.md (many workers), limits.md"
+	@echo "(how near the machine's limit), stacks.md (many trials in one program). vae_trials.py and predict.py print; scale.py, of a large data set, is run by hand."
 
 # With what is installed: a machine with a GPU has its own torch, and perhaps no network.
 gpu:

@@ -49,6 +49,9 @@ from zslbench.runner.worker import Worker
 from zslbench.spelling import argument
 
 _TICK_SECONDS = 0.2
+_QUESTIONS = 20
+"""So many trials are asked at a time how far they are, those first that were not asked for longest: asking all of a
+thousand would take the driver's whole time."""
 _GPU_SHARE = 0.9
 """Of a GPU's memory, for trials."""
 _FRAGMENTS = 1.5
@@ -91,6 +94,8 @@ class _Task:
     printed: str = ""
     asked: Any = None
     """The pending question how far it is."""
+    looked: float = 0.0
+    """When it was asked last."""
 
     @property
     def job(self) -> Job:
@@ -357,7 +362,8 @@ class Pool:
         self.ray.kill(actor.handle, no_restart=True)
 
     def _stop_late_ones(self) -> Events:
-        late = [reference for reference, task in self.tasks.items() if time.monotonic() > task.deadline]
+        now = time.monotonic()
+        late = [reference for reference, task in self.tasks.items() if now > task.deadline]
         if late:  # a result that is there already counts, however long this process slept
             for reference in self.ray.wait(late, num_returns=len(late), timeout=0)[1]:
                 task = self.tasks.pop(reference)
@@ -411,7 +417,7 @@ class Pool:
         return Notice(f"a trial ran out of GPU memory: from now on {self.per_gpu} at a time on each GPU.")
 
     def _look(self) -> None:
-        """Hear how far the running trials are, and ask anew; nobody is waited for."""
+        """Hear how far the running trials are, and ask anew, some at a time; nobody is waited for."""
         asked = {task.asked: task for task in self.tasks.values() if task.asked is not None}
         if asked:
             for reference in self.ray.wait(list(asked), num_returns=len(asked), timeout=0)[0]:
@@ -424,9 +430,10 @@ class Pool:
                 if news.key == task.job.trial.key:
                     task.epochs = news.done, news.total
                     task.printed += news.printed
-        for task in self.tasks.values():
-            if task.asked is None:
-                task.asked = task.actor.handle.news.remote(len(task.printed))
+        running = [task for task in self.tasks.values() if task.asked is None]
+        for task in sorted(running, key=lambda task: task.looked)[:_QUESTIONS]:
+            task.asked = task.actor.handle.news.remote(len(task.printed))
+            task.looked = time.monotonic()
 
     def _split(self, job: Job) -> Any:
         if job.split.hash not in self.splits:
