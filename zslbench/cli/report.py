@@ -70,12 +70,13 @@ def report(
     if plots_folder:
         checked_output(plots_folder, store)
     stored, named = existing_store(store), [] if methods is None else [methods]
-    tables = Results(stored).leaderboard(select, sort, methods=named, **where)
+    results = Results(stored).held()
+    tables = results.leaderboard(select, sort, methods=named, **where)
     rows = [row for table in tables for row in table.rows]
     if not any(row.metrics for row in rows):
         raise InputError(lacking_validation(rows) or f"no finished trial in {store} matches the options.")
     others: dict[str, Selection] = {"last": "val", "val": "last"}
-    beside = Results(stored).leaderboard(others[select], sort, methods=named, **where) if select in others else []
+    beside = results.leaderboard(others[select], sort, methods=named, **where) if select in others else []
     found = sections(tables, stored, methods or "", beside)
     pictures = [examples(section, images) if images else None for section in found]
     over_all = possible(tables, sort)

@@ -4,13 +4,15 @@ import weakref
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
 from zslbench.errors import InputError
 from zslbench.records.standings import Standings
-from zslbench.records.trials import Record, Status
+from zslbench.records.trials import Brief, Record, Status
+
+T = TypeVar("T", Record, Brief)
 
 
 class Latest(Mapping[str, Record]):
@@ -24,7 +26,7 @@ class Latest(Mapping[str, Record]):
         self._standings = Standings()
         self._path = path
         self._places: dict[str, tuple[int, int]] = {}
-        self._decoder = msgspec.json.Decoder(Record)
+        self._decoder, self._briefly = msgspec.json.Decoder(Record), msgspec.json.Decoder(Brief)
 
     def note(self, record: Record, place: tuple[int, int]) -> None:
         """Take a later record into account; `place`: offset and length of its line."""
@@ -37,10 +39,17 @@ class Latest(Mapping[str, Record]):
         return self._standings.status
 
     def __getitem__(self, key: str) -> Record:
+        return self._read(key, self._decoder)
+
+    def brief(self, key: str) -> Brief:
+        """The same record without what it measured, in a third of the time."""
+        return self._read(key, self._briefly)
+
+    def _read(self, key: str, decoder: msgspec.json.Decoder[T]) -> T:
         offset, length = self._places[key]
         self._file.seek(offset)
         try:
-            record = self._decoder.decode(self._file.read(length))
+            record = decoder.decode(self._file.read(length))
         except ValueError:
             record = None
         if record is None or record.key != key:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from zslbench.plaintext import MOST_SAID, plain, visible
-from zslbench.records import Plan, Record
+from zslbench.records import Brief, Plan
 from zslbench.results.leaderboard import Table, lacking_validation
 from zslbench.results.machines import machine_of, mixtures
 from zslbench.terms import in_shots, track_in_words
@@ -17,7 +17,7 @@ class Fact(NamedTuple):
     values: list[str]
 
 
-def provenance(table: Table, records: Sequence[Record], plans: Sequence[Plan]) -> list[Fact]:
+def provenance(table: Table, records: Sequence[Brief], plans: Sequence[Plan]) -> list[Fact]:
     """Commands, machines, versions, data and splits behind the records of a table."""
     runs = [record.run for record in records]
     seconds = [(run.fit_seconds or 0) + (run.score_seconds or 0) for run in runs]
@@ -49,11 +49,11 @@ def _distinct(values: Iterable[str]) -> list[str]:
     return sorted({value for value in values if value})
 
 
-def _devices(records: Sequence[Record]) -> list[str]:
+def _devices(records: Sequence[Brief]) -> list[str]:
     return _distinct(" ".join(filter(None, (record.run.device, record.run.device_name))) for record in records)
 
 
-def warnings(table: Table, records: Sequence[Record], too_few: str | None, named: bool) -> list[str]:
+def warnings(table: Table, records: Sequence[Brief], too_few: str | None, named: bool) -> list[str]:
     """What should keep a reader from trusting the numbers, one sentence each.
 
     A row's reason for having no rank is one of them.
@@ -88,7 +88,7 @@ def _gaps(table: Table) -> Iterator[str]:
         )
 
 
-def _failures(records: Sequence[Record]) -> Iterator[str]:
+def _failures(records: Sequence[Brief]) -> Iterator[str]:
     where: dict[tuple[str, str], list[str]] = {}
     for record in records:
         if record.failure is not None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from zslbench._types import DoubleArray, IntArray
@@ -31,6 +30,8 @@ from zslbench.terms import ZSL_METRICS, best_epoch
 
 TOP = 8
 """How many methods a figure with a colour for each can hold."""
+_MOST_UNREAD = 20
+"""So many trials whose predictions cannot be read are named; of more the number is told."""
 _SHARES = np.linspace(0, 1, 201)
 _MOST_CLASSES = {"confusion": 30, "accuracies": 60}
 """How many a figure can hold legibly; the hardest are kept."""
@@ -124,6 +125,8 @@ class Section:
     """The same table with epochs chosen by another rule, which the page can show in its place."""
     best: list[Record] = field(default_factory=list)
     """The finished test trials of the best method."""
+    unread: set[str] = field(default_factory=set)
+    """What was said of predictions that cannot be read; of many, `warnings` names the first."""
     predictions: Callable[[Record], Mapping[str, Any] | None] = lambda record: None
     """A trial's stored predictions; None, and a warning, where they cannot be read."""
 
@@ -180,8 +183,10 @@ def _section(table: Table, latest: Latest, plans: Sequence[Plan], store: Store) 
         curve for row in methods
         if (curve := learning_curve(row.label, read(row.tests), read(row.validations), section.lead))
     ]  # fmt: skip
+    if (more := len(section.unread) - _MOST_UNREAD) > 0:
+        section.warnings.append(f"Left out of the figures, for the same reasons: {more} more trials.")
     behind = {key for row in table.rows for key in (*row.tests, *row.validations, *row.others)}
-    records = [msgspec.structs.replace(record, outcome=None) for record in read(key for key in latest if key in behind)]
+    records = [latest.brief(key) for key in latest if key in behind]
     section.provenance = provenance(table, records, [plan for plan in plans if _asks(plan, table)])
     section.warnings = [*warnings(table, records, section.too_few, section.dataset is not None), *section.warnings]
     return section
@@ -213,8 +218,11 @@ def _predictions(section: Section, store: Store, record: Record) -> Mapping[str,
         return stored
     except (InputError, ValueError) as error:
         where = f"{plain(record.label)}, split {record.trial.split}, seed {record.trial.seed}"
-        if (said := f"Left out of the figures: {where}: {plain(error, MOST_SAID)}") not in section.warnings:
-            section.warnings.append(said)
+        said = f"Left out of the figures: {where}: {plain(error, MOST_SAID)}"
+        if said not in section.unread:
+            section.unread.add(said)
+            if len(section.unread) <= _MOST_UNREAD:
+                section.warnings.append(said)
         return None
 
 

@@ -152,8 +152,27 @@ def has_numbers(table: Table) -> bool:
     return any(row.metrics for row in table.rows if row.family != "bound")
 
 
+class Gathered:
+    """What tables need of records, of which each is held but for a moment; for tables by several rules.
+
+    Args:
+        records: in order of writing; of a trial's records the newest finished one counts, else the newest failure.
+
+    Raises:
+        InputError: a record without an accuracy, or with curves of unequal length; the message names it.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.kinds: dict[tuple[object, ...], Kind] = {}
+        self.standings, self.entries = Standings(), dict[str, Entry]()
+        machines: dict[Machine, Machine] = {}
+        for record in records:  # one at a time: 100,000 outcomes take more than a GB
+            if self.standings.note(record):
+                self.entries[record.key] = entry_of(record, kind_of(record, self.kinds), machines)
+
+
 def leaderboard(
-    records: Iterable[Record],
+    records: Iterable[Record] | Gathered,
     plans: Iterable[Plan] = (),
     *,
     selection: Selection = "last",
@@ -164,7 +183,7 @@ def leaderboard(
     """Tables from stored records.
 
     Args:
-        records: in order of writing; of a trial's records the newest finished one counts, else the newest failure.
+        records: as `Gathered` takes them, or gathered already.
         plans: what was asked for, so that holes are seen.
         selection: which epoch is reported. ``last``; ``val``: the epoch that is best on the validation classes;
             ``test-max``: the epoch that is best on the test set, an oracle.
@@ -175,12 +194,8 @@ def leaderboard(
     Raises:
         InputError: a record with an accuracy outside 0 to 1, or without one; the message names it.
     """
-    kinds: dict[tuple[object, ...], Kind] = {}
-    machines: dict[Machine, Machine] = {}
-    plans, standings, entries = list(plans), Standings(), dict[str, Entry]()
-    for record in records:  # one at a time: 100,000 outcomes take more than a GB
-        if standings.note(record):
-            entries[record.key] = entry_of(record, kind_of(record, kinds), machines)
+    gathered = records if isinstance(records, Gathered) else Gathered(records)
+    plans, standings, entries, kinds = list(plans), gathered.standings, gathered.entries, gathered.kinds
     standings.plan(plans)
     groups: dict[Comparable, dict[str, dict[str, _RowData]]] = {}
 

@@ -1,7 +1,6 @@
 """What a store holds, as a notebook wants it: tables that show themselves, and pandas frames."""
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -13,7 +12,7 @@ from zslbench.records import Latest, Plan, Record, Store
 from zslbench.results.budgets import BudgetTable, budget_tables
 from zslbench.results.citations import cited
 from zslbench.results.comparison import Comparison, compare_rows, only_table, other_tracks
-from zslbench.results.leaderboard import Table, leaderboard
+from zslbench.results.leaderboard import Gathered, Table, leaderboard
 from zslbench.results.overall import Overall, overall
 from zslbench.results.rows import limited
 from zslbench.spelling import argument
@@ -171,6 +170,7 @@ class Results:
         self.store = store
         self._plan = plan
         self._dataset = dataset
+        self._held: Gathered | None = None
 
     @property
     def folder(self) -> Path:
@@ -239,10 +239,13 @@ class Results:
         named = arguments.texts("methods", methods) if methods else []
         further = [_with_records(folder) for folder in (arguments.paths("also", also) if also else [])]
         plans = [*(self.store.plans() if self._plan is None else [self._plan]), *_plans(further)]
-        keys = self._keys()
-        own = (record for record in self.store.records() if keys is None or record.key in keys)
-        records = chain(own, *(store.records() for store in further))
-        tables = leaderboard(records, plans, selection=select, sort=sort, splits=splits)
+        tables = leaderboard(
+            self._records_of(further) if self._held is None else self._held,
+            plans,
+            selection=select,
+            sort=sort,
+            splits=splits,
+        )
         for name, value in wanted.items():
             field = "family" if name == "split_family" else name
             known = dict.fromkeys(str(getattr(table, field)) for table in tables)
@@ -401,6 +404,19 @@ class Results:
     def failures(self) -> list[Record]:
         """The trials that failed and have not been done since."""
         return [record for record in self._records() if record.status == "failed"]
+
+    def _records_of(self, further: Sequence[Store] = ()) -> Iterator[Record]:
+        """Those of this run, and those of further stores."""
+        keys = self._keys()
+        yield from (record for record in self.store.records() if keys is None or record.key in keys)
+        for store in further:
+            yield from store.records()
+
+    def held(self) -> "Results":
+        """The same as they are now, without further stores: tables by several rules then read the store once."""
+        held = Results(self.store, self._plan, self._dataset)
+        held._held = Gathered(self._records_of())
+        return held
 
     def _keys(self) -> set[str] | None:
         if self._plan is None:
