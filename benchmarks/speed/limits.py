@@ -114,7 +114,7 @@ class Counting(TorchDispatchMode):
             self.work.products[product] += 1
             counted = flop_registry.get(packet)
             self.work.flops += counted(*args, **kwargs or {}, out_val=found) if counted else product.flops
-        elif name == "_fused_adam_":
+        elif name in ("_fused_adam_", "_fused_adamw_"):
             self.work.updated[sum(parameter.numel() for parameter in args[0])] += 1
         return found
 
