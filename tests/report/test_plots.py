@@ -4,6 +4,7 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -77,6 +78,29 @@ def test_every_figure_tells_its_values_where_a_pointer_rests(tmp_path: Path, met
             assert any(re.search(r"\d", title) for title in re.findall(r"<title>(.*?)</title>", svg)), plot.name
     assert ("ranks" in drawn) == (len(methods) > 1)
     assert len(drawn) >= 8
+
+
+def test_curves_over_budgets_of_fewer_splits_are_named(section: Section):
+    """Where a run is unfinished, the caption says which curves rest on fewer splits, and on how many."""
+    (plot,) = (plot for plot in plots.PLOTS if plot.name == "budget")
+    assert "fewer" not in plots.caption(plot, section)
+    assert section.budgets is not None
+    one = section.budgets.curves[1]
+    few = one.values[5]._replace(splits=2)
+    section.budgets.curves[1] = msgspec.structs.replace(one, values={1: one.values[1], 5: few})
+    assert "fewer than 6 splits, and not comparable until then: b 2." in plots.caption(plot, section)
+
+
+def test_endless_class_names_leave_room_for_the_figure(section: Section):
+    """Names of classes of 500 letters are cut in a figure's margins."""
+    assert section.confusion is not None
+    assert section.accuracies is not None
+    names = [f"{at}{'x' * 500}" for at in range(4)]
+    section.confusion, section.accuracies = section.confusion._replace(classes=names), section.accuracies._replace(
+        classes=names)  # fmt: skip
+    for figure in (plots.confusion(section), plots.classes(section)):
+        assert figure is not None
+        assert max(map(len, texts(figure))) <= 34
 
 
 def test_an_endless_label_stays_within_its_row(tmp_path: Path):

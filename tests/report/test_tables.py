@@ -485,6 +485,10 @@ def test_latex_marks_the_best_of_the_ranked_rows() -> None:
         rf"\textbf{{70.0}} {small}", rf"\textbf{{70.0}} {small}", rf"\underline{{60.0}} {small}", f"50.0 {small}",
         f"90.0 {small}", f"95.0 {small}",
     ]  # fmt: skip
+    assert "Bold: the best of the ranked rows; underlined: the second best." in text
+    assert "Ranks are those among all rows" not in text
+    some = as_latex([table(with_h("b", 0.7, rank=2), with_h("d", 0.5, rank=4))], siunitx=True)
+    assert "Bold: the best of the ranked rows shown. Ranks are those among all rows, of which some are shown." in some
     after = text[text.rindex(r"\midrule") :]
     assert "bound" in after
     assert "partial" not in after.partition(r"\end{tabular")[0]  # the notes below the table may name it

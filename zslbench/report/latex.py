@@ -108,7 +108,21 @@ def _as_latex(table: Table, wide: bool, asked: Sequence[str], label: str, siunit
     ]
     too_long = "" if len(table.rows) <= _SIZES[0][0] else f"% {len(table.rows)} rows may not fit a page; choose some\n"
     body = tabular(kinds, header(shown), groups)
-    return too_long + floating(heading(table), label, [body], " ".join(paper_notes(table)), len(table.rows))
+    notes = " ".join([*paper_notes(table), *_about_marks(table.rows, siunitx)])
+    return too_long + floating(heading(table), label, [body], notes, len(table.rows))
+
+
+def _about_marks(rows: Sequence[Row], siunitx: bool) -> list[str]:
+    """What is bold and underlined, and what the ranks are among where these are some rows of a table."""
+    ranks = [row.rank for row in rows if row.rank is not None]
+    some = ranks != list(range(1, len(ranks) + 1))
+    said = []
+    if len(ranks) > 1:
+        second = "" if siunitx else "; underlined: the second best"
+        said.append(f"Bold: the best of the ranked rows{' shown' if some else ''}{second}.")
+    if some:
+        said.append("Ranks are those among all rows, of which some are shown.")
+    return said
 
 
 def floating(caption: str, label: str, tabulars: Sequence[str], notes: str, rows: int) -> str:

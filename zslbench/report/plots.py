@@ -141,6 +141,14 @@ def left_out(plot: Plot, section: Section) -> str:
             f"Shown are the first {shown} of {methods} methods{with_epochs} in the order of the leaderboard (by "
             f"{section.metric}); choose others with {argument('methods')}."
         )
+    if plot.draw is budget and section.budgets:
+        most = max((row.metrics[section.metric].splits for row in section.table.rows if row.metrics), default=0)
+        counts = {
+            plain(curve.label): min((mean.splits for mean in curve.values.values()), default=0)
+            for curve in section.budgets.curves[:TOP]
+        }
+        if fewer := [f"{label} {count}" for label, count in counts.items() if count < most]:
+            said.append(f"Measured on fewer than {most} splits, and not comparable until then: {', '.join(fewer)}.")
     ranking = section.comparison.ranking if section.comparison else None
     if plot.draw is ranks and ranking is not None and len(ranking.labels) > _RANKED:
         said.append(f"The {len(ranking.labels) - _RANKED} methods with the highest mean ranks are left out.")
@@ -504,7 +512,7 @@ def classes(section: Section) -> Figure | None:
         _heat(axes, values[:, : len(labels)], tips=functools.partial(_class_tip, found, values, title))
         axes.set_title(title, fontsize=10)
         axes.set_xticks(range(len(labels)), [_short(label, 22) for label in labels], rotation=90)
-    panels[0].set_yticks(range(len(found.classes)), found.classes)
+    panels[0].set_yticks(range(len(found.classes)), [_short(name) for name in found.classes])
     panels[1].tick_params(axis="y", left=False)
     return figure
 
@@ -527,8 +535,9 @@ def confusion(section: Section) -> Figure | None:
         ),
     )  # fmt: skip
     _colour_bar(figure, axes, "Blues")
-    axes.set_xticks(range(len(found.classes)), found.classes, rotation=90)
-    axes.set_yticks(range(len(found.classes)), found.classes)
+    names = [_short(name) for name in found.classes]
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted class", ylabel="true class")
     return figure
 
