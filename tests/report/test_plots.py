@@ -92,15 +92,23 @@ def test_curves_over_budgets_of_fewer_splits_are_named(section: Section):
 
 
 def test_endless_class_names_leave_room_for_the_figure(section: Section):
-    """Names of classes of 500 letters are cut in a figure's margins."""
+    """Names of classes of 500 letters are cut, and what is left of them lies within the drawing."""
     assert section.confusion is not None
     assert section.accuracies is not None
     names = [f"{at}{'x' * 500}" for at in range(4)]
     section.confusion, section.accuracies = section.confusion._replace(classes=names), section.accuracies._replace(
         classes=names)  # fmt: skip
-    for figure in (plots.confusion(section), plots.classes(section)):
-        assert figure is not None
+    for draw in (plots.confusion, plots.classes):
+        with plots._style("black", "0.8"):
+            figure = draw(section)
+            assert figure is not None
+            figure.draw_without_rendering()
+            drawn, size = figure.get_tightbbox(), figure.get_size_inches()
         assert max(map(len, texts(figure))) <= 34
+        assert drawn.x0 >= -0.02
+        assert drawn.y0 >= -0.02
+        assert drawn.x1 <= size[0] + 0.02
+        assert drawn.y1 <= size[1] + 0.02
 
 
 def test_an_endless_label_stays_within_its_row(tmp_path: Path):

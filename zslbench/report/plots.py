@@ -354,7 +354,8 @@ def stress(section: Section) -> Figure | None:
         for loss in each.losses:
             if loss.label in labels:
                 values[row, labels.index(loss.label)] = loss.loss.mean
-    figure, axes = _figure(2.6 + 0.5 * max(5, len(labels)), 1.9 + 0.28 * len(values))
+    below, left = [_short(label, 22) for label in labels], [_short(each.what, 44) for each in found.stresses]
+    figure, axes = _figure(2.6 + 0.5 * max(5, len(labels)) + _room(left), 1.9 + 0.28 * len(values) + _room(below))
     worst = max(0.01, float(np.nanmax(values, initial=0)))
     _heat(
         axes, values.clip(0) / worst, "Blues", texts=np.vectorize(lambda value: f"{-100 * value:+.1f}")(values),
@@ -362,8 +363,8 @@ def stress(section: Section) -> Figure | None:
             f"{labels[column]}, {found.stresses[row].what}: {-100 * values[row, column]:+.1f} points of {found.metric}"
         ),
     )  # fmt: skip
-    axes.set_xticks(range(len(labels)), [_short(label, 22) for label in labels], rotation=90)
-    axes.set_yticks(range(len(values)), [_short(each.what, 44) for each in found.stresses])
+    axes.set_xticks(range(len(labels)), below, rotation=90)
+    axes.set_yticks(range(len(values)), left)
     return figure
 
 
@@ -440,14 +441,15 @@ def heat(found: Overall) -> Figure | None:
     """Normalised scores, or the metric itself where there is no scale, of every method in every block."""
     rows = found.rows[:_ROWS]
     values = np.array([row.scores or row.values for row in rows], dtype=np.float64)
-    figure, axes = _figure(2.6 + 0.55 * max(4, len(found.blocks)), 1.9 + 0.22 * len(rows))
     names = short_names(found.blocks)
+    below, left = [_short(name, 30) for name in names], [_short(row.label) for row in rows]
+    figure, axes = _figure(2.6 + 0.55 * max(4, len(names)) + _room(left), 1.9 + 0.22 * len(rows) + _room(below))
     _heat(
         axes, values, least=-math.inf,
         tips=lambda row, column: f"{rows[row].label}, {names[column]}: {100 * values[row, column]:.1f}",
     )  # fmt: skip
-    axes.set_xticks(range(len(found.blocks)), [_short(name, 30) for name in names], rotation=90)
-    axes.set_yticks(range(len(rows)), [_short(row.label) for row in rows])
+    axes.set_xticks(range(len(names)), below, rotation=90)
+    axes.set_yticks(range(len(rows)), left)
     return figure
 
 
@@ -504,15 +506,17 @@ def classes(section: Section) -> Figure | None:
         return None
     labels = found.labels[:_COLUMNS]
     cell = 0.3
-    figure = Figure(figsize=(2.2 + 2 * cell * max(6, len(labels)), 1.8 + 0.21 * len(found.classes)))
+    below, left = [_short(label, 22) for label in labels], [_short(name) for name in found.classes]
+    width, height = 2.2 + 2 * cell * max(6, len(labels)) + _room(left), 1.8 + 0.21 * len(left) + _room(below)
+    figure = Figure(figsize=(width, height))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, values, title in zip(
         panels, (found.unseen, found.seen), ("class is unseen", "class is seen"), strict=True
     ):
         _heat(axes, values[:, : len(labels)], tips=functools.partial(_class_tip, found, values, title))
         axes.set_title(title, fontsize=10)
-        axes.set_xticks(range(len(labels)), [_short(label, 22) for label in labels], rotation=90)
-    panels[0].set_yticks(range(len(found.classes)), [_short(name) for name in found.classes])
+        axes.set_xticks(range(len(labels)), below, rotation=90)
+    panels[0].set_yticks(range(len(left)), left)
     panels[1].tick_params(axis="y", left=False)
     return figure
 
@@ -527,7 +531,8 @@ def confusion(section: Section) -> Figure | None:
     if found is None:
         return None
     size = 0.27 * len(found.classes)
-    figure, axes = _figure(2.2 + size, 1.8 + size)
+    names = [_short(name) for name in found.classes]
+    figure, axes = _figure(2.2 + size + _room(names), 1.8 + size + _room(names))
     _heat(
         axes, found.share, "Blues", least=0.005,
         tips=lambda row, column: (
@@ -535,7 +540,6 @@ def confusion(section: Section) -> Figure | None:
         ),
     )  # fmt: skip
     _colour_bar(figure, axes, "Blues")
-    names = [_short(name) for name in found.classes]
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted class", ylabel="true class")
@@ -667,6 +671,11 @@ OVERALL_PLOTS = (
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height))
     return figure, figure.add_subplot()
+
+
+def _room(labels: Sequence[str]) -> float:
+    """Inches that the longest label in a margin takes beyond those that every margin has."""
+    return max(0.0, 0.09 * max(map(len, labels), default=0) - 1.4)
 
 
 def _heat(
