@@ -41,7 +41,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from runner import EMPTY, REAL, write_synthetic
+from runner import EMPTY, REAL, in_own_process, write_synthetic
 
 from zslbench.configuration import MethodSpec
 from zslbench.datasets import load_dataset
@@ -364,7 +364,7 @@ def main() -> None:
     parser.add_argument("--costs", action="store_true", help="measure what Ray's calls take on this machine")
     parser.add_argument("--real", action="store_true", help="also run real Ray on one and two workers")
     options = parser.parse_args()
-    costs = measured_costs() if options.costs else Costs()
+    costs = in_own_process(measured_costs) if options.costs else Costs()  # two Rays in one process do not start
     result = result_of_a_trial()
     rows = []
     for workers, seconds in itertools.product(map(int, options.workers), options.seconds):
