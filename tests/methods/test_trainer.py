@@ -176,7 +176,12 @@ OLD: dict[str, tuple[Callable[..., nn.Module], dict[str, object]]] = {
 }
 
 
-@pytest.mark.parametrize("name", OLD)
+def with_marks(names):
+    """Those that are trained longest run with the slow tests."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name == "hsva" else []) for name in names]
+
+
+@pytest.mark.parametrize("name", with_marks(OLD))
 def test_a_single_fit_gives_the_bits_of_a_plain_loop(name):
     """On the CPU weights equal, to the bit, those of a loop of backward passes and torch's optimizers."""
     loop, overrides = OLD[name]
@@ -217,7 +222,7 @@ def bits(fitted, trial):
     return [curve.tobytes() for curve in scores(fitted, trial)]
 
 
-@pytest.mark.parametrize("name", STACKED)
+@pytest.mark.parametrize("name", with_marks(STACKED))
 def test_a_stack_gives_what_single_fits_give(name):
     """Scores are those of single fits up to rounding, and as many images as before, but for one, are put where they
     were; progress is told of every member."""
@@ -235,7 +240,7 @@ def test_a_stack_gives_what_single_fits_give(name):
             assert (ours.argmax(1) != theirs.argmax(1)).sum() <= 1
 
 
-@pytest.mark.parametrize("name", STACKED)
+@pytest.mark.parametrize("name", with_marks(STACKED))
 def test_neither_place_nor_company_nor_a_death_changes_a_bit(name):
     """In other places, beside another member and beside one that dies, members keep their bits; the dead one is
     returned as what it died of."""
@@ -353,7 +358,7 @@ def recorded(monkeypatch):
     return began
 
 
-@pytest.mark.parametrize("name", STACKED)
+@pytest.mark.parametrize("name", with_marks(STACKED))
 def test_recorded_steps_do_what_plain_ones_do(name, request):
     """Batches, step sizes and weights that lie in fixed places lead where the plain loop leads."""
     method, config, _ = REGISTRY.build(quick(name))
