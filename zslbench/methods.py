@@ -315,7 +315,7 @@ class Method(ABC):
 
     @classmethod
     def stack(cls, device: str) -> int:
-        """How many trials ``--stack auto`` fits as one program on this device, ``cpu`` or ``cuda``.
+        """How many trials ``stack=auto`` fits as one program on this device, ``cpu`` or ``cuda``.
 
         1, the default: they run singly, because the method has no `fit_many` of its own or was not measured to be
         faster with it.

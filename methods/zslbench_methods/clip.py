@@ -33,12 +33,13 @@ class CLIP(Method):
         family="foundation",
         citation="""@inproceedings{radford2021clip,
   title     = {Learning Transferable Visual Models From Natural Language Supervision},
-  author    = {Radford, Alec and Kim, Jong Wook and Hallacy, Chris and Ramesh, Aditya and Goh, Gabriel
-               and Agarwal, Sandhini and Sastry, Girish and Askell, Amanda and Mishkin, Pamela and Clark, Jack
-               and Krueger, Gretchen and Sutskever, Ilya},
+  author    = {Radford, Alec and Kim, Jong Wook and Hallacy, Chris and Ramesh, Aditya and Goh, Gabriel and
+               Agarwal, Sandhini and Sastry, Girish and Askell, Amanda and Mishkin, Pamela and Clark, Jack and
+               Krueger, Gretchen and Sutskever, Ilya},
   booktitle = {Proceedings of the 38th International Conference on Machine Learning},
   pages     = {8748--8763},
   year      = {2021},
+  eprint    = {2103.00020}, archiveprefix = {arXiv},
 }""",
         needs_joint_space=True,
         pretrained_on_names=True,

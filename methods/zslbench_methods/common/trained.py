@@ -20,7 +20,7 @@ class Trained(Method):
     """
 
     STACKS: ClassVar[dict[str, int]] = {"cuda": 16}
-    """Device -> how many trials ``--stack auto`` fits side by side. On the CPU a number above 1 was measured to be at
+    """Device -> how many trials ``stack=auto`` fits side by side. On the CPU a number above 1 was measured to be at
     least 1.2 times as fast as single trials (benchmarks/speed/stacks.py). On a GPU nothing has been measured yet: a
     step of these methods is far too small to fill one, and most of its time goes by before the kernels start."""
 
@@ -36,7 +36,7 @@ class Trained(Method):
 
     @classmethod
     def stack(cls, device: str) -> int:
-        """How many trials ``--stack auto`` fits side by side on this device."""
+        """How many trials ``stack=auto`` fits side by side on this device."""
         return cls.STACKS.get(device, 1)
 
     @classmethod
