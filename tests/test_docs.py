@@ -53,6 +53,7 @@ def test_the_readme_s_method_keeps_the_interface(tmp_path):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow  # trainings on real data
 @pytest.mark.skipif("ucm" not in bundled_names(), reason="UCM is not bundled here")
 def test_the_library_s_page_runs_from_top_to_bottom(tmp_path):
     """Its blocks, as one script: a class of the script is run too, and a wrong name is told in a line."""

@@ -66,6 +66,7 @@ def test_what_is_made_is_in_style(new_method, tmp_path):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow  # all checks of a method that trains
 def test_a_method_that_trains(new_method, in_process, tmp_path):
     """--torch starts from one with epochs, a generator of the trial, progress and a device; it passes every check."""
     assert new_method("two-towers", "--torch")[0] == 0

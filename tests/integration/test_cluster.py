@@ -14,6 +14,8 @@ from running import Cluster, Ended, comparable, complete, started, temporary_fol
 
 from zslbench.records import Record, Store
 
+pytestmark = pytest.mark.slow  # clusters are started, filled and killed
+
 HEAD = """
 import fcntl, os, sys, time
 from pathlib import Path
@@ -122,7 +124,6 @@ def printed(store: Path) -> list[list[str]]:
     return [(store / str(record.run.log)).read_text().split() for record in records(store)]
 
 
-@pytest.mark.slow  # seven runs on a cluster, five of them killed
 def test_a_driver_killed_anywhere_loses_nothing(cluster, folder, serial):
     """Killed five times after a few records each, and with its last line torn, a run on a cluster keeps every earlier
     byte, frees its workers for the next one, and ends with the records of an undisturbed run. While a run goes on, a
@@ -152,7 +153,6 @@ def test_a_driver_killed_anywhere_loses_nothing(cluster, folder, serial):
     assert comparable(store, logs=False) == serial
 
 
-@pytest.mark.slow  # the cluster must notice a death
 def test_a_node_that_dies_costs_no_trial(cluster, folder, serial):
     """Trials spread over both nodes; when one is gone without a word its trials run again on the other, and in the
     end there are the serial run's records, bit for bit, each once."""
@@ -190,7 +190,6 @@ def gpus(cluster: Cluster) -> Cluster:
     return cluster
 
 
-@pytest.mark.slow  # workers that wait for one another
 def test_trials_share_gpus_as_asked(gpus, folder):
     """With four trials per GPU eight run at once on two GPUs, each in its own process that sees one GPU."""
     ended = on(gpus, folder, "--methods", "seeing", "--splits", 8, *GPUS, "--store", "shared")
@@ -230,7 +229,6 @@ def test_a_trial_on_the_cpu_sees_no_gpu(gpus, folder):
     assert {record.run.device for record in records(folder / "blind")} == {"cpu"}
 
 
-@pytest.mark.slow  # trials that hold a GPU until others run out of it
 def test_too_many_trials_on_a_gpu_become_fewer(gpus, folder):
     """Where two trials fit on a GPU and four were asked for, the slots are halved once and every trial ends well."""
     ended = on(gpus, folder, "--methods", "crowded", "--splits", 10, "--workers", 8, *GPUS[:-1], "--store", "crowded")
@@ -242,7 +240,6 @@ def test_too_many_trials_on_a_gpu_become_fewer(gpus, folder):
     assert {record.run.attempt for record in found} == {1}  # a trial is not to blame for its neighbours
 
 
-@pytest.mark.slow  # every attempt costs a process
 def test_a_trial_that_never_fits_fails(gpus, folder):
     """A trial that runs out of GPU memory with half as many beside it is recorded as failed; the run ends."""
     args = ("--methods", "huge", "--splits", 2, *GPUS[:-1], "--store", "huge", "--json")

@@ -92,6 +92,7 @@ def test_a_parallel_run_keeps_its_streams_apart(parallel):
     assert "\x1b" not in parallel.stderr
 
 
+@pytest.mark.slow  # the run once more, on Ray
 def test_a_hostile_environment_changes_nothing(folder, serial):
     """With no home folder, a wrong RAY_ADDRESS that --address overrides, a stale cluster file, a huge current folder
     and a plugin that imports Ray itself, a second parallel run gives the same records; it writes to its store alone

@@ -17,6 +17,8 @@ from conftest import write_synthetic
 
 from zslbench.records import Store
 
+pytestmark = pytest.mark.slow  # searches on Ray
+
 PEAK = """\
 from dataclasses import dataclass
 import os, time
@@ -140,7 +142,6 @@ def test_the_suite_runs_and_its_validation_trials_are_the_searchs(folder, found,
     assert {record.trial.config["ridge"] for record in records} == {2.0}
 
 
-@pytest.mark.slow  # a search that is killed and searched again
 def test_a_killed_search_goes_on_where_it_was(folder):
     """Killed with SIGKILL in the middle, a search keeps every line; the same command measures what is missing and
     nothing twice, then nothing at all; a search for something else is refused."""
@@ -184,7 +185,6 @@ def test_a_killed_search_goes_on_where_it_was(folder):
     )
 
 
-@pytest.mark.slow  # workers die until they are given up
 def test_a_search_of_failures_says_so(folder):
     """A method that kills its workers costs its own configurations: each is a failed row, and all failed is exit
     code 1; a space with one other value ends the search early."""
@@ -217,7 +217,6 @@ except zb.InputError as error:
 """
 
 
-@pytest.mark.slow  # two more searches
 def test_the_library_goes_on_with_the_command_s_search(folder, found):
     """`zslbench.tune` finds a command's search again and returns what it printed; with more trials it goes on."""
     shutil.copytree(folder / "found", folder / "again")

@@ -30,6 +30,7 @@ def wait_for(process: str, run: Started) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow  # Ray under editors and folders of all kinds
 def test_neither_the_folder_nor_an_editor_changes_what_workers_run(tmp_path):
     """Two workers of a run in a folder full of files called like modules, whose plugin and helper are edited while Ray
     starts, give the records of a serial run in a clean folder, under the same keys."""

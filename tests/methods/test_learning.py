@@ -85,7 +85,7 @@ def test_a_linear_structure_is_learned(name: str) -> None:
     assert accuracy(name, linear) >= REACHED.get(name, USUAL)[0]
 
 
-LONGEST = ("cegzsl", "hsva")
+LONGEST = ("cegzsl", "clswgan", "hsva", "tfvaegan")
 
 
 @pytest.mark.parametrize(
