@@ -8,9 +8,8 @@ STORE holds the suite `ucm-budgets`, or as much of it as has been run.
 import argparse
 from pathlib import Path
 
-from pages import difference
+from pages import difference, differences
 from pages import told as told_time
-from tabulate import tabulate
 
 from zslbench.budgets import budget_label
 from zslbench.errors import InputError
@@ -51,7 +50,7 @@ def page(store: Path, paper: tuple[str, str] = PAPER) -> str:
         explanation(tables["T1"]),
         f"## `{paper[0]}` against `{paper[1]}` under equal budgets\n\nA positive difference is in favour of "
         f"`{paper[0]}`, in percentage points, paired over splits, with the 95 % interval.",
-        told(pairs) if pairs else "Not run yet.",
+        differences("parameters", METRICS, pairs) if pairs else "Not run yet.",
         "## What follows",
         *sentences(tables, pairs, paper),
     ]
@@ -83,16 +82,6 @@ def rivals(results: Results, table: BudgetTable, paper: tuple[str, str]) -> Pair
         except InputError:  # not on all splits yet
             continue
     return found
-
-
-def told(pairs: Pairs) -> str:
-    """A row per way of choosing parameters."""
-    body = [
-        [how, *(difference(found[metric]) for metric in METRICS), str(found["T1"].splits)]
-        for how, found in pairs.items()
-    ]
-    return tabulate(body, ["parameters", *METRICS, "splits"], tablefmt="pipe", disable_numparse=True,
-                    colalign=["left", *["right"] * 4])  # fmt: skip
 
 
 def sentences(tables: dict[str, BudgetTable], pairs: Pairs, paper: tuple[str, str]) -> list[str]:

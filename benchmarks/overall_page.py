@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from pages import difference
+from pages import differences
 from scipy.stats import kendalltau
 from tabulate import tabulate
 
@@ -51,7 +51,7 @@ def page(stores: list[Path]) -> str:
     parts += [
         f"## {PAPER[0]} against {PAPER[1]}\n\nEach with its default parameters; a positive difference is in favour of "
         f"`{PAPER[0]}`, in percentage points, with the 95 % interval over splits.",
-        told(pairs),
+        differences("data", METRICS, pairs),
         f"## How much of the order is calibration?\n\n{HOW}",
         spread(orders),
         "## What follows",
@@ -81,16 +81,6 @@ def paper(table: Table) -> dict[str, Paired]:
     if not all(label in rows for label in PAPER):
         return {}
     return {metric: compare_rows(table, list(PAPER), metric).pairs[0] for metric in METRICS}
-
-
-def told(pairs: dict[str, dict[str, Paired]]) -> str:
-    """A row per data set."""
-    body = [
-        [data, *(difference(found[metric]) for metric in METRICS), str(found["T1"].splits)]
-        for data, found in pairs.items() if found
-    ]  # fmt: skip
-    return tabulate(body, ["data", *METRICS, "splits"], tablefmt="pipe", disable_numparse=True,
-                    colalign=["left", *["right"] * 4])  # fmt: skip
 
 
 class Order:

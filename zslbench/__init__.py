@@ -13,7 +13,7 @@ leave_current_folder()
 from zslbench.configuration import Choice, Preset, Range, param  # noqa: E402
 from zslbench.errors import InputError  # noqa: E402
 from zslbench.graphs import neighbour_graph, normalised_graph  # noqa: E402
-from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData  # noqa: E402
+from zslbench.methods import Candidates, Method, MethodInfo, Rehearsal, Scorer, TrainingData, by_itself  # noqa: E402
 from zslbench.unlabelled import KnownScores  # noqa: E402
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = [
     "Scorer",
     "TrainingData",
     "__version__",
+    "by_itself",
     "evaluate",
     "fit",
     "load",

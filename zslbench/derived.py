@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, ClassVar, Self
 
-from zslbench.methods import Method, TrainingData, is_out_of_memory
+from zslbench.methods import Method, TrainingData, by_itself
 
 Maker = Callable[[type[Method]], type[Method]]
 """Makes a method of a method."""
@@ -47,8 +47,9 @@ class Derived(Method):
     @classmethod
     def fit_many(cls, trains: Sequence[TrainingData], configs: Sequence[Any]) -> list[Self | Exception]:
         """Fit the methods that they are made of side by side, then what is each one's own."""
-        made: list[Self | Exception] = [cls(config) for config in configs]
-        asked = [cls(config).trainings(train) for config, train in zip(configs, trains, strict=True)]
+        methods = [cls(config) for config in configs]
+        made: list[Self | Exception] = [*methods]
+        asked = [one.trainings(train) for one, train in zip(methods, trains, strict=True)]
         fitted: list[list[Method]] = [[] for _ in made]
         for step in range(max(map(len, asked), default=0)):
             living = [at for at, one in enumerate(made) if isinstance(one, Method) and step < len(asked[at])]
@@ -61,13 +62,8 @@ class Derived(Method):
                 else:
                     fitted[at].append(one)
         for at, one in enumerate(made):
-            if isinstance(one, Method):
-                try:
-                    one.take(trains[at], fitted[at])
-                except Exception as error:
-                    if is_out_of_memory(error):
-                        raise
-                    made[at] = error
+            if isinstance(one, Method) and (error := by_itself(one.take, trains[at], fitted[at])):
+                made[at] = error
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import torch
 
 Family = Literal["linear", "bilinear", "alignment", "generative", "embedding", "foundation", "bound"]
+
+Done = TypeVar("Done")
 
 Scorer = Callable[..., Any]
 """``features (N, D) -> scores (N, K)``: higher is better, one column per candidate, rows independent of one
@@ -343,18 +345,28 @@ class Method(ABC):
             In order the fitted methods; or, for one that cannot be fitted (its weights became NaN, say), the error that
             it alone died of. What concerns all is raised: the harness then runs them in smaller numbers.
         """
-        fitted: list[Self | Exception] = []
-        for train, config in zip(trains, configs, strict=True):
-            method = cls(config)
-            try:
-                method.fit(train)
-            except Exception as error:
-                if is_out_of_memory(error):
-                    raise
-                fitted.append(error)
-            else:
-                fitted.append(method)
-        return fitted
+
+        return [by_itself(cls._fitted, train, config) for train, config in zip(trains, configs, strict=True)]
+
+    @classmethod
+    def _fitted(cls, train: TrainingData, config: Any) -> Self:
+        method = cls(config)
+        method.fit(train)
+        return method
+
+
+def by_itself(work: Callable[..., Done], *arguments: Any) -> Done | Exception:
+    """What some work on one of several trials gives, or the error that this trial alone dies of.
+
+    Raises:
+        Exception: memory ran out, which concerns all of them.
+    """
+    try:
+        return work(*arguments)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

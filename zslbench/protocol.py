@@ -147,7 +147,7 @@ def fit_trial(
         Exception: whatever the method raises.
     """
     view, part, train = _prepared(method.info, game, view, stage, shots, device, progress)
-    return _fit(method, game.config, view, part, train)
+    return _fit(method, game.config, view, part, dataclasses.replace(train, runs_as=game.runs_as))
 
 
 def fit_trials(
@@ -214,7 +214,7 @@ def _prepared(
     # it ranks every image by a hash
     rehearsal = split.rehearsal(stage, shots, game.seed) if info.uses_rehearsal else None
     view, train = _given(info, view, part, seed, device, progress, rehearsal)
-    return view, part, dataclasses.replace(train, runs_as=game.runs_as)
+    return view, part, train
 
 
 def _given(

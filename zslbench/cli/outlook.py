@@ -16,7 +16,7 @@ from zslbench.records import Standings, Store
 from zslbench.runner.budgets import foreseen
 from zslbench.runner.durations import clock, time_left
 from zslbench.runner.estimates import shared
-from zslbench.runner.plan import Job, outlook
+from zslbench.runner.plan import Job, is_settled, outlook
 from zslbench.runner.stacks import OFF, Stacks
 
 
@@ -100,10 +100,13 @@ def stacks_foreseen(parts: Sequence[Planned], store: Store, execution: Execution
     where, standings = execution.where, Standings()
     for brief in store.briefs(lasting=True):
         standings.note(brief)
-    settled = {"done"} if execution.retry_failed else {"done", "failed"}
     sizes: dict[str, list[int]] = {}
     for planned in parts:
-        jobs = [job for job in foreseen(planned.jobs, store)[0] if standings.status.get(job.trial.key) not in settled]
+        jobs = [
+            job
+            for job in foreseen(planned.jobs, store)[0]
+            if not is_settled(standings.status.get(job.trial.key, ""), execution.retry_failed)
+        ]
         stacks = Stacks(
             planned.registry, planned.data.view, execution.stack, device_here(where.device), {"cpu": execution.slots},
             where.trials_per_gpu,

@@ -101,14 +101,12 @@ def as_markdown(comparison: Comparison) -> str:
 
 def as_latex(comparison: Comparison) -> str:
     """A ``table*`` with a label and what may be concluded; needs the packages booktabs and graphicx."""
-    sheets = [
-        tabular(_words(sheet), sheet.header, [[list(map(latex, row)) for row in sheet.rows]])
-        for sheet in _sheets(comparison)
-    ]
-    rows = sum(len(sheet.rows) for sheet in _sheets(comparison))
+    sheets = _sheets(comparison)
+    bodies = [tabular(_words(sheet), sheet.header, [[list(map(latex, row)) for row in sheet.rows]]) for sheet in sheets]
+    rows = sum(len(sheet.rows) for sheet in sheets)
     (label,) = labels([f"compare {heading(comparison).split(',')[0]}"])
     notes = " ".join([*_sentences(comparison), NOTE])
-    return document(floating(heading(comparison), label, sheets, notes, rows), "booktabs,graphicx")
+    return document(floating(heading(comparison), label, bodies, notes, rows), "booktabs,graphicx")
 
 
 def as_csv(comparison: Comparison, excel_safe: bool = False) -> str:

@@ -87,7 +87,8 @@ def as_markdown(tables: Sequence[VarianceTable], explained: bool = True) -> str:
         shown = tabulate(body, HEADER, tablefmt="pipe", disable_numparse=True, colalign=["left", *["right"] * 3])
         told = [NOTE.format(metric=table.metric), *notes(table)] if explained else table.left_out
         parts += [f"### {markdown(heading(table))}", markdown(measured(table)), shown]
-        parts += ["\n".join(f"- {markdown(sentence)}" for sentence in told)] * bool(told)
+        if told:
+            parts.append("\n".join(f"- {markdown(sentence)}" for sentence in told))
     return "\n\n".join(parts) + "\n"
 
 

@@ -23,7 +23,17 @@ from zslbench.errors import InputError
 from zslbench.plugins import Plugin
 from zslbench.records import Failure
 from zslbench.registry import Registry
-from zslbench.runner.attempt import Attempt, Timeout, Undone, describe_failure, device_of, new_run, now, read_printed
+from zslbench.runner.attempt import (
+    Attempt,
+    Timeout,
+    Undone,
+    describe_failure,
+    device_of,
+    new_run,
+    now,
+    read_printed,
+    traces_of,
+)
 from zslbench.runner.children import die_with_parent
 from zslbench.runner.events import MAX_ATTEMPTS, Events, Returned, finished, returned, started
 from zslbench.runner.stacks import Reason, Stack, Stacks
@@ -97,10 +107,10 @@ class Apart:
                 failure = describe_failure(Timeout(self.timeout or 0)) if late else _death(error, tries)
                 ended = [Attempt(None, failure, begun, read_printed(place))]
                 ended[0].run.finished = now()
-            if (ended.traces if isinstance(ended, Undone) else ended[0].traces).lasting:
+            if traces_of(ended).lasting:
                 self._processes.pop(owner).end()
             if isinstance(ended, Undone):
-                yield from self._divided(stack, "memory" if ended.memory else "failed", ended.said)
+                yield from self._divided(stack, ended.why, ended.said)
                 return
             for each in ended:
                 each.run.attempt = tries

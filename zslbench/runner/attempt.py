@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from zslbench.configuration import MethodSpec
 from zslbench.datasets import DataView
@@ -70,9 +70,19 @@ class Undone(NamedTuple):
     traces: Traces
 
     @property
+    def why(self) -> Literal["memory", "failed"]:
+        """The reason, as `zslbench.runner.stacks.Stacks.divided` asks for it."""
+        return "memory" if self.memory else "failed"
+
+    @property
     def said(self) -> str:
         """The failure in a few words."""
         return plain(f"{self.failure.type}: {self.failure.message}")
+
+
+def traces_of(ended: list[Attempt] | Undone) -> Traces:
+    """What was left behind by all that ran together."""
+    return ended.traces if isinstance(ended, Undone) else ended[0].traces
 
 
 def attempt(registry: Registry, view: DataView, trial: Trial, split: Split, **options: Any) -> Attempt:

@@ -15,7 +15,7 @@ from zslbench.machine import Device, device_here, idle_gpu
 from zslbench.registry import Registry
 from zslbench.runner import originals
 from zslbench.runner.apart import Apart
-from zslbench.runner.attempt import Attempt, Undone, attempt_stack
+from zslbench.runner.attempt import Attempt, Undone, attempt_stack, traces_of
 from zslbench.runner.cluster import Where, ray_session
 from zslbench.runner.debugging import Debugger
 from zslbench.runner.events import (
@@ -109,7 +109,7 @@ def run_serially(
             )
             events: Iterable[Event]
             if isinstance(ended, Undone):
-                parts, told = stacks.divided(stack, "memory" if ended.memory else "failed", ended.said)
+                parts, told = stacks.divided(stack, ended.why, ended.said)
                 _first(queue, parts)
                 events, lasting = returned(stack, told), ended.traces.lasting
             else:
@@ -147,7 +147,7 @@ def _attempt_here(
             )  # fmt: skip
     except Exception:
         return None
-    if FILES_CLOSED in (ended.traces if isinstance(ended, Undone) else ended[0].traces).lasting:
+    if FILES_CLOSED in traces_of(ended).lasting:
         name = stack[0].trial.method
         raise InputError(f"method {name} closed this process's files: use {argument('workers', 1)} for it.")
     return ended

@@ -255,6 +255,11 @@ class Outlook:
     """Whether some of that is judged by other data, the other stage or another device."""
 
 
+def is_settled(status: str, retry_failed: bool) -> bool:
+    """Whether a trial of this status will not run again; any that is neither ``done`` nor ``failed`` will."""
+    return status == "done" or (status == "failed" and not retry_failed)
+
+
 def outlook(
     jobs: Sequence[Job], records: Iterable[Record | Brief], *, device: str | None = None, retry_failed: bool = True
 ) -> list[Outlook]:
@@ -273,13 +278,12 @@ def outlook(
     counts: dict[str, Counter[str]] = {}
     alike: dict[str, Counter[tuple[str, str, int, bool]]] = {}  # that take equally long, and whether they will run
     example: dict[tuple[str, str, str, int], Trial] = {}
-    settled = {"done"} if retry_failed else {"done", "failed"}
     for job in jobs:
         trial = job.trial
         known = standings.status.get(trial.key, "to_do")
         counts.setdefault(job.row, Counter())[known] += 1
         kind = trial.family, trial.stage, trial.shots
-        alike.setdefault(job.row, Counter())[*kind, known not in settled] += 1
+        alike.setdefault(job.row, Counter())[*kind, not is_settled(known, retry_failed)] += 1
         example.setdefault((job.row, *kind), trial)
     rows = []
     for label, count in counts.items():

@@ -320,7 +320,7 @@ class Pool:
                 self._kill(task.actor)
             else:
                 self._free(task.actor)
-            yield from self._divided(task, "memory" if result.memory else "failed", result.said)
+            yield from self._divided(task, result.why, result.said)
             return
         if self._out_of_gpu_memory(task, result[0]) and (notice := self._make_room(task)):
             yield notice

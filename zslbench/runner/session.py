@@ -11,7 +11,7 @@ from zslbench.runner.attempt import Attempt
 from zslbench.runner.budgets import Choosing
 from zslbench.runner.estimates import Estimates
 from zslbench.runner.executors import Events, Finished, Notice, Opened, Returned, Started, Tick
-from zslbench.runner.plan import Job, as_plan
+from zslbench.runner.plan import Job, as_plan, is_settled
 from zslbench.runner.progress import Progress
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def run(
         known = store.latest({job.trial.key for job in jobs}, lasting=True)
         plan = as_plan(jobs, command)
         choosing = Choosing(jobs, plan)
-        settled = {key: status for key, status in known.status.items() if status == "done" or not retry_failed}
+        settled = {key: status for key, status in known.status.items() if is_settled(status, retry_failed)}
         chosen = [job for key in settled if choosing.concerns(key) for job in choosing.note(known[key])]
         wanted = [*choosing.sure, *chosen]
         summary = Summary(known, plan, {job.trial.key for job in wanted})

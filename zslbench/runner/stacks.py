@@ -70,9 +70,9 @@ def unstacked(registry: Registry, jobs: Iterable[Job], stacking: Stacking) -> st
     if stacking in (OFF, "auto"):
         return ""
     names = [name for name in dict.fromkeys(job.trial.method for job in jobs) if not has_stacks(registry.get(name))]
-    return f"run singly, since they have no way to be fitted side by side: {', '.join(map(plain, names))}." * bool(
-        names
-    )
+    if not names:
+        return ""
+    return f"run singly, since they have no way to be fitted side by side: {', '.join(map(plain, names))}."
 
 
 class Stacks:

@@ -6,7 +6,7 @@ copied there once, and the number of the step, which the graph itself raises. Re
 CPU but the word.
 
 Not yet run on a GPU: written from torch's documentation of CUDA graphs, and tested on the CPU with a stand-in for the
-recording (tests/methods/test_graphs.py). benchmarks/gpu/check.py compares it with single steps.
+recording (tests/methods/test_trainer.py). benchmarks/gpu/check.py compares it with single steps.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from zslbench import Method, TrainingData
+from zslbench import Method, TrainingData, by_itself
 
 if TYPE_CHECKING:
     from zslbench_methods.common.trainer import Training
@@ -45,8 +45,6 @@ class Trained(Method):
 
         A member whose weights become NaN or infinite dies alone, and so does one whose training cannot be described.
         """
-        from torch import OutOfMemoryError
-
         from zslbench_methods.common.trainer import run_together
 
         fitted: list[Self | Exception] = []
@@ -54,12 +52,11 @@ class Trained(Method):
         for place, (train, config) in enumerate(zip(trains, configs, strict=True)):
             method = cls(config)
             fitted.append(method)
-            try:
-                trainings[place] = method.training(train)
-            except (MemoryError, OutOfMemoryError):
-                raise  # it concerns all
-            except Exception as error:
-                fitted[place] = error
+            described = by_itself(method.training, train)
+            if isinstance(described, Exception):
+                fitted[place] = described
+            else:
+                trainings[place] = described
         kinds = [cls.stackable(configs[place]) for place in trainings]
         for place, death in zip(trainings, run_together(list(trainings.values()), kinds), strict=True):
             if death is not None:
